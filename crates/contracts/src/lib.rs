@@ -1,0 +1,1 @@
+//! What each trait of Two Buckets promises, as tests that any implementation runs.

@@ -1,0 +1,40 @@
+//! The embedded store: buckets, versions, multipart uploads and ledger rows in one folder, kept by one writer.
+//!
+//! It has the data model of Amazon S3 and none of its protocol. It is synchronous, knows no HTTP and no pipeline.
+//!
+//! # Promises
+//!
+//! * **Acknowledged means kept.** A call that changes something returns `Ok` after the change, and every body it
+//!   refers to, is on the disk (fsync); a failed call changed nothing that can be seen.
+//! * **One order.** Changes have a sequence number; after a crash the store holds those up to some number that is
+//!   not below the last acknowledged one, and nothing else.
+//! * **A version never changes**, and its place among the versions of its key follows the moment its upload was
+//!   *initiated*, as on S3, so a multipart upload that ends late is born non-current.
+//! * **A failed sync ends writing.** Later writes answer [`Error::ReadOnly`] until the store is opened again.
+//!
+//! The files and every byte in them are described in `docs/format.md`.
+
+mod bodies;
+mod buckets;
+mod engine;
+mod error;
+mod listing;
+mod multipart;
+mod objects;
+mod open;
+mod rows;
+
+pub use bodies::{Body, BodyWriter, Reader};
+pub use buckets::{BucketInfo, ConfigKind, Versioning};
+pub use engine::storage;
+pub use error::{Error, OpenError, Result};
+pub use listing::{ListObjects, ListedObject, ObjectPage};
+pub use multipart::{
+    CompletePart, CreateUpload, ListParts, ListUploads, PartInfo, PartPage, UploadId, UploadInfo,
+    UploadPage,
+};
+pub use objects::{
+    CopyMetadata, CopyObject, Created, Deleted, FoundObject, PartOfObject, PutObject, Selector,
+};
+pub use open::{Depot, Options};
+pub use rows::{MoveVersion, Moved, RowTable, Transaction};

@@ -1,0 +1,1 @@
+//! Two Buckets' traits on one machine.

@@ -1,0 +1,1 @@
+//! Files come in, a function runs on each, and they are kept.

@@ -1,0 +1,3 @@
+//! The `two-buckets` program.
+
+fn main() {}

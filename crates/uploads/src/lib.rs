@@ -1,0 +1,1 @@
+//! The upload API as a tower service: grants, status and steering.

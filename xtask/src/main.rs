@@ -1,0 +1,3 @@
+//! The chores of this repository: checks, tests, benchmarks.
+
+fn main() {}
