@@ -1,1 +1,42 @@
-//! The protocol that moves uploads from staging to archive: pure steps and a thin driver.
+//! The protocol that takes uploads from the staging bucket to the archive bucket.
+//!
+//! The staging bucket is the queue: what is in it, with what the [`Ledger`] remembers, is the truth, and an event is
+//! only a [wake-up](WakeUps). For one key at a time a worker claims the key's lease, lists its versions oldest first,
+//! runs the function on one, archives exactly that version, verifies and records it, and only then deletes exactly
+//! that version from staging.
+//!
+//! # Parts
+//!
+//! * [`mod@step`]: the protocol as a plain function from a state and what happened to the next state and one [`step::Action`].
+//!   It performs nothing, so a model checker can drive it through every interleaving and crash.
+//! * [`Driver`]: performs the actions, one call of a trait each, and renews the lease meanwhile.
+//! * [`Upload`]: the ledger's row and its changes, pure as well, so that every ledger changes rows in the same way.
+//! * [`Ledger`], [`Processor`], [`Clock`], [`WakeUps`]: what a host brings. The suites in `contracts` hold them to their promises.
+//! * [`Sweeper`]: finds what no wake-up told of.
+//!
+//! # Promises
+//!
+//! * Nothing leaves staging before exactly that version is in the archive, verified and recorded.
+//! * One archive record per upload, however often events, workers and crashes repeat.
+//! * The archive's current version never goes back to an older upload of its key.
+//! * The function runs at least once for each upload that is archived, under a lease with a fencing token; never "exactly once".
+//!
+//! Runtime, HTTP, clock and randomness are left to the host.
+
+pub mod backoff;
+mod clock;
+mod lease;
+pub mod ledger;
+mod processor;
+mod upload;
+mod wake;
+
+pub use clock::Clock;
+pub use lease::{BootId, FencingToken, Holder, Lease};
+pub use ledger::Ledger;
+pub use processor::{Cancellation, Content, Incoming, ProcessError, Processor, Report};
+pub use upload::{
+    ArchiveRecord, Attempt, AttemptOutcome, Begin, End, NotFailed, Order, Staged, State,
+    UnknownState, Upload, UploadId,
+};
+pub use wake::{WakeUp, WakeUps, Why};

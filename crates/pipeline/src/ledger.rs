@@ -1,0 +1,362 @@
+//! The record of work, attempts and outcomes, and the leases on keys.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::time::Duration;
+
+use two_buckets_objects::{
+    BucketName, Checksum, ListedVersion, ObjectInfo, ObjectRef, Timestamp, VersionRef,
+};
+
+use crate::{ArchiveRecord, Begin, End, Holder, Lease, NotFailed, Report, State, Upload, UploadId};
+
+/// The result of a call on a ledger.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed, by what the caller does next. Nothing was changed unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The key was claimed by somebody else or released meanwhile: stop quietly and write nothing more.
+    #[error("fenced off: the lease is gone")]
+    FencedOff,
+    /// There is no such row.
+    #[error("upload {0} not found")]
+    NotFound(String),
+    /// An upload that is not failed cannot be retried.
+    #[error(transparent)]
+    NotFailed(#[from] NotFailed),
+    /// The ledger cannot do this by one call; its capabilities say so.
+    #[error("the ledger cannot do this in one call")]
+    Unsupported,
+    /// It does not answer, or refused; the change may have been made. Stop: the lease runs out and somebody looks again.
+    #[error("the ledger is unavailable: {reason}")]
+    Unavailable {
+        /// What is known.
+        reason: String,
+        /// The cause below, if any.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+}
+
+/// What a ledger can do in one call beyond the least.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Capabilities {
+    /// Whether [`Ledger::start`] works: claim, note and begin as one change.
+    pub starts_in_one: bool,
+    /// Whether [`Ledger::move_in_one`] works: archive, record, delete and close as one change, because the ledger and
+    /// both buckets are one store.
+    pub moves_in_one: bool,
+}
+
+/// A claim on a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimKey {
+    /// The key in staging.
+    pub key: ObjectRef,
+    /// Who claims.
+    pub holder: Holder,
+    /// Now.
+    pub now: Timestamp,
+    /// How long the claim lasts unless renewed.
+    pub life: Duration,
+}
+
+/// What a claim found.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Claim {
+    /// The key is the caller's.
+    Held(Lease),
+    /// Somebody else holds it; its lease is dirty now, so its holder will look again.
+    Busy,
+}
+
+/// What a release found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Release {
+    /// The lease has ended.
+    Released,
+    /// Somebody was turned away meanwhile. The lease goes on and is clean again: list again.
+    LookAgain,
+}
+
+/// The rows of listed versions.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Noted {
+    /// A row for each version, in the order given.
+    pub uploads: Vec<Upload>,
+    /// The upload the key was minted for, if that one is archived.
+    pub archived_mint: Option<Upload>,
+}
+
+/// What staging says of a version whose attempt begins.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct SourceFacts {
+    /// A checksum over the full object, if the store keeps one.
+    pub checksum: Option<Checksum>,
+    /// The media type as the uploader named it.
+    pub media_type: Option<String>,
+}
+
+impl SourceFacts {
+    /// What is worth keeping of this.
+    pub fn of(source: &ObjectInfo) -> Self {
+        Self {
+            checksum: source
+                .checksums
+                .iter()
+                .find(|checksum| checksum.kind == two_buckets_objects::ChecksumKind::FullObject)
+                .cloned(),
+            media_type: source.metadata.content_type.clone(),
+        }
+    }
+}
+
+/// A claim, a note and the beginning of an attempt in one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StartUpload {
+    /// The claim.
+    pub claim: ClaimKey,
+    /// The key's versions in staging, oldest first, without delete markers, as listed before the call.
+    pub versions: Vec<ListedVersion>,
+    /// The most attempts.
+    pub attempts_max: u32,
+}
+
+/// What a start found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Started {
+    /// Somebody else holds the key; its lease is dirty now.
+    Busy,
+    /// Nothing is due. The versions are noted and the key is not claimed.
+    Nothing,
+    /// The key is the caller's, and what is to be done is no plain attempt: go on step by step.
+    Claimed(Lease),
+    /// The key is the caller's and an attempt has begun.
+    Begun {
+        /// The lease.
+        lease: Lease,
+        /// The upload's row.
+        upload: Box<Upload>,
+        /// Its version in staging.
+        source: Box<ObjectInfo>,
+        /// Whether other versions of the key wait.
+        has_more: bool,
+    },
+}
+
+/// A move of an upload's version to the archive with everything that belongs to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MoveUpload {
+    /// The upload.
+    pub id: UploadId,
+    /// The archive bucket.
+    pub archive: BucketName,
+    /// What the function said.
+    pub report: Report,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What a move in one did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MovedInOne {
+    /// The upload is archived or late, recorded, gone from staging and closed.
+    Moved {
+        /// Its row.
+        upload: Box<Upload>,
+        /// Whether the key has no version left in staging; then its lease was released in the same change, dirty or
+        /// not, because the change itself saw that nothing waits.
+        was_released: bool,
+    },
+    /// The version is not in staging any more. Nothing was changed.
+    SourceGone,
+}
+
+/// Which uploads to list.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ListUploads {
+    /// Only this state.
+    pub state: Option<State>,
+    /// Only exactly this key, in any bucket.
+    pub key: Option<String>,
+    /// Only keys that have this in them, letter for letter.
+    pub key_contains: Option<String>,
+    /// Begin behind this upload, as an earlier page said.
+    pub after: Option<UploadId>,
+    /// The most entries; at most [`PAGE_MAX`], and that if 0.
+    pub limit: usize,
+}
+
+/// A page of uploads, the latest noted first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct UploadPage {
+    /// The uploads.
+    pub uploads: Vec<Upload>,
+    /// Where the next page begins. A page may hold fewer than asked, even none, and still have a next.
+    pub next: Option<UploadId>,
+}
+
+/// How many uploads are in each state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Pending.
+    pub pending: u64,
+    /// Processing.
+    pub processing: u64,
+    /// Archived.
+    pub archived: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Late.
+    pub late: u64,
+    /// Duplicate.
+    pub duplicate: u64,
+}
+
+impl Counts {
+    /// The count of a state.
+    pub fn of(&mut self, state: State) -> &mut u64 {
+        match state {
+            State::Pending => &mut self.pending,
+            State::Processing => &mut self.processing,
+            State::Archived => &mut self.archived,
+            State::Failed => &mut self.failed,
+            State::Late => &mut self.late,
+            State::Duplicate => &mut self.duplicate,
+        }
+    }
+}
+
+/// The most uploads of one page.
+pub const PAGE_MAX: usize = 1_000;
+/// The most versions of one [`Ledger::note`]: the most items one DynamoDB transaction takes, less the one for the lease.
+pub const NOTE_MAX: usize = 99;
+
+/// The record of work, attempts and outcomes, and the leases on keys.
+///
+/// # Promises
+///
+/// * Each call is one atomic change, durable when it returns `Ok`, and seen by every later call.
+/// * A call that takes a [`Lease`] changes something only while the key's lease has that lease's fencing token;
+///   otherwise it is [`Error::FencedOff`]. Time plays no part in this.
+/// * Rows change only as [`Upload`]'s own methods change them.
+/// * Dropping a returned future leaves the change made or not made, never half made.
+pub trait Ledger: Send + Sync + 'static {
+    /// What it can do in one call.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    /// Claims a key: with a token higher than all before for this key, or sets the live lease's dirty flag.
+    fn claim(&self, claim: &ClaimKey) -> impl Future<Output = Result<Claim>> + Send;
+
+    /// Moves the lease's end; gives the lease as it is now.
+    fn renew(
+        &self,
+        lease: &Lease,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<Lease>> + Send;
+
+    /// Ends a clean lease; a dirty one is cleaned and goes on.
+    fn release(&self, lease: &Lease) -> impl Future<Output = Result<Release>> + Send;
+
+    /// The key's lease, if it is live.
+    fn live_lease(
+        &self,
+        key: &ObjectRef,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Lease>>> + Send;
+
+    /// The rows of these versions of the lease's key, oldest first and at most [`NOTE_MAX`]; those not seen before get
+    /// one, numbered in this order. The first version of a minted key becomes the version of its expected upload.
+    fn note(
+        &self,
+        lease: &Lease,
+        versions: &[ListedVersion],
+    ) -> impl Future<Output = Result<Noted>> + Send;
+
+    /// Records an attempt before it runs, see [`Upload::begin_attempt`].
+    fn begin_attempt(
+        &self,
+        lease: &Lease,
+        id: &UploadId,
+        facts: &SourceFacts,
+        attempts_max: u32,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Begin>> + Send;
+
+    /// Ends an upload's turn other than in the archive, see [`Upload::end`].
+    fn end(
+        &self,
+        lease: &Lease,
+        id: &UploadId,
+        end: &End,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Upload>> + Send;
+
+    /// Records that an upload is in the archive and verified, see [`Upload::record_archived`].
+    fn record_archived(
+        &self,
+        lease: &Lease,
+        id: &UploadId,
+        record: &ArchiveRecord,
+        is_late: bool,
+        report: Option<&Report>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Upload>> + Send;
+
+    /// Closes a row whose version is gone from staging, see [`Upload::close`].
+    fn close(&self, lease: &Lease, id: &UploadId) -> impl Future<Output = Result<()>> + Send;
+
+    /// Claims, notes and begins in one change, where [`Capabilities::starts_in_one`] says so.
+    fn start(&self, start: &StartUpload) -> impl Future<Output = Result<Started>> + Send {
+        let _ = start;
+        async { Err(Error::Unsupported) }
+    }
+
+    /// Archives, records, deletes and closes in one change, where [`Capabilities::moves_in_one`] says so.
+    fn move_in_one(
+        &self,
+        lease: &Lease,
+        upload: &MoveUpload,
+    ) -> impl Future<Output = Result<MovedInOne>> + Send {
+        let _ = (lease, upload);
+        async { Err(Error::Unsupported) }
+    }
+
+    /// Makes the row of an upload that is expected under a key minted for it alone.
+    fn mint(&self, key: &ObjectRef, now: Timestamp) -> impl Future<Output = Result<Upload>> + Send;
+
+    /// The row of this name.
+    fn get(&self, id: &UploadId) -> impl Future<Output = Result<Option<Upload>>> + Send;
+
+    /// The row of this version.
+    fn find(&self, version: &VersionRef) -> impl Future<Output = Result<Option<Upload>>> + Send;
+
+    /// The unfinished rows of a key, oldest noted first, at most [`PAGE_MAX`].
+    fn unfinished_of(&self, key: &ObjectRef) -> impl Future<Output = Result<Vec<Upload>>> + Send;
+
+    /// Unfinished rows behind this one, in an order that stays, at most `limit`.
+    fn unfinished(
+        &self,
+        after: Option<&UploadId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Upload>>> + Send;
+
+    /// The unfinished row that was received first.
+    fn oldest_unfinished(&self) -> impl Future<Output = Result<Option<Upload>>> + Send;
+
+    /// Rows whose wait after a transient failure has ended, at most `limit`.
+    fn due(&self, now: Timestamp, limit: usize)
+    -> impl Future<Output = Result<Vec<Upload>>> + Send;
+
+    /// Lists rows, the latest noted first.
+    fn list(&self, options: &ListUploads) -> impl Future<Output = Result<UploadPage>> + Send;
+
+    /// How many rows are in each state.
+    fn counts(&self) -> impl Future<Output = Result<Counts>> + Send;
+
+    /// Makes a failed upload pending again, see [`Upload::retry`]. The caller wakes its key.
+    fn retry(&self, id: &UploadId) -> impl Future<Output = Result<Upload>> + Send;
+}

@@ -1,0 +1,657 @@
+//! An upload's row in the ledger and how it changes. Ledgers keep rows; what a change does to one is decided here,
+//! once for all of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use two_buckets_objects::{
+    Checksum, ETag, ListedVersion, ObjectRef, Timestamp, VersionId, VersionRef,
+};
+
+use crate::Report;
+
+/// The ledger's opaque name of an upload: letters, digits, `-` and `_`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UploadId(Box<str>);
+
+impl UploadId {
+    /// The longest id, in bytes.
+    pub const BYTES_MAX: usize = 128;
+
+    /// Takes an id as a ledger made it; none if it cannot be one.
+    pub fn new(id: &str) -> Option<Self> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        ((1..=Self::BYTES_MAX).contains(&id.len()) && id.chars().all(legal))
+            .then(|| Self(id.into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// The states of an upload, the same words everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum State {
+    /// Expected, or in staging and not in work.
+    Pending,
+    /// An attempt has begun.
+    Processing,
+    /// In the archive under its key, verified and recorded.
+    Archived,
+    /// Set aside with a reason; its version stays in staging, out of everybody's way.
+    Failed,
+    /// In the archive beside newer uploads of its key, never current.
+    Late,
+    /// A client's repeat of an upload that was archived already; removed.
+    Duplicate,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Processing,
+        Self::Archived,
+        Self::Failed,
+        Self::Late,
+        Self::Duplicate,
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+            Self::Archived => "archived",
+            Self::Failed => "failed",
+            Self::Late => "late",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that names no state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the state must be one of pending, processing, archived, failed, late, duplicate")]
+pub struct UnknownState;
+
+impl FromStr for State {
+    type Err = UnknownState;
+
+    fn from_str(name: &str) -> Result<Self, UnknownState> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.name() == name)
+            .ok_or(UnknownState)
+    }
+}
+
+/// An upload's place among those of its key: as the store tells the time, then as the ledger first listed them.
+///
+/// A multipart upload's Last-Modified is the moment it was initiated, so one that ends late is older than uploads
+/// that were archived before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Order {
+    /// Last-Modified in staging.
+    pub last_modified: Timestamp,
+    /// The number the ledger gave it at its first listing; grows.
+    pub number: u64,
+}
+
+/// What staging says of an upload's version.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Staged {
+    /// The version.
+    pub version_id: VersionId,
+    /// Its place.
+    pub order: Order,
+    /// The size.
+    pub size_bytes: u64,
+    /// The tag.
+    pub etag: ETag,
+}
+
+/// Where an upload was archived.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ArchiveRecord {
+    /// The archive's version.
+    pub at: VersionRef,
+    /// A checksum over the full object that source and copy both have; none only where both are known to share one
+    /// immutable body and no checksum of it is kept.
+    pub checksum: Option<Checksum>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AttemptOutcome {
+    /// The function accepted the upload and it was archived.
+    Succeeded,
+    /// Something failed that may work later.
+    Transient,
+    /// The function or the store refused the upload.
+    Permanent,
+    /// It ended without an answer.
+    Crashed,
+}
+
+impl AttemptOutcome {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Transient => "transient",
+            Self::Permanent => "permanent",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
+/// One run of the function on an upload.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Attempt {
+    /// From 1, never reset.
+    pub number: u32,
+    /// When it was recorded, before it ran.
+    pub started_at: Timestamp,
+    /// When and how it ended; none while it runs or if its worker died.
+    pub ended: Option<(Timestamp, AttemptOutcome)>,
+    /// Why it ended so.
+    pub reason: Option<String>,
+}
+
+/// A row of the ledger: one upload.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Upload {
+    /// Its name in the ledger.
+    pub id: UploadId,
+    /// The key in staging.
+    pub key: ObjectRef,
+    /// Its version there, once it was listed; none for an upload that is expected.
+    pub staged: Option<Staged>,
+    /// Whether its key was minted for it alone by the upload API.
+    pub minted: bool,
+    /// Its state.
+    pub state: State,
+    /// Whether the pipeline is done with it: archived, late or duplicate, and gone from staging.
+    pub closed: bool,
+    /// Whether an attempt ended so that nobody knows if it archived: look in the archive before anything else.
+    pub look_in_archive: bool,
+    /// A checksum over the full object in staging, if the store keeps one.
+    pub checksum: Option<Checksum>,
+    /// The media type, as the uploader named it.
+    pub media_type: Option<String>,
+    /// Attempts counted against the most allowed; `retry` begins anew.
+    pub attempts: u32,
+    /// All attempts that ever began.
+    pub attempts_ever: u32,
+    /// The latest attempts, oldest first, at most [`Self::LOG_MAX`].
+    pub log: Vec<Attempt>,
+    /// Not before this moment, after a transient failure.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Why it failed, waits, or is what it is.
+    pub reason: Option<String>,
+    /// Where it was archived.
+    pub archive: Option<ArchiveRecord>,
+    /// What the function said of it.
+    pub report: Option<Report>,
+    /// Last-Modified in staging, or when it was minted until it is there.
+    pub received_at: Timestamp,
+    /// When its latest attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it reached the state it ended in.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// What beginning an attempt found.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Begin {
+    /// The attempt is recorded; it may run.
+    Begun(Upload),
+    /// The most attempts were begun already; nothing was recorded.
+    Exhausted(Upload),
+    /// The row is in no state to be tried: ended, or not yet due. Nothing was recorded.
+    NotDue(Upload),
+}
+
+/// How an upload's turn ends other than in the archive.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum End {
+    /// Try again, not before a moment.
+    Deferred {
+        /// Why.
+        reason: String,
+        /// Not before.
+        next_attempt_at: Timestamp,
+        /// Whether the attempt counts; it does not when a store failed and the function did not.
+        is_counted: bool,
+        /// Whether it is unknown if something was archived.
+        look_in_archive: bool,
+    },
+    /// The attempt ended without an answer; try again at once.
+    Crashed {
+        /// What is known.
+        reason: String,
+    },
+    /// Set aside.
+    Failed {
+        /// Why.
+        reason: String,
+        /// How the attempt that is open, if any, ended.
+        outcome: AttemptOutcome,
+    },
+    /// The same bytes were archived for this minted key already.
+    Duplicate {
+        /// The upload that was archived.
+        of: UploadId,
+    },
+}
+
+/// An upload that is not failed cannot be retried.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the upload is {0}, not failed")]
+pub struct NotFailed(pub State);
+
+impl Upload {
+    /// The most attempts kept in the log.
+    pub const LOG_MAX: usize = 20;
+    /// The longest reason kept, in bytes; longer ones are cut.
+    pub const REASON_BYTES_MAX: usize = 2_048;
+
+    /// The row of a version that was listed for the first time.
+    pub fn listed(id: UploadId, key: ObjectRef, number: u64, version: &ListedVersion) -> Self {
+        let mut upload = Self::expected(id, key, version.last_modified, false);
+        upload.arrive(number, version);
+        upload
+    }
+
+    /// The row of an upload that is expected under a key minted for it.
+    pub fn minted(id: UploadId, key: ObjectRef, now: Timestamp) -> Self {
+        Self::expected(id, key, now, true)
+    }
+
+    fn expected(id: UploadId, key: ObjectRef, received_at: Timestamp, minted: bool) -> Self {
+        Self {
+            id,
+            key,
+            staged: None,
+            minted,
+            state: State::Pending,
+            closed: false,
+            look_in_archive: false,
+            checksum: None,
+            media_type: None,
+            attempts: 0,
+            attempts_ever: 0,
+            log: Vec::new(),
+            next_attempt_at: None,
+            reason: None,
+            archive: None,
+            report: None,
+            received_at,
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    /// The expected upload's version was listed for the first time.
+    pub fn arrive(&mut self, number: u64, version: &ListedVersion) {
+        self.received_at = version.last_modified;
+        self.staged = Some(Staged {
+            version_id: version.version_id.clone(),
+            order: Order {
+                last_modified: version.last_modified,
+                number,
+            },
+            size_bytes: version.size_bytes,
+            etag: version.etag.clone().unwrap_or_else(|| ETag::new("")),
+        });
+    }
+
+    /// The version in staging, once it was listed.
+    pub fn version(&self) -> Option<VersionRef> {
+        self.staged.as_ref().map(|staged| VersionRef {
+            bucket: self.key.bucket.clone(),
+            key: self.key.key.clone(),
+            version_id: staged.version_id.clone(),
+        })
+    }
+
+    /// Says whether the pipeline still owes it something: it is neither closed nor set aside.
+    pub fn is_unfinished(&self) -> bool {
+        !self.closed && self.state != State::Failed
+    }
+
+    /// Says whether it may be tried now.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::Pending | State::Processing)
+            && self.staged.is_some()
+            && self.next_attempt_at.is_none_or(|at| at <= now)
+    }
+
+    /// Says whether an attempt began and nothing is known of its end: its worker died or lost its lease.
+    pub fn is_interrupted(&self) -> bool {
+        self.state == State::Processing
+    }
+
+    /// Records an attempt, before it runs. One that never ended is first closed as crashed; it was counted when it began.
+    pub fn begin_attempt(mut self, attempts_max: u32, now: Timestamp) -> Begin {
+        if !self.is_due(now) {
+            return Begin::NotDue(self);
+        }
+        if self.attempts >= attempts_max {
+            return Begin::Exhausted(self);
+        }
+        if self.is_interrupted() {
+            self.end_attempt(
+                now,
+                AttemptOutcome::Crashed,
+                Some("the worker died or lost its lease".into()),
+            );
+            self.look_in_archive = true;
+        }
+        self.attempts += 1;
+        self.attempts_ever += 1;
+        if self.log.len() == Self::LOG_MAX {
+            self.log.remove(0);
+        }
+        self.log.push(Attempt {
+            number: self.attempts_ever,
+            started_at: now,
+            ended: None,
+            reason: None,
+        });
+        self.state = State::Processing;
+        self.next_attempt_at = None;
+        self.reason = None;
+        self.started_at = Some(now);
+        Begin::Begun(self)
+    }
+
+    /// Ends its turn other than in the archive. An upload that is archived or late stays so, whatever is said later.
+    pub fn end(&mut self, end: End, now: Timestamp) {
+        if !matches!(self.state, State::Pending | State::Processing) {
+            return;
+        }
+        match end {
+            End::Deferred {
+                reason,
+                next_attempt_at,
+                is_counted,
+                look_in_archive,
+            } => {
+                let reason = cut(reason);
+                self.end_attempt(now, AttemptOutcome::Transient, Some(reason.clone()));
+                if !is_counted {
+                    self.attempts = self.attempts.saturating_sub(1);
+                }
+                self.look_in_archive |= look_in_archive;
+                self.state = State::Pending;
+                self.next_attempt_at = Some(next_attempt_at);
+                self.reason = Some(reason);
+            }
+            End::Crashed { reason } => {
+                self.end_attempt(now, AttemptOutcome::Crashed, Some(cut(reason)));
+                self.state = State::Pending;
+            }
+            End::Failed { reason, outcome } => {
+                let reason = cut(reason);
+                self.end_attempt(now, outcome, Some(reason.clone()));
+                self.state = State::Failed;
+                self.reason = Some(reason);
+                self.next_attempt_at = None;
+                self.finished_at = Some(now);
+            }
+            End::Duplicate { of } => {
+                self.state = State::Duplicate;
+                self.reason = Some(format!("the same bytes were archived as upload {of}"));
+                self.next_attempt_at = None;
+                self.finished_at = Some(now);
+            }
+        }
+    }
+
+    /// Records that it is in the archive and verified. Repeating it changes nothing: the first record stands.
+    pub fn record_archived(
+        &mut self,
+        record: ArchiveRecord,
+        is_late: bool,
+        report: Option<Report>,
+        now: Timestamp,
+    ) {
+        if self.archive.is_some() {
+            return;
+        }
+        self.end_attempt(now, AttemptOutcome::Succeeded, None);
+        self.state = if is_late {
+            State::Late
+        } else {
+            State::Archived
+        };
+        self.archive = Some(record);
+        self.report = report.or(self.report.take());
+        self.look_in_archive = false;
+        self.next_attempt_at = None;
+        self.reason = is_late.then(|| "a newer upload of its key was archived before it".into());
+        self.finished_at = Some(now);
+    }
+
+    /// Its version is gone from staging: the pipeline is done with it.
+    pub fn close(&mut self) {
+        if matches!(self.state, State::Archived | State::Late | State::Duplicate) {
+            self.closed = true;
+        }
+    }
+
+    /// Makes a failed upload pending again with all its attempts; the log stays.
+    pub fn retry(&mut self) -> Result<(), NotFailed> {
+        if self.state != State::Failed {
+            return Err(NotFailed(self.state));
+        }
+        self.state = State::Pending;
+        self.attempts = 0;
+        self.next_attempt_at = None;
+        self.finished_at = None;
+        self.reason = None;
+        Ok(())
+    }
+
+    fn end_attempt(&mut self, now: Timestamp, outcome: AttemptOutcome, reason: Option<String>) {
+        if let Some(attempt) = self.log.last_mut().filter(|last| last.ended.is_none()) {
+            attempt.ended = Some((now, outcome));
+            attempt.reason = reason;
+        }
+    }
+}
+
+fn cut(mut reason: String) -> String {
+    if reason.len() > Upload::REASON_BYTES_MAX {
+        let mut end = Upload::REASON_BYTES_MAX;
+        while !reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        reason.truncate(end);
+    }
+    reason
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn upload() -> Upload {
+        Upload::listed(
+            UploadId::new("1").unwrap(),
+            ObjectRef {
+                bucket: "staging".parse().unwrap(),
+                key: "a".parse().unwrap(),
+            },
+            1,
+            &ListedVersion {
+                key: "a".parse().unwrap(),
+                version_id: VersionId::new("v1"),
+                is_latest: true,
+                is_delete_marker: false,
+                last_modified: at(10),
+                size_bytes: 3,
+                etag: Some(ETag::new("e")),
+            },
+        )
+    }
+
+    fn begun(upload: Upload, max: u32, now: i64) -> Upload {
+        match upload.begin_attempt(max, at(now)) {
+            Begin::Begun(upload) => upload,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_attempt_counts_from_the_moment_it_begins_so_crashes_use_attempts_up() {
+        let mut row = upload();
+        for n in 1..=3 {
+            row = begun(row, 3, 20 + n);
+        }
+        assert_eq!(row.attempts, 3);
+        assert!(matches!(row.clone().begin_attempt(3, at(99)), Begin::Exhausted(r) if r == row));
+        assert_eq!(
+            row.log
+                .iter()
+                .map(|a| a.ended.map(|e| e.1))
+                .collect::<Vec<_>>(),
+            [
+                Some(AttemptOutcome::Crashed),
+                Some(AttemptOutcome::Crashed),
+                None
+            ]
+        );
+        assert!(row.look_in_archive);
+    }
+
+    #[test]
+    fn a_store_failure_does_not_use_up_the_attempts_of_the_function() {
+        let mut row = begun(upload(), 1, 20);
+        row.end(
+            End::Deferred {
+                reason: "the archive does not answer".into(),
+                next_attempt_at: at(50),
+                is_counted: false,
+                look_in_archive: true,
+            },
+            at(30),
+        );
+        assert!(!row.is_due(at(49)));
+        assert!(matches!(
+            row.clone().begin_attempt(1, at(49)),
+            Begin::NotDue(_)
+        ));
+        let row = begun(row, 1, 50);
+        assert_eq!((row.attempts, row.attempts_ever), (1, 2));
+        assert!(row.look_in_archive);
+    }
+
+    #[test]
+    fn an_archived_upload_cannot_be_set_aside_deferred_or_recorded_twice() {
+        let mut row = begun(upload(), 1, 20);
+        let record = |version: &str| ArchiveRecord {
+            at: VersionRef {
+                bucket: "archive".parse().unwrap(),
+                key: "a".parse().unwrap(),
+                version_id: VersionId::new(version),
+            },
+            checksum: None,
+        };
+        row.record_archived(record("x1"), false, None, at(30));
+        let archived = row.clone();
+        row.end(
+            End::Failed {
+                reason: "too late".into(),
+                outcome: AttemptOutcome::Permanent,
+            },
+            at(31),
+        );
+        row.record_archived(record("x2"), true, None, at(32));
+        assert_eq!(row, archived);
+        assert!(matches!(
+            row.clone().begin_attempt(9, at(40)),
+            Begin::NotDue(_)
+        ));
+        assert_eq!(row.retry(), Err(NotFailed(State::Archived)));
+        assert!(row.is_unfinished(), "its version is still in staging");
+        row.close();
+        assert!(!row.is_unfinished());
+    }
+
+    #[test]
+    fn a_pending_upload_cannot_be_closed() {
+        let mut row = upload();
+        row.close();
+        assert!(row.is_unfinished());
+    }
+
+    #[test]
+    fn retry_gives_all_attempts_back_and_keeps_the_log() {
+        let mut row = begun(upload(), 1, 20);
+        assert_eq!(row.retry(), Err(NotFailed(State::Processing)));
+        row.end(
+            End::Failed {
+                reason: "no such thing".into(),
+                outcome: AttemptOutcome::Permanent,
+            },
+            at(21),
+        );
+        assert!(!row.is_unfinished());
+        row.retry().unwrap();
+        let row = begun(row, 1, 22);
+        assert_eq!((row.attempts, row.attempts_ever, row.log.len()), (1, 2, 2));
+    }
+
+    #[test]
+    fn log_and_reason_are_bounded() {
+        let mut row = upload();
+        for n in 0..50 {
+            row = begun(row, 99, 20 + n);
+        }
+        assert_eq!(row.log.len(), Upload::LOG_MAX);
+        assert_eq!(row.log.last().unwrap().number, 50);
+        row.end(
+            End::Failed {
+                reason: "ä".repeat(5_000),
+                outcome: AttemptOutcome::Permanent,
+            },
+            at(99),
+        );
+        assert!(row.reason.unwrap().len() <= Upload::REASON_BYTES_MAX);
+    }
+
+    #[test]
+    fn ids_are_safe_in_urls() {
+        assert!(UploadId::new("aZ09-_").is_some());
+        for bad in ["", "a/b", "ä", "a b", "%", &"a".repeat(129)] {
+            assert!(UploadId::new(bad).is_none(), "{bad}");
+        }
+    }
+}
