@@ -1,3 +1,65 @@
-//! The chores of this repository: checks, tests, benchmarks.
+//! The chores of this repository: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench …`.
+//!
+//! Each chore is one file; a stage of a chore is named, timed and ends in one of three words: ok, skipped (with the reason) or failed.
+#![expect(
+    clippy::print_stdout,
+    reason = "a chore reports to the person who started it"
+)]
 
-fn main() {}
+mod arrows;
+mod bench;
+mod check;
+mod debian;
+mod deny;
+mod program;
+mod python;
+mod release;
+mod repository;
+mod stages;
+mod strays;
+mod test;
+mod web;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Flags {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Checks that run in minutes: formatting, lints, the crates' arrows, stray paths, the page, licences
+    Check,
+    /// Every test; installs what the tests need and builds the release program first
+    Test {
+        /// Run only the stages whose names contain this text
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
+    /// Measurements, each printing its figures
+    Bench {
+        #[command(subcommand)]
+        bench: bench::Bench,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Flags::parse().chore {
+        Chore::Check => check::run(),
+        Chore::Test { only } => test::run(only.as_deref()),
+        Chore::Bench { bench } => bench::run(&bench),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            println!("xtask: {why:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -43,5 +43,5 @@ pub const PARTS_MAX: u32 = 10_000;
 pub const OBJECT_SIZE_BYTES_MAX: u64 = SINGLE_PUT_SIZE_BYTES_MAX * PARTS_MAX as u64;
 /// The smallest part that is not the last: 5 MiB (S3 User Guide, "Amazon S3 multipart upload limits").
 pub const PART_SIZE_BYTES_MIN: u64 = 5 << 20;
-/// The most keys, versions, parts or uploads in one page of a list (S3 API, ListObjectsV2 `MaxKeys`).
+/// The most keys, versions, parts or uploads in one page of a list (S3 API, `ListObjectsV2` `MaxKeys`).
 pub const LIST_PAGE_MAX: usize = 1_000;

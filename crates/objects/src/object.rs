@@ -30,7 +30,7 @@ impl VersionRef {
     }
 }
 
-/// What a store says of one version that is not a delete marker (S3: HeadObject with checksum mode enabled).
+/// What a store says of one version that is not a delete marker (S3: `HeadObject` with checksum mode enabled).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ObjectInfo {
     /// Where it is.
@@ -57,7 +57,7 @@ impl ObjectInfo {
     }
 }
 
-/// An entry of a list of versions (S3: ListObjectVersions).
+/// An entry of a list of versions (S3: `ListObjectVersions`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListedVersion {
     /// The key.

@@ -60,7 +60,7 @@ pub trait ObjectStore: Send + Sync + 'static {
     fn delete_version(&self, at: &VersionRef) -> impl Future<Output = Result<()>> + Send;
 
     /// Lists versions and delete markers: keys in byte order, within a key the newest first
-    /// (S3 API, ListObjectVersions). At most [`LIST_PAGE_MAX`](crate::LIST_PAGE_MAX) entries a page.
+    /// (S3 API, `ListObjectVersions`). At most [`LIST_PAGE_MAX`](crate::LIST_PAGE_MAX) entries a page.
     fn list_versions(
         &self,
         bucket: &BucketName,

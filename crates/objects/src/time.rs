@@ -17,6 +17,7 @@ impl Timestamp {
     }
 
     /// The moment this much later; stays at the end of time rather than wrap.
+    #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         Self(
             self.0

@@ -1,1 +1,0 @@
-//! The harness of the end to end tests.

@@ -1,0 +1,42 @@
+//! Programs the tests drive that come as Debian packages: a browser and two S3 clients.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use anyhow::Result;
+
+use crate::program::{Program, find};
+use crate::stages::Done;
+
+/// A program and the package that brings it.
+const PROGRAMS: &[(&str, &str)] = &[("chromium", "chromium"), ("rclone", "rclone")];
+
+/// Installs the packages whose programs are missing; needs root and apt-get, and is skipped without.
+///
+/// The tests that need a program that is still missing afterwards say so and are skipped one by one.
+pub(crate) fn install() -> Result<Done> {
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(Done::quietly());
+    }
+    let missing_names = missing.join(", ");
+    if find("apt-get").is_none() {
+        return Ok(Done::Skipped(format!(
+            "no apt-get here; {missing_names} missing"
+        )));
+    }
+    if fs::metadata("/proc/self").map_or(u32::MAX, |process| process.uid()) != 0 {
+        return Ok(Done::Skipped(format!("not root; {missing_names} missing")));
+    }
+    Program::new("apt-get").args(["update", "--quiet"]).run()?;
+    Program::new("apt-get")
+        .args(["install", "--yes", "--quiet", "--no-install-recommends"])
+        .args(missing)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .run()?;
+    Ok(Done::quietly())
+}

@@ -1,0 +1,115 @@
+//! Runs other programs: says what it runs, and keeps their closing lines.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::repository;
+
+/// A program to run in the repository's root.
+pub(crate) struct Program {
+    command: Command,
+}
+
+impl Program {
+    /// A program found on the path, or named by one.
+    pub(crate) fn new(name: impl AsRef<OsStr>) -> Self {
+        let mut command = Command::new(name);
+        command.current_dir(repository::root());
+        Self { command }
+    }
+
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub(crate) fn current_dir(mut self, folder: impl AsRef<Path>) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs it with its output shown; an exit code other than 0 is an error.
+    pub(crate) fn run(mut self) -> Result<()> {
+        let line = self.line();
+        println!("$ {line}");
+        let status = self
+            .command
+            .status()
+            .with_context(|| format!("could not start {line}"))?;
+        if !status.success() {
+            bail!("{line}: {status}");
+        }
+        Ok(())
+    }
+
+    /// Runs it with its output shown, and returns the lines of stdout that `is_closing` picks.
+    ///
+    /// They come back even when the program fails, beside the failure, so that a summary can show them.
+    pub(crate) fn run_and_keep(
+        mut self,
+        is_closing: impl Fn(&str) -> bool,
+    ) -> (Vec<String>, Result<()>) {
+        let line = self.line();
+        println!("$ {line}");
+        let mut closing = Vec::new();
+        let outcome = (|| {
+            let mut child = self
+                .command
+                .stdout(Stdio::piped())
+                .spawn()
+                .with_context(|| format!("could not start {line}"))?;
+            let stdout = child.stdout.take().expect("stdout was piped");
+            for text in BufReader::new(stdout).split(b'\n') {
+                let text = String::from_utf8_lossy(&text?).into_owned();
+                println!("{text}");
+                if is_closing(&text) {
+                    closing.push(text.trim().to_owned());
+                }
+            }
+            let status = child.wait()?;
+            if !status.success() {
+                bail!("{line}: {status}");
+            }
+            Ok(())
+        })();
+        (closing, outcome)
+    }
+
+    /// Runs it silently and returns what it wrote to stdout.
+    pub(crate) fn output(mut self) -> Result<String> {
+        let line = self.line();
+        let output = self
+            .command
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("could not start {line}"))?;
+        if !output.status.success() {
+            bail!("{line}: {}", output.status);
+        }
+        String::from_utf8(output.stdout).with_context(|| format!("{line} did not print UTF-8"))
+    }
+
+    /// The command line as a person would type it, with the folder left out.
+    fn line(&self) -> String {
+        let mut words: Vec<&OsStr> = vec![self.command.get_program()];
+        words.extend(self.command.get_args());
+        let words: Vec<OsString> = words.into_iter().map(OsStr::to_owned).collect();
+        words.join(OsStr::new(" ")).to_string_lossy().into_owned()
+    }
+}
+
+/// Where a program is on the path, if it is there.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
