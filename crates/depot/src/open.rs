@@ -5,7 +5,8 @@ use std::time::Duration;
 use two_buckets_objects::Timestamp;
 
 use crate::OpenError;
-use crate::engine::storage::Storage;
+use crate::engine::Engine;
+use crate::engine::storage::{DiskStorage, Storage};
 use crate::objects::Created;
 
 /// How to run a store.
@@ -26,18 +27,23 @@ pub struct Depot {
     pub(crate) inner: Arc<Inner>,
 }
 
-pub(crate) struct Inner {}
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) options: Options,
+}
 
 impl Depot {
     /// Opens the store in this folder, or makes one in an empty or absent folder.
     pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
-        let _ = (folder, options);
-        unimplemented!()
+        let storage = DiskStorage::open(folder).map_err(OpenError::Io)?;
+        Self::open_on(Arc::new(storage), options)
     }
 
     /// Opens the store on any [`Storage`], such as the one in memory that tests break on purpose.
     pub fn open_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self, OpenError> {
-        let _ = (storage, options);
-        unimplemented!()
+        let engine = Engine::open(storage, Arc::clone(&options.clock))?;
+        Ok(Self {
+            inner: Arc::new(Inner { engine, options }),
+        })
     }
 }

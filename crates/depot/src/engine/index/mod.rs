@@ -1,0 +1,48 @@
+//! The index: every row by its key, rebuilt from the log as far as it was not on the disk yet.
+
+mod map;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use crate::Result;
+
+pub(super) use map::MapIndex;
+
+/// Rows to set (`Some`) and to delete (`None`), each key once, applied together.
+pub(super) type Batch = BTreeMap<Bytes, Option<Bytes>>;
+
+/// Rows in key order, or backwards.
+pub(crate) type Rows<'a> = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> + Send + 'a>;
+
+/// An ordered map that survives a crash as some prefix of the batches applied to it, and not less of them than at the
+/// last checkpoint.
+///
+/// The batch carries the log position it stands for, so whatever prefix survives knows by itself where the log goes on.
+pub(super) trait Index: Send + Sync {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// The rows between two keys as of this call. Later batches do not show.
+    fn range(&self, from: Bound<Vec<u8>>, to: Bound<Vec<u8>>, backwards: bool) -> Rows<'static>;
+
+    /// Applies a batch: readers see all of it or nothing. It need not be durable.
+    fn apply(&self, batch: &Batch) -> Result<()>;
+
+    /// Makes durable what was applied before this call.
+    fn checkpoint(&self) -> Result<()>;
+}
+
+/// Whether no key can lie between the bounds; the standard library's maps panic on some of these.
+pub(super) fn is_empty_range(from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {
+    match (from, to) {
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (
+            Bound::Included(from) | Bound::Excluded(from),
+            Bound::Included(to) | Bound::Excluded(to),
+        ) => from >= to,
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+    }
+}

@@ -1,0 +1,105 @@
+//! The changes of transactions that ran but are not durable yet.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use super::index::Rows;
+use super::table::PREFIX_BYTES;
+
+/// What transactions behind the durable ones have set and deleted, each key with the last transaction that did.
+#[derive(Default)]
+pub(super) struct Overlay {
+    rows: BTreeMap<Bytes, (u64, Option<Bytes>)>,
+}
+
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+impl Overlay {
+    /// The pending value of a key; none if nothing is pending for it.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Option<&Bytes>> {
+        self.rows.get(key).map(|(_, value)| value.as_ref())
+    }
+
+    /// What is pending between two keys.
+    pub(super) fn range(&self, bounds: Bounds<'_>) -> BTreeMap<&Bytes, Option<&Bytes>> {
+        self.rows
+            .range::<[u8], _>(bounds)
+            .map(|(key, (_, value))| (key, value.as_ref()))
+            .collect()
+    }
+
+    /// Whether anything is pending between two keys.
+    pub(super) fn has_any(&self, bounds: Bounds<'_>) -> bool {
+        self.rows.range::<[u8], _>(bounds).next().is_some()
+    }
+
+    /// Takes the changes of a transaction.
+    pub(super) fn add(&mut self, ticket: u64, key: Bytes, value: Option<Bytes>) {
+        self.rows.insert(key, (ticket, value));
+    }
+
+    /// Forgets what is durable now, unless a later transaction changed it again.
+    pub(super) fn settle<'a>(&mut self, up_to_ticket: u64, keys: impl Iterator<Item = &'a Bytes>) {
+        for key in keys {
+            if let Some((ticket, _)) = self.rows.get(key)
+                && *ticket <= up_to_ticket
+            {
+                self.rows.remove(key);
+            }
+        }
+    }
+
+    /// Forgets everything, after transactions failed together.
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+    }
+}
+
+/// Durable rows with the pending ones over them.
+pub(super) fn merged<'a>(
+    durable: Rows<'a>,
+    pending: BTreeMap<&'a Bytes, Option<&'a Bytes>>,
+    backwards: bool,
+) -> Rows<'a> {
+    let durable = durable.map(|row| row.map(|(key, value)| (strip(&key), value)));
+    if pending.is_empty() {
+        return Box::new(durable);
+    }
+    let pending = pending
+        .into_iter()
+        .map(|(key, value)| (strip(key), value.map(|value| value.to_vec())));
+    let pending: Box<dyn Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> + Send> = if backwards {
+        Box::new(pending.rev())
+    } else {
+        Box::new(pending)
+    };
+    let mut durable = durable.peekable();
+    let mut pending = pending.peekable();
+    Box::new(std::iter::from_fn(move || {
+        loop {
+            let order = match (durable.peek(), pending.peek()) {
+                (None, None) => return None,
+                (Some(Err(_)), _) | (Some(_), None) => return durable.next(),
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(Ok((durable, _))), Some((pending, _))) if backwards => pending.cmp(durable),
+                (Some(Ok((durable, _))), Some((pending, _))) => durable.cmp(pending),
+            };
+            if order.is_lt() {
+                return durable.next();
+            }
+            if order.is_eq() {
+                drop(durable.next());
+            }
+            if let Some((key, Some(value))) = pending.next() {
+                return Some(Ok((key, value)));
+            }
+        }
+    }))
+}
+
+/// A key without its table.
+pub(super) fn strip(key: &[u8]) -> Vec<u8> {
+    key.get(PREFIX_BYTES..).unwrap_or_default().to_vec()
+}

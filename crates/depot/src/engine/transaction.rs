@@ -1,0 +1,189 @@
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+use two_buckets_objects::Timestamp;
+
+use super::body::{self, BodyId, Place};
+use super::index::{Rows, is_empty_range};
+use super::overlay::{Overlay, merged};
+use super::{Shared, Table};
+use crate::bodies::Body;
+use crate::{Error, Result};
+
+/// A transaction that is being run. It sees what every transaction before it did, durable or not, and its own changes.
+pub(crate) struct Transaction<'a> {
+    shared: &'a Shared,
+    overlay: &'a Overlay,
+    now: Timestamp,
+    /// What this transaction sets and deletes. Rows of [`Table::BODIES`] are here only so that the transactions behind
+    /// see them; the log carries bodies in a form of its own.
+    rows: BTreeMap<Bytes, Option<Bytes>>,
+    added: Vec<(BodyId, Body)>,
+    freed: Vec<(BodyId, Option<Place>)>,
+    /// Whether something was read that is not durable yet.
+    saw_pending: Cell<bool>,
+}
+
+/// What a transaction wants to change.
+pub(super) struct Changes {
+    pub(super) rows: BTreeMap<Bytes, Option<Bytes>>,
+    pub(super) added: Vec<(BodyId, Body)>,
+    pub(super) freed: Vec<(BodyId, Option<Place>)>,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.added.is_empty() && self.freed.is_empty()
+    }
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(shared: &'a Shared, overlay: &'a Overlay, now: Timestamp) -> Self {
+        Self {
+            shared,
+            overlay,
+            now,
+            rows: BTreeMap::new(),
+            added: Vec::new(),
+            freed: Vec::new(),
+            saw_pending: Cell::new(false),
+        }
+    }
+
+    /// What was changed, and whether the result depends on something that is not durable yet.
+    pub(super) fn into_changes(self) -> (Changes, bool) {
+        let changes = Changes {
+            rows: self.rows,
+            added: self.added,
+            freed: self.freed,
+        };
+        (changes, self.saw_pending.get())
+    }
+
+    /// The value of a row.
+    pub(crate) fn get(&self, table: Table, row: &[u8]) -> Result<Option<Vec<u8>>> {
+        let key = table.key(row);
+        if let Some(value) = self.rows.get(key.as_slice()) {
+            return Ok(value.as_ref().map(|value| value.to_vec()));
+        }
+        if let Some(value) = self.overlay.get(&key) {
+            self.saw_pending.set(true);
+            return Ok(value.map(|value| value.to_vec()));
+        }
+        self.shared.index.get(&key)
+    }
+
+    /// The rows of a part of a table in key order, or backwards, read as they are asked for.
+    pub(crate) fn range(
+        &self,
+        table: Table,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        backwards: bool,
+    ) -> Rows<'_> {
+        let (from, to) = table.range(range);
+        if is_empty_range(&from, &to) {
+            return Box::new(std::iter::empty());
+        }
+        let bounds = (
+            from.as_ref().map(Vec::as_slice),
+            to.as_ref().map(Vec::as_slice),
+        );
+        let mut pending = self.overlay.range(bounds);
+        for (key, value) in self.rows.range::<[u8], _>(bounds) {
+            pending.insert(key, value.as_ref());
+        }
+        if self.overlay.has_any(bounds) {
+            self.saw_pending.set(true);
+        }
+        let durable = self.shared.index.range(from, to, backwards);
+        merged(durable, pending, backwards)
+    }
+
+    /// Sets a row.
+    pub(crate) fn put(&mut self, table: Table, row: &[u8], value: Vec<u8>) {
+        self.rows
+            .insert(table.key(row).into(), Some(Bytes::from(value)));
+    }
+
+    /// Deletes a row. Deleting what is not there changes nothing.
+    pub(crate) fn delete(&mut self, table: Table, row: &[u8]) {
+        self.rows.insert(table.key(row).into(), None);
+    }
+
+    /// A number that no earlier call gave and that is larger than all of them, across restarts too.
+    /// Calls in later transactions give larger ones.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.shared.next_id()
+    }
+
+    /// The time of this transaction: by the clock, but never before the time of an earlier one.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Takes a body into the store, held once.
+    pub(crate) fn add_body(&mut self, body: Body) -> BodyId {
+        let id = body.id().unwrap_or_else(|| self.shared.new_body_id());
+        self.rows
+            .insert(Table::BODIES.key(&id.to_bytes()).into(), Some(Bytes::new()));
+        self.added.push((id, body));
+        id
+    }
+
+    /// Holds a body once more, as a copy of an object does.
+    pub(crate) fn retain_body(&mut self, id: BodyId) -> Result<()> {
+        let holds = self.holds(id)?;
+        self.set_holds(id, holds + 1);
+        Ok(())
+    }
+
+    /// Lets go of a body. When nobody holds it any more its space is given back once this transaction is durable;
+    /// a [`Reader`](crate::Reader) that is reading it keeps it until then.
+    pub(crate) fn release_body(&mut self, id: BodyId) -> Result<()> {
+        let holds = self.holds(id)?;
+        if holds > 1 {
+            self.set_holds(id, holds - 1);
+            return Ok(());
+        }
+        let place = match self.get(Table::BODIES, &id.to_bytes())? {
+            // A body still on its way to the disk has no place yet; the commit thread will know it.
+            Some(row) if row.is_empty() => None,
+            Some(row) => Some(Place::decode(&row)?),
+            None => return Err(body::missing(id)),
+        };
+        self.rows
+            .insert(Table::BODIES.key(&id.to_bytes()).into(), None);
+        self.freed.push((id, place));
+        Ok(())
+    }
+
+    fn holds(&self, id: BodyId) -> Result<u64> {
+        let row = id.to_bytes();
+        if self.get(Table::BODIES, &row)?.is_none() {
+            return Err(body::missing(id));
+        }
+        match self.get(Table::BODY_HOLDS, &row)? {
+            None => Ok(1),
+            Some(value) => match value.try_into() {
+                Ok(bytes) => Ok(u64::from_le_bytes(bytes)),
+                Err(_) => Err(Error::Corrupt {
+                    what: format!("the holds of body {id}"),
+                }),
+            },
+        }
+    }
+
+    fn set_holds(&mut self, id: BodyId, holds: u64) {
+        if holds == 1 {
+            self.delete(Table::BODY_HOLDS, &id.to_bytes());
+        } else {
+            self.put(
+                Table::BODY_HOLDS,
+                &id.to_bytes(),
+                holds.to_le_bytes().into(),
+            );
+        }
+    }
+}
