@@ -1,1 +1,54 @@
-//! The upload API as a tower service: grants, status and steering.
+//! The upload API as a tower service: grants to upload, the state of every upload, and steering.
+//!
+//! [`router`] serves the routes below `/api` that the page, the command line and other programs speak; `openapi.json`
+//! beside this crate's manifest describes them and is served as `/api/openapi.json`.
+//! It owns two traits and knows nothing of what is behind them: [`Grants`] signs permissions to upload, [`Tracker`]
+//! says where each upload is and steers it.
+//!
+//! It promises that whatever is sent gets an answer in problem JSON (RFC 9457) with words a person understands, that
+//! no input makes it fail with a 5xx, that every list and body is bounded, and that a file's content is only ever
+//! handed out as an attachment. [`GuardLayer`] keeps foreign pages out.
+//! It leaves to others: listening, time limits on slow clients, serving the page, and deciding who a caller is.
+
+mod attachment;
+mod content_type;
+mod error;
+mod grants;
+mod guard;
+mod key;
+mod mint;
+mod problem;
+mod routes;
+mod service;
+mod tracker;
+mod upload;
+mod wire;
+
+pub use content_type::{ContentType, InvalidContentType};
+pub use error::{Error, Result};
+pub use grants::{Grants, PutToSign, SignedPut};
+pub use guard::{AdminToken, Guard, GuardLayer, InvalidToken, NotLoopback};
+pub use key::{InvalidUploadKey, UploadKey};
+pub use mint::{InvalidTemplate, KeyTemplate};
+pub use service::{OPENAPI, Sources, UploadApi, router};
+pub use tracker::{
+    Counts, Cursor, ListUploads, Oldest, RetrySelection, S3Address, ServerFacts, Swept, Tracker,
+    UploadPage,
+};
+pub use upload::{Attempt, AttemptOutcome, Upload, UploadHistory, UploadId, UploadState};
+
+/// The largest JSON body a call may carry.
+pub const JSON_BODY_BYTES_MAX: usize = 64 << 10;
+/// The most uploads in one page of a list.
+pub const PAGE_MAX: usize = 1_000;
+/// How many uploads a page of a list has when the caller does not say.
+pub const PAGE_DEFAULT: usize = 100;
+/// How long a signed PUT may be begun: the page asks for one just before it sends the file.
+pub const SIGNED_PUT_LIFE: std::time::Duration = std::time::Duration::from_mins(15);
+/// The longest search text, in bytes: no key is longer.
+pub const SEARCH_BYTES_MAX: usize = two_buckets_objects::Key::LENGTH_BYTES_MAX;
+
+// S3 refuses signatures that live longer than seven days
+// (S3 User Guide, "Download and upload objects with presigned URLs").
+const _: () = assert!(SIGNED_PUT_LIFE.as_secs() <= 7 * 24 * 60 * 60);
+const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);

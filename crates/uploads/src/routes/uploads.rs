@@ -1,0 +1,69 @@
+use std::sync::Arc;
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+
+use super::{Answer, answer, upload_id};
+use crate::problem::Problem;
+use crate::wire::{ListQuery, PageJson, UploadHistoryJson};
+use crate::{
+    Cursor, Grants, ListUploads, PAGE_DEFAULT, PAGE_MAX, SEARCH_BYTES_MAX, Tracker, UploadApi,
+};
+
+pub(crate) async fn list<T: Tracker, G: Grants>(
+    State(api): State<Arc<UploadApi<T, G>>>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Answer {
+    let Query(query) = query.map_err(|error| Problem::BadRequest(error.body_text()))?;
+    let page = api.tracker.list(asked(query)?).await?;
+    answer(PageJson::at(page, (api.sources.now)()))
+}
+
+pub(crate) async fn one<T: Tracker, G: Grants>(
+    State(api): State<Arc<UploadApi<T, G>>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let history = api.tracker.get(&upload_id(id)?).await?;
+    answer(UploadHistoryJson::from(history))
+}
+
+/// Parameters that are there but empty are left out, as a form with empty fields means them.
+fn asked(query: ListQuery) -> Result<ListUploads, Problem> {
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let state = given(query.state).map(|state| state.parse::<crate::UploadState>());
+    let state = state
+        .transpose()
+        .map_err(|error| Problem::BadRequest(error.to_string()))?;
+    let key = given(query.key).map(|key| key.parse::<two_buckets_objects::Key>());
+    let key = key
+        .transpose()
+        .map_err(|error| Problem::BadRequest(error.to_string()))?;
+    let search = given(query.q);
+    if search.as_ref().is_some_and(|q| q.len() > SEARCH_BYTES_MAX) {
+        return Err(Problem::BadRequest(format!(
+            "the search text may have at most {SEARCH_BYTES_MAX} bytes"
+        )));
+    }
+    let limit = query.limit.unwrap_or(PAGE_DEFAULT);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(Problem::BadRequest(format!(
+            "the limit must be 1 to {PAGE_MAX}"
+        )));
+    }
+    let after = given(query.after);
+    if after
+        .as_ref()
+        .is_some_and(|after| after.len() > Cursor::LENGTH_BYTES_MAX)
+    {
+        return Err(Problem::BadRequest(
+            "after must be the next of an earlier page".into(),
+        ));
+    }
+    Ok(ListUploads {
+        state,
+        key,
+        search,
+        limit,
+        after: after.map(Cursor),
+    })
+}

@@ -1,0 +1,155 @@
+use std::future::Future;
+
+use two_buckets_objects::{Body, BucketName, ByteRange, Key, Timestamp};
+
+use crate::{Result, Upload, UploadHistory, UploadId, UploadState};
+
+/// Where each upload is, and steering it.
+///
+/// Answers are from the ledger as of the last durable change. Dropping a returned future leaves reads without a
+/// trace; a retry or sweep that was begun may or may not have taken effect, and calling it again is harmless.
+pub trait Tracker: Send + Sync + 'static {
+    /// What this server is: shown on the page and by the command line.
+    fn server(&self) -> impl Future<Output = Result<ServerFacts>> + Send;
+
+    /// A page of uploads, newest first, with the counts of all uploads whatever the query selects.
+    /// A cursor it did not hand out is [`Error::Refused`](crate::Error::Refused).
+    fn list(&self, query: ListUploads) -> impl Future<Output = Result<UploadPage>> + Send;
+
+    /// One upload and its attempts, or [`Error::NotFound`](crate::Error::NotFound).
+    fn get(&self, id: &UploadId) -> impl Future<Output = Result<UploadHistory>> + Send;
+
+    /// The bytes of an upload from the archive, or from staging while they are there; none left is
+    /// [`Error::NotFound`](crate::Error::NotFound). The range lies within [`Upload::size_bytes`].
+    fn content(
+        &self,
+        id: &UploadId,
+        range: Option<ByteRange>,
+    ) -> impl Future<Output = Result<Body>> + Send;
+
+    /// Makes a failed upload pending again and wakes its key; gives the upload as it is then.
+    /// One that is not failed is [`Error::Conflict`](crate::Error::Conflict).
+    fn retry(&self, id: &UploadId) -> impl Future<Output = Result<Upload>> + Send;
+
+    /// Makes every selected failed upload pending again; says how many. None selected is no error.
+    fn retry_many(&self, selection: RetrySelection) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Sweeps now and returns when the sweep is done.
+    fn sweep(&self) -> impl Future<Output = Result<Swept>> + Send;
+}
+
+/// What a server is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerFacts {
+    /// The program's version.
+    pub version: String,
+    /// Where the page is; none where no page is served.
+    pub page_url: Option<String>,
+    /// Where S3 clients reach the buckets.
+    pub s3: S3Address,
+    /// The staging bucket.
+    pub staging: BucketName,
+    /// The archive bucket.
+    pub archive: BucketName,
+    /// What runs on each file.
+    pub processor: String,
+    /// Whether processing is paused.
+    pub paused: bool,
+}
+
+/// Where S3 clients reach the buckets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct S3Address {
+    /// The endpoint's URL.
+    pub endpoint: String,
+    /// The region to sign for.
+    pub region: String,
+}
+
+/// Which uploads to list. All that is named must hold.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ListUploads {
+    /// Only those in this state.
+    pub state: Option<UploadState>,
+    /// Only those of exactly this key.
+    pub key: Option<Key>,
+    /// Only those whose key contains this; at most [`SEARCH_BYTES_MAX`](crate::SEARCH_BYTES_MAX) bytes, not empty.
+    pub search: Option<String>,
+    /// The most uploads to give, 1 to [`PAGE_MAX`](crate::PAGE_MAX).
+    pub limit: usize,
+    /// Begin behind this, as an earlier page said.
+    pub after: Option<Cursor>,
+}
+
+/// Where a page of uploads ended. Opaque: only the [`Tracker`] that made it reads it.
+/// Text that came from a caller, at most [`Cursor::LENGTH_BYTES_MAX`] bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cursor(pub String);
+
+impl Cursor {
+    /// The longest cursor: longer than any [`UploadId`].
+    pub const LENGTH_BYTES_MAX: usize = 4_096;
+}
+
+/// A page of uploads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UploadPage {
+    /// The uploads, newest first.
+    pub uploads: Vec<Upload>,
+    /// Where the next page begins; none on the last. A page may be shorter than its limit and have a next one.
+    pub next: Option<Cursor>,
+    /// How many uploads there are in each state.
+    pub counts: Counts,
+    /// The oldest upload that is neither finished nor set aside: its age is the one number to alarm on.
+    pub oldest_unfinished: Option<Oldest>,
+}
+
+/// How many uploads there are in each state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// See [`UploadState::Pending`].
+    pub pending: u64,
+    /// See [`UploadState::Processing`].
+    pub processing: u64,
+    /// See [`UploadState::Archived`].
+    pub archived: u64,
+    /// See [`UploadState::Failed`].
+    pub failed: u64,
+    /// See [`UploadState::Late`].
+    pub late: u64,
+    /// See [`UploadState::Duplicate`].
+    pub duplicate: u64,
+}
+
+/// The oldest unfinished upload.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Oldest {
+    /// Its key.
+    pub key: Key,
+    /// When it arrived.
+    pub received_at: Timestamp,
+}
+
+/// Which failed uploads to retry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RetrySelection {
+    /// All of them.
+    All,
+    /// Those of exactly this key.
+    Key(Key),
+    /// Those whose reason contains this text.
+    Reason(String),
+}
+
+/// What a sweep did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Swept {
+    /// How many versions it listed in staging.
+    pub listed: u64,
+    /// How many keys it woke.
+    pub woken: u64,
+    /// How many uploads gone from staging it recorded as archived.
+    pub finished: u64,
+    /// How many uploads gone from staging it could only explain.
+    pub explained: u64,
+}
