@@ -1,0 +1,60 @@
+"""The page's API, spoken by hand: no client of ours hides what it answers."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+
+ANSWER_WITHIN_S = 60
+
+
+class Api:
+    """Calls of one server's API, with its admin token."""
+
+    def __init__(self, web, token):
+        self.web = web
+        self.token = token
+
+    def get(self, path, **query):
+        if query:
+            path += "?" + urllib.parse.urlencode(query)
+        return self._call("GET", path, None)
+
+    def post(self, path, body=None):
+        return self._call("POST", path, {} if body is None else body)
+
+    def uploads(self, **query):
+        """Every upload that matches, page after page, the newest first."""
+        found, after = [], {}
+        while True:
+            page = self.get("/api/uploads", limit=1000, **query, **after)
+            found += page["uploads"]
+            if page["next"] is None:
+                return found
+            after = {"after": page["next"]}
+
+    def counts(self):
+        """How many uploads are in each state."""
+        return self.get("/api/uploads", limit=1)["counts"]
+
+    def put(self, key, body, size, headers=()):
+        """Uploads through a signed URL; `body` is bytes or an open file. Returns the key it went to."""
+        grant = self.post("/api/signedurl", {"key": key, "size": size})
+        request = urllib.request.Request(grant["url"], data=body, method=grant["method"])
+        for name, value in {**grant["headers"], "Content-Length": str(size), **dict(headers)}.items():
+            request.add_header(name, value)
+        with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as answer:
+            assert answer.status == 200
+        return grant["key"]
+
+    def _call(self, method, path, body):
+        request = urllib.request.Request(self.web + path, method=method)
+        request.add_header("Authorization", f"Bearer {self.token}")
+        if body is not None:
+            request.add_header("Content-Type", "application/json")
+            request.data = json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refused:
+            raise AssertionError(f"{method} {path}: {refused.code} {refused.read().decode()}") from None

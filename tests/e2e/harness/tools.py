@@ -1,0 +1,40 @@
+"""Runs the command-line clients as a person's shell would."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from harness.server import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+
+WITHIN_S = 600
+
+
+def aws_environment(server, home):
+    """What `two-buckets env` exports, and nothing of the caller's own AWS settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return kept | {
+        "HOME": str(home),
+        "AWS_ENDPOINT_URL_S3": server.endpoint,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def run(command, environment, folder=None):
+    """Runs a client to its end; anything but success is a failed test that shows what the client said."""
+    command = [str(word) for word in command]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=WITHIN_S)
+    if done.returncode != 0:
+        raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def needed(name):
+    """Where a client is; a test whose client cannot be installed here says so instead of passing."""
+    return shutil.which(name) or pytest.skip(f"{name} is not installed and could not be")

@@ -1,0 +1,19 @@
+"""Waiting for a condition, never for a time."""
+
+import threading
+import time
+
+PAUSE_S = 0.02
+
+
+def until(claim, look, within_s=60):
+    """Calls `look` until it returns something true, and returns that; `claim` says what was waited for."""
+    deadline = time.monotonic() + within_s
+    between_looks = threading.Event()
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {claim}; last seen: {seen!r}")
+        between_looks.wait(PAUSE_S)
