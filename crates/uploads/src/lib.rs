@@ -30,7 +30,7 @@ pub use grants::{Grants, PutToSign, SignedPut};
 pub use guard::{AdminToken, Guard, GuardLayer, InvalidToken, NotLoopback};
 pub use key::{InvalidUploadKey, UploadKey};
 pub use mint::{InvalidTemplate, KeyTemplate};
-pub use service::{OPENAPI, Sources, UploadApi, router};
+pub use service::{OPENAPI, ROUTES, Sources, UploadApi, router};
 pub use tracker::{
     Counts, Cursor, ListUploads, Oldest, RetrySelection, S3Address, ServerFacts, Swept, Tracker,
     UploadPage,

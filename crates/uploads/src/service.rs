@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use crate::routes::{content, server, signed_url, steering, uploads};
 use crate::{Grants, KeyTemplate, Tracker};
 
-/// The description of the API (OpenAPI 3.1), as `GET /api/openapi.json` gives it.
+/// The description of the API (`OpenAPI` 3.1), as `GET /api/openapi.json` gives it.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
 /// What the API works with.
@@ -49,9 +49,9 @@ impl fmt::Debug for Sources {
 /// Addresses below `/api` that do not exist, and methods an address does not take, get problem JSON too.
 pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
     let mut router = Router::new();
-    for route in routes::<T, G>() {
+    for (path, handler) in handlers::<T, G>() {
         let refuse = async |method: Method| Problem::MethodNotAllowed(method);
-        router = router.route(route.path, route.handler.fallback(refuse));
+        router = router.route(path, handler.fallback(refuse));
     }
     let nothing_here = || any(async || Problem::NoSuchRoute);
     router
@@ -62,40 +62,33 @@ pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
         .with_state(Arc::new(api))
 }
 
-/// An address of the API and what answers there.
-pub(crate) struct Route<S> {
-    pub(crate) path: &'static str,
-    /// The method it takes; one that takes GET takes HEAD too.
-    #[cfg_attr(not(test), expect(dead_code, reason = "compared with openapi.json"))]
-    pub(crate) method: Method,
-    handler: MethodRouter<S>,
+type Handler<T, G> = MethodRouter<Arc<UploadApi<T, G>>>;
+
+/// Makes the table of addresses and the table of handlers from one list, so that they cannot differ.
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:expr;)*) => {
+        /// Every address of the API with its method: what a gateway in front of it must let through.
+        /// What takes `GET` takes `HEAD` too. `openapi.json` is held to this list by a test.
+        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
+
+        fn handlers<T: Tracker, G: Grants>() -> Vec<(&'static str, Handler<T, G>)> {
+            vec![$(($path, routes!(@ $method)($handler))),*]
+        }
+    };
+    (@ GET) => { get };
+    (@ POST) => { post };
 }
 
-type Api<T, G> = Arc<UploadApi<T, G>>;
-
-/// Every address of the API: the router and the test of `openapi.json` both read this.
-pub(crate) fn routes<T: Tracker, G: Grants>() -> Vec<Route<Api<T, G>>> {
-    let reads = |path, handler| Route {
-        path,
-        method: Method::GET,
-        handler,
-    };
-    let changes = |path, handler| Route {
-        path,
-        method: Method::POST,
-        handler,
-    };
-    vec![
-        reads("/api/openapi.json", get(server::openapi)),
-        reads("/api/server", get(server::facts::<T, G>)),
-        reads("/api/uploads", get(uploads::list::<T, G>)),
-        reads("/api/uploads/{id}", get(uploads::one::<T, G>)),
-        reads("/api/uploads/{id}/content", get(content::download::<T, G>)),
-        changes("/api/uploads/{id}/retry", post(steering::retry::<T, G>)),
-        changes("/api/retry", post(steering::retry_many::<T, G>)),
-        changes("/api/sweep", post(steering::sweep::<T, G>)),
-        changes("/api/signedurl", post(signed_url::sign::<T, G>)),
-    ]
+routes! {
+    GET "/api/openapi.json" => server::openapi;
+    GET "/api/server" => server::facts::<T, G>;
+    GET "/api/uploads" => uploads::list::<T, G>;
+    GET "/api/uploads/{id}" => uploads::one::<T, G>;
+    GET "/api/uploads/{id}/content" => content::download::<T, G>;
+    POST "/api/uploads/{id}/retry" => steering::retry::<T, G>;
+    POST "/api/retry" => steering::retry_many::<T, G>;
+    POST "/api/sweep" => steering::sweep::<T, G>;
+    POST "/api/signedurl" => signed_url::sign::<T, G>;
 }
 
 /// What every answer carries: other sites may not embed it, browsers may not guess its type or keep it.

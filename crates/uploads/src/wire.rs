@@ -99,14 +99,14 @@ impl From<Upload> for UploadJson {
             }),
             media_type: upload.media_type,
             sha256: upload.sha256,
-            report: upload.report.map(report),
+            report: upload.report.as_deref().map(report),
         }
     }
 }
 
 /// A function may call anything its report; what is no JSON object is shown as text rather than hidden.
-fn report(text: String) -> serde_json::Value {
-    match serde_json::from_str(&text) {
+fn report(text: &str) -> serde_json::Value {
+    match serde_json::from_str(text) {
         Ok(report @ serde_json::Value::Object(_)) => report,
         _ => serde_json::json!({ "text": text }),
     }

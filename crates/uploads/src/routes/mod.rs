@@ -21,8 +21,8 @@ use crate::{Error, JSON_BODY_BYTES_MAX, UploadId};
 
 type Answer = Result<Response, Problem>;
 
-fn answer(json: impl Serialize) -> Answer {
-    Ok(Json(json).into_response())
+fn answer(json: impl Serialize) -> Response {
+    Json(json).into_response()
 }
 
 /// The upload's id in the address. A text that no id can be names no upload.

@@ -11,7 +11,7 @@ use crate::{Grants, OPENAPI, Tracker, UploadApi};
 pub(crate) async fn facts<T: Tracker, G: Grants>(
     State(api): State<Arc<UploadApi<T, G>>>,
 ) -> Answer {
-    answer(ServerJson::from(api.tracker.server().await?))
+    Ok(answer(ServerJson::from(api.tracker.server().await?)))
 }
 
 pub(crate) async fn openapi() -> Response {

@@ -57,7 +57,7 @@ pub(crate) async fn sign<T: Tracker, G: Grants>(
             life: SIGNED_PUT_LIFE,
         })
         .await?;
-    answer(SignedPutJson::new(&key, signed, shown))
+    Ok(answer(SignedPutJson::new(&key, signed, shown)))
 }
 
 /// The headers that bind the grant to what is known of the file.

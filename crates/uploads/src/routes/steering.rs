@@ -15,7 +15,7 @@ pub(crate) async fn retry<T: Tracker, G: Grants>(
     id: Result<Path<String>, PathRejection>,
 ) -> Answer {
     let upload = api.tracker.retry(&upload_id(id)?).await?;
-    answer(UploadJson::from(upload))
+    Ok(answer(UploadJson::from(upload)))
 }
 
 pub(crate) async fn retry_many<T: Tracker, G: Grants>(
@@ -24,13 +24,13 @@ pub(crate) async fn retry_many<T: Tracker, G: Grants>(
 ) -> Answer {
     let selection = selected(json_body(request).await?)?;
     let retried = api.tracker.retry_many(selection).await?;
-    answer(RetriedJson { retried })
+    Ok(answer(RetriedJson { retried }))
 }
 
 pub(crate) async fn sweep<T: Tracker, G: Grants>(
     State(api): State<Arc<UploadApi<T, G>>>,
 ) -> Answer {
-    answer(SweptJson::from(api.tracker.sweep().await?))
+    Ok(answer(SweptJson::from(api.tracker.sweep().await?)))
 }
 
 fn selected(request: RetryRequest) -> Result<RetrySelection, Problem> {

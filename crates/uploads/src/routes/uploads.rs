@@ -16,7 +16,7 @@ pub(crate) async fn list<T: Tracker, G: Grants>(
 ) -> Answer {
     let Query(query) = query.map_err(|error| Problem::BadRequest(error.body_text()))?;
     let page = api.tracker.list(asked(query)?).await?;
-    answer(PageJson::at(page, (api.sources.now)()))
+    Ok(answer(PageJson::at(page, (api.sources.now)())))
 }
 
 pub(crate) async fn one<T: Tracker, G: Grants>(
@@ -24,7 +24,7 @@ pub(crate) async fn one<T: Tracker, G: Grants>(
     id: Result<Path<String>, PathRejection>,
 ) -> Answer {
     let history = api.tracker.get(&upload_id(id)?).await?;
-    answer(UploadHistoryJson::from(history))
+    Ok(answer(UploadHistoryJson::from(history)))
 }
 
 /// Parameters that are there but empty are left out, as a form with empty fields means them.

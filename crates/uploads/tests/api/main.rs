@@ -1,0 +1,9 @@
+//! The upload API as a caller meets it: requests in, answers out, in process.
+
+mod content;
+mod describing;
+mod guards;
+mod reading;
+mod shelf;
+mod signing;
+mod steering;

@@ -1,0 +1,88 @@
+use serde_json::json;
+use two_buckets_uploads::RetrySelection;
+
+use crate::shelf::{post, request, send, service};
+
+#[tokio::test]
+async fn a_failed_upload_is_retried_and_no_other() {
+    let (app, _) = service();
+    let retried = send(&app, request("POST", "/api/uploads/f1/retry", &[], b"")).await;
+    assert_eq!(retried.status, 200);
+    assert_eq!(retried.json()["state"], "pending");
+    let refused = send(&app, request("POST", "/api/uploads/a0/retry", &[], b"")).await;
+    assert!(refused.problem(409).contains("archived"));
+}
+
+#[tokio::test]
+async fn many_are_retried_by_key_by_reason_or_all() {
+    let (app, shelf) = service();
+    for body in [
+        r#"{"all":true}"#,
+        r#"{"key":"a\nb"}"#,
+        r#"{"reason":"column"}"#,
+    ] {
+        assert_eq!(
+            post(&app, "/api/retry", body).await.json(),
+            json!({"retried": 2})
+        );
+    }
+    assert_eq!(
+        *shelf.retried.lock().expect("unpoisoned"),
+        [
+            RetrySelection::All,
+            RetrySelection::Key("a\nb".parse().expect("a key foreign writers may use")),
+            RetrySelection::Reason("column".into()),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_selection_that_is_not_understood_retries_nothing() {
+    let (app, shelf) = service();
+    for body in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "1",
+        "\"all\"",
+        "{}",
+        r#"{"all":false}"#,
+        r#"{"all":"true"}"#,
+        r#"{"All":true}"#,
+        r#"{"all":true,"key":"a"}"#,
+        r#"{"all":false,"key":"a"}"#,
+        r#"{"key":"a","reason":"b"}"#,
+        r#"{"key":""}"#,
+        r#"{"reason":""}"#,
+        r#"{"all":true,"all":true}"#,
+        r#"{"all":true}x"#,
+        r#"{"key":7}"#,
+        &"[".repeat(50_000),
+    ] {
+        post(&app, "/api/retry", body).await.problem(400);
+    }
+    let not_json = request(
+        "POST",
+        "/api/retry",
+        &[("content-type", "text/plain")],
+        br#"{"all":true}"#,
+    );
+    assert!(
+        send(&app, not_json)
+            .await
+            .problem(415)
+            .contains("application/json")
+    );
+    assert!(shelf.retried.lock().expect("unpoisoned").is_empty());
+}
+
+#[tokio::test]
+async fn a_sweep_says_what_it_did() {
+    let (app, _) = service();
+    let swept = send(&app, request("POST", "/api/sweep", &[], b"")).await;
+    assert_eq!(
+        swept.json(),
+        json!({"listed": 4, "woken": 3, "finished": 2, "explained": 1})
+    );
+}
