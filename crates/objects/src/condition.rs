@@ -4,7 +4,7 @@ use crate::ETag;
 /// (S3 User Guide, "How to prevent object overwrites with conditional writes").
 ///
 /// Atomic with the write. A delete marker as current version counts as no object.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub enum WriteCondition {
     /// Nothing is asked.
     #[default]

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 /// What is kept beside an object's bytes: the headers S3 stores as system metadata, and the user's own
 /// `x-amz-meta-*` pairs (S3 User Guide, "Working with object metadata").
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Metadata {
     /// `Content-Type`; absent reads as `binary/octet-stream`.
     pub content_type: Option<String>,

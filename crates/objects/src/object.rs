@@ -31,7 +31,7 @@ impl VersionRef {
 }
 
 /// What a store says of one version that is not a delete marker (S3: `HeadObject` with checksum mode enabled).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ObjectInfo {
     /// Where it is.
     pub at: VersionRef,
@@ -58,7 +58,7 @@ impl ObjectInfo {
 }
 
 /// An entry of a list of versions (S3: `ListObjectVersions`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ListedVersion {
     /// The key.
     pub key: Key,

@@ -98,7 +98,7 @@ pub struct CopyOptions {
 }
 
 /// What a write made.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Written {
     /// The new version.
     pub version_id: VersionId,

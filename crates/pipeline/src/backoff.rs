@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The bound of the first wait of a function's repeat.
 pub const ATTEMPT_WAIT_FIRST: Duration = Duration::from_secs(1);
 /// The bound no wait of a function's repeat passes.
-pub const ATTEMPT_WAIT_MAX: Duration = Duration::from_secs(15 * 60);
+pub const ATTEMPT_WAIT_MAX: Duration = Duration::from_mins(15);
 /// The bound of the first wait before a store is asked again within one claim.
 pub const STORE_WAIT_FIRST: Duration = Duration::from_millis(20);
 /// The bound no wait for a store within one claim passes; well below a lease's life.
@@ -30,7 +30,7 @@ mod tests {
     use std::time::Duration;
 
     const FIRST: Duration = Duration::from_secs(1);
-    const MAX: Duration = Duration::from_secs(60);
+    const MAX: Duration = Duration::from_mins(1);
 
     #[test]
     fn a_wait_is_never_zero_and_never_above_its_bound() {
@@ -47,6 +47,6 @@ mod tests {
     fn the_whole_range_is_used() {
         let waits = |random| full_jitter(3, FIRST, MAX, random);
         assert_eq!(waits(0), Duration::from_millis(1));
-        assert_eq!(waits(3_999), Duration::from_millis(4_000));
+        assert_eq!(waits(3_999), Duration::from_secs(4));
     }
 }

@@ -86,7 +86,7 @@ pub struct Noted {
     /// A row for each version, in the order given.
     pub uploads: Vec<Upload>,
     /// The upload the key was minted for, if that one is archived.
-    pub archived_mint: Option<Upload>,
+    pub archived_mint: Option<Box<Upload>>,
 }
 
 /// What staging says of a version whose attempt begins.
@@ -230,7 +230,7 @@ impl Counts {
 
 /// The most uploads of one page.
 pub const PAGE_MAX: usize = 1_000;
-/// The most versions of one [`Ledger::note`]: the most items one DynamoDB transaction takes, less the one for the lease.
+/// The most versions of one [`Ledger::note`]: the most items one `DynamoDB` transaction takes, less the one for the lease.
 pub const NOTE_MAX: usize = 99;
 
 /// The record of work, attempts and outcomes, and the leases on keys.

@@ -23,18 +23,26 @@
 //!
 //! Runtime, HTTP, clock and randomness are left to the host.
 
+pub mod archive;
 pub mod backoff;
 mod clock;
+mod driver;
 mod lease;
 pub mod ledger;
 mod processor;
+mod staging;
+pub mod step;
+mod sweep;
 mod upload;
+pub mod verify;
 mod wake;
 
 pub use clock::Clock;
+pub use driver::{Driver, Outcome, Settings, Tally};
 pub use lease::{BootId, FencingToken, Holder, Lease};
 pub use ledger::Ledger;
 pub use processor::{Cancellation, Content, Incoming, ProcessError, Processor, Report};
+pub use sweep::{Decision, KeySeen, SweepError, Sweeper, Swept};
 pub use upload::{
     ArchiveRecord, Attempt, AttemptOutcome, Begin, End, NotFailed, Order, Staged, State,
     UnknownState, Upload, UploadId,

@@ -54,7 +54,7 @@ impl Incoming {
 pub struct Report(String);
 
 impl Report {
-    /// The longest report. A row of the largest ledger we serve holds 400 KB (DynamoDB, "Item size").
+    /// The longest report. A row of the largest ledger we serve holds 400 KB (Amazon `DynamoDB`, "Item size").
     pub const BYTES_MAX: usize = 64 << 10;
 
     /// Takes JSON text; gives it back if it is longer than [`Self::BYTES_MAX`]. That it is JSON is the caller's word.

@@ -22,11 +22,14 @@ pub struct WakeUp {
 
 /// Where hints for workers go.
 pub trait WakeUps: Send + Sync + 'static {
-    /// Has a worker look at the key, at once or not before a moment. Waits while there is no room.
-    /// A hint that cannot be taken is dropped: the sweep finds what it told of.
+    /// Has a worker look at the key, at once or not before a moment. Never waits for room, since workers call it:
+    /// a hint that cannot be taken is dropped, and the sweep finds what it told of.
     fn wake(
         &self,
         wake_up: WakeUp,
         not_before: Option<Timestamp>,
     ) -> impl Future<Output = ()> + Send;
+
+    /// Waits until a hint would be taken, for those who have many.
+    fn room(&self) -> impl Future<Output = ()> + Send;
 }

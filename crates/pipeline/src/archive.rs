@@ -1,0 +1,243 @@
+//! What the pipeline writes to the archive beside the bytes, and where an upload belongs there.
+
+use two_buckets_objects::{
+    Algorithm, ETag, Key, Metadata, ObjectInfo, Timestamp, VersionId, WriteCondition,
+};
+
+use crate::Order;
+
+/// User metadata of an archived version: the version id its upload had in staging.
+pub const SOURCE_VERSION: &str = "two-buckets-source-version";
+/// User metadata of an archived version: its upload's [`Order`], as `{milliseconds}-{number}`.
+pub const ORDER: &str = "two-buckets-order";
+/// User metadata of a late upload: the key it was sent under, percent-encoded; absent where it does not fit.
+pub const KEY: &str = "two-buckets-key";
+
+/// Where functions write.
+pub const RESULTS_PREFIX: &str = "_results/";
+/// Where late uploads are kept.
+pub const LATE_PREFIX: &str = "_late/";
+
+/// Says whether a key is kept for the pipeline itself; uploads under it are refused.
+pub fn is_reserved(key: &Key) -> bool {
+    key.as_str().starts_with(RESULTS_PREFIX) || key.as_str().starts_with(LATE_PREFIX)
+}
+
+/// Where an archived version came from, as its metadata says.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Mark {
+    /// The version id in staging.
+    pub source_version: VersionId,
+    /// The upload's place among those of its key.
+    pub order: Order,
+}
+
+impl Mark {
+    /// Reads the mark; none if the pipeline did not write this version.
+    pub fn of(metadata: &Metadata) -> Option<Self> {
+        let source_version = metadata.user.get(SOURCE_VERSION)?;
+        let (millis, number) = metadata.user.get(ORDER)?.rsplit_once('-')?;
+        Some(Self {
+            source_version: VersionId::new(source_version.as_str()),
+            order: Order {
+                last_modified: Timestamp::from_millis(millis.parse().ok()?),
+                number: number.parse().ok()?,
+            },
+        })
+    }
+
+    /// The user metadata to set on the archived version.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        vec![
+            (SOURCE_VERSION.into(), self.source_version.as_str().into()),
+            (ORDER.into(), order_text(self.order)),
+        ]
+    }
+
+    /// The user metadata to set on a late upload beside `own`, the metadata it brings.
+    pub fn pairs_of_late(&self, key: &Key, own: &Metadata) -> Vec<(String, String)> {
+        let mut pairs = self.pairs();
+        let encoded = percent_encoded(key.as_str());
+        let bytes: usize = pairs
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        if own.user_bytes() + bytes + KEY.len() + encoded.len() <= Metadata::USER_BYTES_MAX {
+            pairs.push((KEY.into(), encoded));
+        }
+        pairs
+    }
+}
+
+fn order_text(order: Order) -> String {
+    format!("{}-{}", order.last_modified.millis(), order.number)
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.push_str(&hex(&[byte]).to_ascii_uppercase());
+        }
+    }
+    encoded
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}
+
+fn sha256_hex(text: &str) -> String {
+    let mut hasher = Algorithm::Sha256.hasher();
+    hasher.update(text.as_bytes());
+    hex(&hasher.finish().value)
+}
+
+/// Where a late upload is kept: `_late/{SHA-256 of its key}/{order}-{version id}`, so no two uploads share it and it
+/// is the same in every attempt. A version id too long for a key gives way to its SHA-256.
+pub fn late_key(key: &Key, mark: &Mark) -> Key {
+    let place = format!(
+        "{LATE_PREFIX}{}/{}-",
+        sha256_hex(key.as_str()),
+        order_text(mark.order)
+    );
+    format!("{place}{}", mark.source_version)
+        .parse()
+        .or_else(|_| format!("{place}{}", sha256_hex(mark.source_version.as_str())).parse())
+        .expect("prefix, two digests and two numbers are shorter than a key may be")
+}
+
+/// Where an upload belongs, by what the archive has as its key's current version.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Placement {
+    /// The current version is this upload already.
+    AlreadyCurrent,
+    /// Under its key, if the archive is still as it was seen.
+    Current(WriteCondition),
+    /// Beside, under its late key: a newer upload of the key is current.
+    Late,
+}
+
+/// Decides where an upload belongs. An archive version without our mark counts as older than any upload.
+pub fn place(mark: &Mark, current: Option<&ObjectInfo>) -> Placement {
+    let Some(current) = current else {
+        return Placement::Current(WriteCondition::IfNoneMatch);
+    };
+    match Mark::of(&current.metadata) {
+        Some(theirs) if theirs.source_version == mark.source_version => Placement::AlreadyCurrent,
+        Some(theirs) if theirs.order > mark.order => Placement::Late,
+        _ => replace(&current.etag),
+    }
+}
+
+/// Under the key, over a current version with this tag.
+pub fn replace(current: &ETag) -> Placement {
+    Placement::Current(WriteCondition::IfMatch(current.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use two_buckets_objects::VersionRef;
+
+    fn mark(version: &str, millis: i64, number: u64) -> Mark {
+        Mark {
+            source_version: VersionId::new(version),
+            order: Order {
+                last_modified: Timestamp::from_millis(millis),
+                number,
+            },
+        }
+    }
+
+    fn archived(pairs: Vec<(String, String)>) -> ObjectInfo {
+        ObjectInfo {
+            at: VersionRef {
+                bucket: "archive".parse().unwrap(),
+                key: "a".parse().unwrap(),
+                version_id: VersionId::new("x"),
+            },
+            size_bytes: 0,
+            etag: ETag::new("e"),
+            last_modified: Timestamp::default(),
+            checksums: Vec::new(),
+            metadata: Metadata {
+                user: pairs.into_iter().collect(),
+                ..Metadata::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_mark_survives_being_metadata_also_before_1970() {
+        for one in [mark("v", 5, 7), mark("v-1", -5, 7)] {
+            assert_eq!(Mark::of(&archived(one.pairs()).metadata), Some(one));
+        }
+    }
+
+    #[test]
+    fn order_is_by_time_then_by_first_listing() {
+        let ours = mark("v", 10, 5);
+        let place_over = |theirs: Mark| place(&ours, Some(&archived(theirs.pairs())));
+        let over = Placement::Current(WriteCondition::IfMatch(ETag::new("e")));
+        assert_eq!(place_over(mark("w", 9, 9)), over);
+        assert_eq!(place_over(mark("w", 10, 4)), over);
+        assert_eq!(place_over(mark("w", 10, 6)), Placement::Late);
+        assert_eq!(place_over(mark("w", 11, 1)), Placement::Late);
+        assert_eq!(place_over(mark("v", 10, 5)), Placement::AlreadyCurrent);
+    }
+
+    #[test]
+    fn an_archive_version_without_a_whole_mark_counts_as_older() {
+        let over = Placement::Current(WriteCondition::IfMatch(ETag::new("e")));
+        let ours = mark("v", 10, 5);
+        for pairs in [
+            vec![],
+            vec![(SOURCE_VERSION.into(), "w".into())],
+            vec![
+                (SOURCE_VERSION.into(), "w".into()),
+                (ORDER.into(), "x-y".into()),
+            ],
+        ] {
+            assert_eq!(place(&ours, Some(&archived(pairs))), over);
+        }
+        assert_eq!(
+            place(&ours, None),
+            Placement::Current(WriteCondition::IfNoneMatch)
+        );
+    }
+
+    #[test]
+    fn late_keys_are_legal_distinct_and_reserved() {
+        let key: Key = "ä".repeat(512).parse().unwrap();
+        let one = late_key(&key, &mark("v1", 1, 1));
+        assert!(is_reserved(&one));
+        assert_ne!(one, late_key(&key, &mark("v2", 1, 2)));
+        assert_ne!(one, late_key(&"b".parse().unwrap(), &mark("v1", 1, 1)));
+        assert!(is_reserved(&late_key(
+            &key,
+            &mark(&"v".repeat(1_024), 1, 1)
+        )));
+    }
+
+    #[test]
+    fn the_key_of_a_late_upload_is_kept_where_it_fits() {
+        let pairs = mark("v", 1, 1).pairs_of_late(&"a b/ä".parse().unwrap(), &Metadata::default());
+        assert!(pairs.contains(&(KEY.into(), "a%20b/%C3%A4".into())));
+        let long = "ä".repeat(512).parse().unwrap();
+        assert_eq!(
+            mark("v", 1, 1)
+                .pairs_of_late(&long, &Metadata::default())
+                .len(),
+            2
+        );
+    }
+}

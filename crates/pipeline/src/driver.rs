@@ -1,0 +1,555 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use tracing::{debug, info, warn};
+use two_buckets_objects::{BucketName, ObjectInfo, ObjectRef, ObjectStore, VersionId, VersionRef};
+
+use crate::backoff::{
+    ATTEMPT_WAIT_FIRST, ATTEMPT_WAIT_MAX, STORE_WAIT_FIRST, STORE_WAIT_MAX, full_jitter,
+};
+use crate::ledger::{Claim, ClaimKey, MoveUpload, MovedInOne, Release, StartUpload, Started};
+use crate::step::{Action, Input, Rules, Stopped, Turn, Work};
+use crate::verify::{Verdict, verify};
+use crate::{
+    Cancellation, Clock, Content, End, Holder, Incoming, Lease, Ledger, ProcessError, Processor,
+    Report, State, Upload, WakeUp, WakeUps, Why, ledger, staging,
+};
+
+/// How a driver works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The bucket uploads land in. It must be versioned.
+    pub staging: BucketName,
+    /// The bucket they are kept in.
+    pub archive: BucketName,
+    /// The worker's name.
+    pub holder: Holder,
+    /// How long a lease lasts unless renewed, which happens at a third of it.
+    pub lease_life: Duration,
+    /// The most attempts of an upload.
+    pub attempts_max: u32,
+    /// How often a store may fail in one turn of an upload.
+    pub troubles_max: u32,
+}
+
+impl Settings {
+    /// The life of a lease unless configured otherwise.
+    pub const LEASE_LIFE_DEFAULT: Duration = Duration::from_secs(30);
+    /// How long a key rests after a turn that a store's failure ended.
+    pub const STALL_WAIT: Duration = Duration::from_secs(5);
+
+    /// Settings for these buckets, all else as by default.
+    pub fn new(staging: BucketName, archive: BucketName, holder: Holder) -> Self {
+        Self {
+            staging,
+            archive,
+            holder,
+            lease_life: Self::LEASE_LIFE_DEFAULT,
+            attempts_max: Rules::ATTEMPTS_MAX_DEFAULT,
+            troubles_max: Rules::TROUBLES_MAX_DEFAULT,
+        }
+    }
+}
+
+const _: () = assert!(
+    STORE_WAIT_MAX.as_millis() * 3 < Settings::LEASE_LIFE_DEFAULT.as_millis(),
+    "a pause must end before a lease is renewed"
+);
+
+/// Performs the protocol: asks [`Work`] what to do, does it by one call of a trait, and tells it what happened.
+/// Renews the lease meanwhile, and drops what is under way when the lease is gone.
+pub struct Driver<S, L, P, C, W> {
+    /// Both buckets.
+    pub store: Arc<S>,
+    /// The ledger.
+    pub ledger: Arc<L>,
+    /// The function.
+    pub processor: Arc<P>,
+    /// The clock.
+    pub clock: Arc<C>,
+    /// Where keys go that have something to do later.
+    pub wake_ups: Arc<W>,
+    /// Random numbers, for waits only.
+    pub random: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// How to work.
+    pub settings: Settings,
+}
+
+/// What a turn on a key did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub stopped: Stopped,
+    /// What happened to uploads.
+    pub tally: Tally,
+}
+
+/// What happened to uploads in a turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Archived or late, of versions that were in staging.
+    pub archived: u64,
+    /// Put off.
+    pub deferred: u64,
+    /// Set aside.
+    pub failed: u64,
+    /// Recognised as repeats.
+    pub duplicate: u64,
+    /// Finished though their version was gone from staging: it was archived.
+    pub finished: u64,
+    /// Set aside because their version was gone from staging and in no archive.
+    pub explained: u64,
+}
+
+impl<S, L, P, C, W> Driver<S, L, P, C, W>
+where
+    S: ObjectStore,
+    L: Ledger,
+    P: Processor,
+    C: Clock,
+    W: WakeUps,
+{
+    /// What the steps have to know.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            archive: self.settings.archive.clone(),
+            attempts_max: self.settings.attempts_max,
+            troubles_max: self.settings.troubles_max,
+            ledger: self.ledger.capabilities(),
+        }
+    }
+
+    /// Takes a turn on a key: does all there is to do about it now, if nobody else does.
+    ///
+    /// `stopping` is asked before something new is begun. Dropping the future midway is a crash of the worker: nothing
+    /// is lost, the lease runs out, and an attempt that had begun counts.
+    pub async fn run(
+        &self,
+        key: &ObjectRef,
+        why: Why,
+        stopping: &(dyn Fn() -> bool + Sync),
+    ) -> Outcome {
+        let rules = self.rules();
+        let mut turn = Turned {
+            driver: self,
+            key,
+            lease: None,
+            heartbeat: self.heartbeat(),
+            tally: Tally::default(),
+        };
+        let (mut work, mut action) = Work::begin(&rules, key.clone(), why);
+        loop {
+            if let Action::Stop(stopped) = action {
+                self.rest(key, &stopped).await;
+                return Outcome {
+                    stopped,
+                    tally: turn.tally,
+                };
+            }
+            let input = if work.can_drain() && stopping() {
+                Input::Drain
+            } else {
+                turn.perform(action).await
+            };
+            (work, action) = work.step(&rules, input);
+        }
+    }
+
+    fn heartbeat(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.clock.sleep(self.settings.lease_life / 3))
+    }
+
+    /// Has a key that could not be finished looked at again.
+    async fn rest(&self, key: &ObjectRef, stopped: &Stopped) {
+        let wait = match stopped {
+            Stopped::Idle | Stopped::Busy | Stopped::FencedOff | Stopped::Drained => return,
+            Stopped::Stalled { reason } => {
+                warn!(bucket = %key.bucket, key = %key.key, reason, "the key rests: a store fails");
+                Settings::STALL_WAIT
+            }
+            Stopped::LedgerFailed { reason } => {
+                warn!(bucket = %key.bucket, key = %key.key, reason, "the key rests: the ledger fails");
+                self.settings.lease_life
+            }
+        };
+        let wake_up = WakeUp {
+            key: key.clone(),
+            why: Why::Event,
+        };
+        self.wake_ups
+            .wake(wake_up, Some(self.clock.now().after(wait)))
+            .await;
+    }
+}
+
+/// One turn in progress.
+struct Turned<'a, S, L, P, C, W> {
+    driver: &'a Driver<S, L, P, C, W>,
+    key: &'a ObjectRef,
+    lease: Option<Lease>,
+    heartbeat: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    tally: Tally,
+}
+
+impl<S, L, P, C, W> Turned<'_, S, L, P, C, W>
+where
+    S: ObjectStore,
+    L: Ledger,
+    P: Processor,
+    C: Clock,
+    W: WakeUps,
+{
+    async fn perform(&mut self, action: Action) -> Input {
+        let driver = self.driver;
+        let key = self.key;
+        let Some(mut lease) = self.lease.take() else {
+            return self.perform_unclaimed(action).await;
+        };
+        let tally = &mut self.tally;
+        let mut effect = Box::pin(effect(driver, key, lease.clone(), action, tally));
+        let input = loop {
+            match select(effect, self.heartbeat.as_mut()).await {
+                Either::Left((input, _)) => break input,
+                Either::Right(((), under_way)) => {
+                    effect = under_way;
+                    self.heartbeat = driver.heartbeat();
+                    let expires_at = driver.clock.now().after(driver.settings.lease_life);
+                    match driver.ledger.renew(&lease, expires_at).await {
+                        Ok(renewed) => lease = renewed,
+                        Err(ledger::Error::FencedOff) => break Input::FencedOff,
+                        Err(error) => {
+                            warn!(bucket = %key.bucket, key = %key.key, %error, "a lease was not renewed; trying again");
+                        }
+                    }
+                }
+            }
+        };
+        self.lease = Some(lease);
+        input
+    }
+
+    /// What comes before the key is claimed.
+    async fn perform_unclaimed(&mut self, action: Action) -> Input {
+        let driver = self.driver;
+        let claim = ClaimKey {
+            key: self.key.clone(),
+            holder: driver.settings.holder.clone(),
+            now: driver.clock.now(),
+            life: driver.settings.lease_life,
+        };
+        match action {
+            Action::Claim => match driver.ledger.claim(&claim).await {
+                Ok(Claim::Held(lease)) => {
+                    self.hold(lease);
+                    Input::Claimed
+                }
+                Ok(Claim::Busy) => Input::Busy,
+                Err(error) => refused(&error),
+            },
+            Action::Start { versions } => {
+                let start = StartUpload {
+                    claim,
+                    versions,
+                    attempts_max: driver.settings.attempts_max,
+                };
+                match driver.ledger.start(&start).await {
+                    Ok(started) => {
+                        if let Started::Claimed(lease) | Started::Begun { lease, .. } = &started {
+                            self.hold(lease.clone());
+                        }
+                        Input::Started(started)
+                    }
+                    Err(error) => refused(&error),
+                }
+            }
+            Action::List => list(driver, self.key).await,
+            Action::Pause { troubles } => pause(driver, troubles).await,
+            other => unreachable!("{other:?} comes behind a claim"),
+        }
+    }
+
+    fn hold(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+        self.heartbeat = self.driver.heartbeat();
+    }
+}
+
+async fn list<S: ObjectStore, L, P, C, W>(
+    driver: &Driver<S, L, P, C, W>,
+    key: &ObjectRef,
+) -> Input {
+    match staging::versions_of(&*driver.store, key).await {
+        Ok((versions, is_complete)) => Input::Listed {
+            versions,
+            is_complete,
+        },
+        Err(error) => Input::StoreFailed(error.to_string()),
+    }
+}
+
+async fn pause<S, L, P, C: Clock, W>(driver: &Driver<S, L, P, C, W>, troubles: u32) -> Input {
+    let wait = full_jitter(
+        troubles,
+        STORE_WAIT_FIRST,
+        STORE_WAIT_MAX,
+        (driver.random)(),
+    );
+    driver.clock.sleep(wait).await;
+    Input::Done
+}
+
+fn refused(error: &ledger::Error) -> Input {
+    match error {
+        ledger::Error::FencedOff => Input::FencedOff,
+        error => Input::LedgerFailed(error.to_string()),
+    }
+}
+
+/// One effect under a lease.
+async fn effect<S, L, P, C, W>(
+    driver: &Driver<S, L, P, C, W>,
+    key: &ObjectRef,
+    lease: Lease,
+    action: Action,
+    tally: &mut Tally,
+) -> Input
+where
+    S: ObjectStore,
+    L: Ledger,
+    P: Processor,
+    C: Clock,
+    W: WakeUps,
+{
+    let store = &*driver.store;
+    let ledger = &*driver.ledger;
+    let now = driver.clock.now();
+    let version = |version_id: VersionId| VersionRef {
+        bucket: key.bucket.clone(),
+        key: key.key.clone(),
+        version_id,
+    };
+    match action {
+        Action::List => list(driver, key).await,
+        Action::Pause { troubles } => pause(driver, troubles).await,
+        Action::FindUnfinished => match ledger.unfinished_of(key).await {
+            Ok(rows) => Input::Unfinished(rows),
+            Err(error) => refused(&error),
+        },
+        Action::Note { versions } => match ledger.note(&lease, &versions).await {
+            Ok(noted) => Input::Noted { noted, now },
+            Err(error) => refused(&error),
+        },
+        Action::HeadSource { version_id } => {
+            staging::head_source(store, &version(version_id)).await
+        }
+        Action::FindArchived { mark, size_bytes } => {
+            staging::find_archived(store, &driver.settings.archive, &key.key, &mark, size_bytes)
+                .await
+        }
+        Action::BeginAttempt { id, facts } => {
+            let max = driver.settings.attempts_max;
+            match ledger.begin_attempt(&lease, &id, &facts, max, now).await {
+                Ok(begin) => Input::Begun(Box::new(begin)),
+                Err(error) => refused(&error),
+            }
+        }
+        Action::Process { upload, source } => {
+            Input::Processed(process(driver, &lease, &upload, *source).await)
+        }
+        Action::HeadArchive => {
+            staging::head_archive(store, &driver.settings.archive, &key.key).await
+        }
+        Action::Copy {
+            version_id,
+            to,
+            condition,
+            metadata,
+        } => staging::copy(store, &version(version_id), &to, condition, metadata).await,
+        Action::Verify {
+            archived,
+            source,
+            expected,
+        } => {
+            let source = source.map(version);
+            match verify(store, &expected, source.as_ref(), &archived).await {
+                Ok(Verdict::Same(checksum)) => Input::Verified(checksum),
+                Ok(Verdict::Different | Verdict::Incomparable) => {
+                    warn!(bucket = %archived.bucket, key = %archived.key, version_id = %archived.version_id,
+                        "an archived version is not as its source");
+                    Input::VerifyFailed
+                }
+                Err(error) => Input::StoreFailed(error.to_string()),
+            }
+        }
+        Action::RemoveCopy { archived } => done(store.delete_version(&archived).await),
+        Action::Record {
+            id,
+            record,
+            is_late,
+            report,
+            was_gone,
+        } => {
+            let recorded = ledger
+                .record_archived(&lease, &id, &record, is_late, report.as_ref(), now)
+                .await;
+            match recorded {
+                Ok(upload) => {
+                    if !was_gone {
+                        archived(&upload, tally);
+                    }
+                    Input::Done
+                }
+                Err(error) => refused(&error),
+            }
+        }
+        Action::Move { id, report } => {
+            let upload = MoveUpload {
+                id,
+                archive: driver.settings.archive.clone(),
+                report,
+                now,
+            };
+            match ledger.move_in_one(&lease, &upload).await {
+                Ok(moved) => {
+                    if let MovedInOne::Moved { upload, .. } = &moved {
+                        archived(upload, tally);
+                    }
+                    Input::Moved(moved)
+                }
+                Err(error) => refused(&error),
+            }
+        }
+        Action::DeleteVersion { version_id } => {
+            done(store.delete_version(&version(version_id)).await)
+        }
+        Action::Close { id, was_gone } => match ledger.close(&lease, &id).await {
+            Ok(()) => {
+                tally.finished += u64::from(was_gone);
+                Input::Done
+            }
+            Err(error) => refused(&error),
+        },
+        Action::End {
+            id,
+            turn,
+            failures,
+            was_gone,
+        } => {
+            let end = end_of(driver, turn, failures);
+            match ledger.end(&lease, &id, &end, now).await {
+                Ok(upload) => {
+                    ended(driver, &upload, &end, was_gone, tally).await;
+                    Input::Done
+                }
+                Err(error) => refused(&error),
+            }
+        }
+        Action::Release => match ledger.release(&lease).await {
+            Ok(Release::Released) => Input::Released,
+            Ok(Release::LookAgain) => Input::LookAgain,
+            Err(error) => refused(&error),
+        },
+        other @ (Action::Claim | Action::Start { .. } | Action::Stop(_)) => {
+            unreachable!("{other:?} does not come under a lease")
+        }
+    }
+}
+
+fn done(result: two_buckets_objects::Result<()>) -> Input {
+    match result {
+        Ok(()) => Input::Done,
+        Err(error) => Input::StoreFailed(error.to_string()),
+    }
+}
+
+async fn process<S: ObjectStore, L, P: Processor, C, W>(
+    driver: &Driver<S, L, P, C, W>,
+    lease: &Lease,
+    upload: &Upload,
+    source: ObjectInfo,
+) -> Result<Report, ProcessError> {
+    let (_guard, cancellation) = Cancellation::new();
+    let incoming = Incoming {
+        content: Content::of_version(Arc::clone(&driver.store), source.at.clone()),
+        source,
+        attempt: upload.attempts_ever,
+        token: lease.token,
+        cancellation,
+    };
+    driver.processor.process(incoming).await
+}
+
+fn end_of<S, L, P, C: Clock, W>(driver: &Driver<S, L, P, C, W>, turn: Turn, failures: u32) -> End {
+    match turn {
+        Turn::Deferred {
+            reason,
+            is_counted,
+            look_in_archive,
+        } => {
+            let wait = full_jitter(
+                failures,
+                ATTEMPT_WAIT_FIRST,
+                ATTEMPT_WAIT_MAX,
+                (driver.random)(),
+            );
+            End::Deferred {
+                reason,
+                next_attempt_at: driver.clock.now().after(wait),
+                is_counted,
+                look_in_archive,
+            }
+        }
+        Turn::Crashed { reason } => End::Crashed { reason },
+        Turn::Failed { reason, outcome } => End::Failed { reason, outcome },
+        Turn::Duplicate { of } => End::Duplicate { of },
+    }
+}
+
+fn archived(upload: &Upload, tally: &mut Tally) {
+    tally.archived += 1;
+    debug!(bucket = %upload.key.bucket, key = %upload.key.key, upload = %upload.id,
+        attempt = upload.attempts_ever, state = %upload.state, "archived");
+}
+
+async fn ended<S, L, P, C, W: WakeUps>(
+    driver: &Driver<S, L, P, C, W>,
+    upload: &Upload,
+    end: &End,
+    was_gone: bool,
+    tally: &mut Tally,
+) {
+    let reason = upload.reason.as_deref().unwrap_or_default();
+    match end {
+        End::Deferred {
+            next_attempt_at, ..
+        } => {
+            tally.deferred += 1;
+            info!(bucket = %upload.key.bucket, key = %upload.key.key, upload = %upload.id,
+                attempt = upload.attempts_ever, reason, "put off");
+            let wake_up = WakeUp {
+                key: upload.key.clone(),
+                why: Why::Event,
+            };
+            driver.wake_ups.wake(wake_up, Some(*next_attempt_at)).await;
+        }
+        End::Crashed { reason } => {
+            warn!(bucket = %upload.key.bucket, key = %upload.key.key, upload = %upload.id,
+                attempt = upload.attempts_ever, reason, "the function crashed");
+        }
+        End::Failed { .. } if upload.state == State::Failed => {
+            tally.explained += u64::from(was_gone);
+            tally.failed += u64::from(!was_gone);
+            warn!(bucket = %upload.key.bucket, key = %upload.key.key, upload = %upload.id,
+                attempt = upload.attempts_ever, reason, "set aside as failed");
+        }
+        End::Failed { .. } => {}
+        End::Duplicate { of } => {
+            tally.duplicate += 1;
+            info!(bucket = %upload.key.bucket, key = %upload.key.key, upload = %upload.id, %of,
+                "a repeat of an archived upload");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The steps' questions to the store and what its answers mean for them.
+
+use std::collections::VecDeque;
+
+use two_buckets_objects::{
+    BucketName, CopyOptions, Error, Key, ListVersions, ListedVersion, ObjectRef, ObjectStore,
+    Result, VersionRef, WriteCondition,
+};
+
+use crate::archive::{Mark, late_key};
+use crate::step::{CopyFailure, Input};
+
+/// The most versions of one key that a turn looks at, the oldest first; some ten megabytes of them.
+/// A key with more is worked on from its oldest end as ever.
+pub(crate) const VERSIONS_OF_KEY_MAX: usize = 100_000;
+
+/// The versions of exactly this key, oldest first and without delete markers, and whether these are all.
+pub(crate) async fn versions_of<S: ObjectStore>(
+    store: &S,
+    key: &ObjectRef,
+) -> Result<(Vec<ListedVersion>, bool)> {
+    let mut versions = VecDeque::new();
+    let mut is_complete = true;
+    let mut options = ListVersions {
+        prefix: key.key.as_str().into(),
+        ..ListVersions::default()
+    };
+    loop {
+        let page = store.list_versions(&key.bucket, options.clone()).await?;
+        for version in page.versions {
+            // The key itself comes before all keys it is a prefix of.
+            if version.key != key.key {
+                return Ok((versions.into(), is_complete));
+            }
+            if version.is_delete_marker {
+                continue;
+            }
+            if versions.len() == VERSIONS_OF_KEY_MAX {
+                versions.pop_back();
+                is_complete = false;
+            }
+            versions.push_front(version);
+        }
+        match page.next {
+            Some(next) => options.after = Some(next),
+            None => return Ok((versions.into(), is_complete)),
+        }
+    }
+}
+
+pub(crate) async fn head_source<S: ObjectStore>(store: &S, version: &VersionRef) -> Input {
+    match store.head_version(version).await {
+        Ok(source) => Input::Source(Some(Box::new(source))),
+        Err(Error::NotFound { .. }) => Input::Source(None),
+        Err(error) => Input::StoreFailed(error.to_string()),
+    }
+}
+
+pub(crate) async fn head_archive<S: ObjectStore>(
+    store: &S,
+    archive: &BucketName,
+    key: &Key,
+) -> Input {
+    let at = ObjectRef {
+        bucket: archive.clone(),
+        key: key.clone(),
+    };
+    match store.head(&at).await {
+        Ok(current) => Input::ArchiveHead(Some(Box::new(current))),
+        Err(Error::NotFound { .. }) => Input::ArchiveHead(None),
+        Err(error) => Input::StoreFailed(error.to_string()),
+    }
+}
+
+/// Looks for the mark among all versions of the key in the archive, current or not, and under the late key.
+pub(crate) async fn find_archived<S: ObjectStore>(
+    store: &S,
+    archive: &BucketName,
+    key: &Key,
+    mark: &Mark,
+    size_bytes: u64,
+) -> Input {
+    for key in [key.clone(), late_key(key, mark)] {
+        let at = ObjectRef {
+            bucket: archive.clone(),
+            key,
+        };
+        match find_marked(store, &at, mark, size_bytes).await {
+            Ok(None) => {}
+            Ok(found) => return Input::FoundArchived(found),
+            Err(error) => return Input::StoreFailed(error.to_string()),
+        }
+    }
+    Input::FoundArchived(None)
+}
+
+async fn find_marked<S: ObjectStore>(
+    store: &S,
+    at: &ObjectRef,
+    mark: &Mark,
+    size_bytes: u64,
+) -> Result<Option<VersionRef>> {
+    let (versions, is_complete) = versions_of(store, at).await?;
+    for version in versions.into_iter().rev() {
+        if version.size_bytes != size_bytes {
+            continue;
+        }
+        let at = VersionRef {
+            bucket: at.bucket.clone(),
+            key: at.key.clone(),
+            version_id: version.version_id,
+        };
+        match store.head_version(&at).await {
+            Ok(info) if Mark::of(&info.metadata).as_ref() == Some(mark) => return Ok(Some(at)),
+            Ok(_) | Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if is_complete {
+        Ok(None)
+    } else {
+        Err(Error::Refused {
+            reason: format!("{} has more than {VERSIONS_OF_KEY_MAX} versions", at.key),
+        })
+    }
+}
+
+pub(crate) async fn copy<S: ObjectStore>(
+    store: &S,
+    from: &VersionRef,
+    to: &ObjectRef,
+    condition: WriteCondition,
+    metadata: Vec<(String, String)>,
+) -> Input {
+    let options = CopyOptions {
+        condition,
+        add_user_metadata: metadata,
+    };
+    match store.copy_version(from, to, options).await {
+        Ok(written) => Input::Copied(written),
+        Err(Error::ConditionFailed { .. }) => Input::CopyFailed(CopyFailure::ConditionFailed),
+        Err(Error::NotFound { .. }) => Input::CopyFailed(CopyFailure::SourceGone),
+        Err(Error::Refused { reason }) => Input::CopyFailed(CopyFailure::Refused(reason)),
+        Err(
+            error
+            @ (Error::NotWritten { .. } | Error::Unavailable { .. } | Error::Integrity { .. }),
+        ) => Input::CopyFailed(CopyFailure::NotWritten(error.to_string())),
+        Err(error) => Input::CopyFailed(CopyFailure::Unknown(error.to_string())),
+    }
+}

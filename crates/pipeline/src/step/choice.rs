@@ -1,0 +1,54 @@
+use two_buckets_objects::Timestamp;
+
+use crate::archive::is_reserved;
+use crate::{State, Upload};
+
+/// What is to be done first about a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice<'a> {
+    /// Nothing now.
+    Nothing,
+    /// This upload has ended and its version is still in staging: delete it, then close the row.
+    Leftover(&'a Upload),
+    /// This upload can never be tried: set it aside for this reason.
+    Refuse(&'a Upload, &'static str),
+    /// Try this one.
+    Try(&'a Upload),
+}
+
+/// Chooses among the rows of a key's versions, oldest first: the first that is due. Failed ones and those that wait
+/// are passed over. Says also whether anything behind the chosen one is due.
+///
+/// Leftovers are passed over where deleting one was refused before, so that it holds up nobody.
+pub fn choose(uploads: &[Upload], now: Timestamp, with_leftovers: bool) -> (Choice<'_>, bool) {
+    let mut due = uploads.iter().filter_map(|upload| {
+        if matches!(
+            upload.state,
+            State::Archived | State::Late | State::Duplicate
+        ) {
+            with_leftovers.then_some(Choice::Leftover(upload))
+        } else if upload.is_due(now) {
+            Some(refusal(upload).map_or(Choice::Try(upload), |why| Choice::Refuse(upload, why)))
+        } else {
+            None
+        }
+    });
+    match due.next() {
+        Some(choice) => (choice, due.next().is_some()),
+        None => (Choice::Nothing, false),
+    }
+}
+
+fn refusal(upload: &Upload) -> Option<&'static str> {
+    let staged = upload.staged.as_ref()?;
+    if staged.version_id.is_null() {
+        Some(
+            "its version id is null, so it may be overwritten in place: \
+             versioning was not enabled when it was uploaded; upload it again",
+        )
+    } else if is_reserved(&upload.key.key) {
+        Some("its key begins with _results/ or _late/, which are kept for the pipeline itself")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,537 @@
+use two_buckets_objects::{ListedVersion, VersionId, WriteCondition};
+
+use super::machine::{AfterSearch, Item, Origin, Phase, Work};
+use super::{Choice, CopyFailure, Input, Rules, Stopped, Turn, choose};
+use crate::archive::{Placement, place, replace};
+use crate::ledger::{MovedInOne, NOTE_MAX, Started};
+use crate::{AttemptOutcome, Begin, ProcessError, State, Upload, Why};
+
+impl Work {
+    pub(super) fn next(&mut self, rules: &Rules, phase: Phase, input: Input) -> Phase {
+        match (phase, input) {
+            (_, Input::FencedOff) => Phase::Stopped(Stopped::FencedOff),
+            (_, Input::LedgerFailed(reason)) => Phase::Stopped(Stopped::LedgerFailed { reason }),
+            (phase, Input::StoreFailed(reason)) => self.trouble(rules, phase, reason),
+            (phase, Input::Drain) => drain(phase),
+            (Phase::Pausing { then }, Input::Done) => *then,
+
+            (
+                Phase::ListingFirst,
+                Input::Listed {
+                    versions,
+                    is_complete,
+                },
+            ) => {
+                if versions.is_empty() {
+                    Phase::Stopped(Stopped::Idle)
+                } else if is_complete && versions.len() <= NOTE_MAX {
+                    Phase::Starting { versions }
+                } else {
+                    Phase::Claiming
+                }
+            }
+            (Phase::Starting { .. }, Input::Started(started)) => match started {
+                Started::Busy => Phase::Stopped(Stopped::Busy),
+                Started::Nothing => Phase::Stopped(Stopped::Idle),
+                Started::Claimed(_) => Phase::Listing,
+                Started::Begun {
+                    upload,
+                    source,
+                    has_more,
+                    ..
+                } => {
+                    let mut item = Item::new(*upload, Some(*source), has_more);
+                    item.has_begun = true;
+                    Phase::Processing {
+                        item: Box::new(item),
+                    }
+                }
+            },
+            (Phase::Claiming, Input::Claimed)
+            | (Phase::Releasing { stalled: None }, Input::LookAgain) => Phase::Listing,
+            (Phase::Claiming, Input::Busy) => Phase::Stopped(Stopped::Busy),
+            (
+                Phase::Listing,
+                Input::Listed {
+                    versions,
+                    is_complete,
+                },
+            ) => {
+                // A list that was cut says nothing about what it left out.
+                if self.why == Why::Gone && is_complete {
+                    self.why = Why::Event;
+                    Phase::FindingUnfinished { versions }
+                } else {
+                    self.note(versions)
+                }
+            }
+            (Phase::FindingUnfinished { versions }, Input::Unfinished(rows)) => {
+                self.gone = rows
+                    .into_iter()
+                    .filter(|row| {
+                        row.staged.as_ref().is_some_and(|staged| {
+                            versions
+                                .iter()
+                                .all(|version| version.version_id != staged.version_id)
+                        })
+                    })
+                    .collect();
+                if self.gone.is_empty() {
+                    self.note(versions)
+                } else {
+                    self.after_upload(true)
+                }
+            }
+            (Phase::Noting { rest, .. }, Input::Noted { noted, now }) => {
+                let (choice, has_more) = choose(&noted.uploads, now, self.undeletable.is_none());
+                let has_more = has_more || !rest.is_empty();
+                match choice {
+                    Choice::Nothing => self.note(rest),
+                    Choice::Leftover(upload) => Phase::Deleting {
+                        upload: Box::new(upload.clone()),
+                        has_more,
+                    },
+                    Choice::Refuse(upload, reason) => Phase::Ending {
+                        item: Box::new(Item::new(upload.clone(), None, has_more)),
+                        turn: Turn::Failed {
+                            reason: reason.into(),
+                            outcome: AttemptOutcome::Permanent,
+                        },
+                    },
+                    Choice::Try(upload) => Phase::HeadingSource {
+                        upload: Box::new(upload.clone()),
+                        has_more,
+                        archived_mint: noted.archived_mint,
+                    },
+                }
+            }
+            (Phase::HeadingSource { .. }, Input::Source(None)) => self.explain_gone(rules),
+            (
+                Phase::HeadingSource {
+                    upload,
+                    has_more,
+                    archived_mint,
+                },
+                Input::Source(Some(source)),
+            ) => {
+                let item = Box::new(Item::new(*upload, Some(*source), has_more));
+                if let Some(of) = archived_mint.filter(|mint| is_repeat(&item, mint)) {
+                    Phase::Ending {
+                        item,
+                        turn: Turn::Duplicate { of: of.id.clone() },
+                    }
+                } else if item.may_be_archived() && !rules.ledger.moves_in_one {
+                    Phase::Searching {
+                        item,
+                        then: AfterSearch::Begin,
+                    }
+                } else {
+                    Phase::Beginning { item }
+                }
+            }
+            (Phase::Searching { item, then }, Input::FoundArchived(found)) => match found {
+                Some(archived) if item.distrusted.as_ref() != Some(&archived.version_id) => {
+                    Phase::Verifying {
+                        item,
+                        archived,
+                        origin: Origin::Found(then),
+                    }
+                }
+                _ => self.not_found(rules, item, then),
+            },
+            (Phase::Beginning { mut item }, Input::Begun(begin)) => match *begin {
+                Begin::Begun(upload) => {
+                    item.upload = upload;
+                    item.has_begun = true;
+                    Phase::Processing { item }
+                }
+                Begin::Exhausted(upload) => {
+                    item.upload = upload;
+                    let reason = format!(
+                        "no attempt is left of {}; the last one ended without an answer",
+                        rules.attempts_max
+                    );
+                    Phase::Ending {
+                        item,
+                        turn: Turn::Failed {
+                            reason,
+                            outcome: AttemptOutcome::Crashed,
+                        },
+                    }
+                }
+                Begin::NotDue(_) => self.list_again(rules, "the ledger says it is not due"),
+            },
+            (Phase::Processing { item }, Input::Processed(result)) => {
+                processed(rules, item, result)
+            }
+            (Phase::Moving { .. }, Input::Moved(MovedInOne::SourceGone)) => {
+                self.explain_gone(rules)
+            }
+            (Phase::Moving { item }, Input::Moved(MovedInOne::Moved { was_released, .. })) => {
+                if was_released {
+                    Phase::Stopped(Stopped::Idle)
+                } else {
+                    self.after_upload(item.has_more)
+                }
+            }
+            (Phase::HeadingArchive { item }, Input::ArchiveHead(current)) => {
+                let placement = match place(&item.mark(), current.as_deref()) {
+                    Placement::AlreadyCurrent
+                        if current.as_ref().is_some_and(|now| {
+                            item.distrusted.as_ref() == Some(&now.at.version_id)
+                        }) =>
+                    {
+                        current
+                            .as_ref()
+                            .map_or(Placement::AlreadyCurrent, |now| replace(&now.etag))
+                    }
+                    placement => placement,
+                };
+                match (placement, current) {
+                    (Placement::AlreadyCurrent, Some(current)) => Phase::Verifying {
+                        item,
+                        archived: current.at,
+                        origin: Origin::Found(AfterSearch::Archive),
+                    },
+                    (Placement::Current(condition), _) => Phase::Copying {
+                        item,
+                        is_late: false,
+                        condition,
+                    },
+                    (Placement::Late | Placement::AlreadyCurrent, _) => Phase::Copying {
+                        item,
+                        is_late: true,
+                        condition: WriteCondition::IfNoneMatch,
+                    },
+                }
+            }
+            (Phase::Copying { item, is_late, .. }, Input::Copied(written)) => {
+                let archived = self.archived_at(rules, &item, is_late, written.version_id);
+                Phase::Verifying {
+                    item,
+                    archived,
+                    origin: Origin::Copied,
+                }
+            }
+            (Phase::Copying { item, .. }, Input::CopyFailed(failure)) => {
+                self.copy_failed(rules, item, failure)
+            }
+            (Phase::Verifying { item, archived, .. }, Input::Verified(checksum)) => {
+                Phase::Recording {
+                    item,
+                    archived,
+                    checksum,
+                }
+            }
+            (
+                Phase::Verifying {
+                    mut item,
+                    archived,
+                    origin,
+                },
+                Input::VerifyFailed,
+            ) => match origin {
+                Origin::Copied => Phase::RemovingCopy { item, archived },
+                Origin::Found(then) => {
+                    item.distrusted = Some(archived.version_id);
+                    self.not_found(rules, item, then)
+                }
+            },
+            (Phase::RemovingCopy { item, .. }, Input::Done) => self.trouble(
+                rules,
+                Phase::HeadingArchive { item },
+                "the archived copy was not as its source and was removed".into(),
+            ),
+            (Phase::Recording { item, .. }, Input::Done) => {
+                if item.is_gone {
+                    Phase::Closing {
+                        upload: Box::new(item.upload),
+                        has_more: item.has_more,
+                        was_gone: true,
+                    }
+                } else {
+                    Phase::Deleting {
+                        upload: Box::new(item.upload),
+                        has_more: item.has_more,
+                    }
+                }
+            }
+            (Phase::Deleting { upload, has_more }, Input::Done) => Phase::Closing {
+                upload,
+                has_more,
+                was_gone: false,
+            },
+            (Phase::Closing { has_more, .. }, Input::Done) => self.after_upload(has_more),
+            (Phase::Ending { item, turn }, Input::Done) => match turn {
+                Turn::Deferred { .. } | Turn::Failed { .. } => self.after_upload(item.has_more),
+                // At once and in order: it is still the oldest.
+                Turn::Crashed { .. } => self.after_upload(true),
+                Turn::Duplicate { .. } => Phase::Deleting {
+                    upload: Box::new(item.upload),
+                    has_more: item.has_more,
+                },
+            },
+            (Phase::Releasing { stalled }, Input::Released) => {
+                Phase::Stopped(stalled.unwrap_or(Stopped::Idle))
+            }
+            // Whoever was turned away is woken again with this key.
+            (Phase::Releasing { stalled }, Input::LookAgain) => Phase::Releasing { stalled },
+            (phase, input) => panic!("{input:?} is no answer in {phase:?}"),
+        }
+    }
+
+    /// Asks for the rows of the oldest versions, a bounded number at a time; with none left the turn is over.
+    fn note(&mut self, mut versions: Vec<ListedVersion>) -> Phase {
+        if versions.is_empty() {
+            return Phase::Releasing {
+                stalled: self
+                    .undeletable
+                    .take()
+                    .map(|reason| Stopped::Stalled { reason }),
+            };
+        }
+        let rest = versions.split_off(versions.len().min(NOTE_MAX));
+        Phase::Noting { versions, rest }
+    }
+
+    /// An upload's turn came to its end.
+    fn after_upload(&mut self, has_more: bool) -> Phase {
+        self.troubles = 0;
+        if let Some(upload) = self.gone.pop() {
+            return match upload.state {
+                State::Archived | State::Late | State::Duplicate => Phase::Closing {
+                    upload: Box::new(upload),
+                    has_more: true,
+                    was_gone: true,
+                },
+                State::Pending | State::Processing | State::Failed => {
+                    let mut item = Item::new(upload, None, true);
+                    item.is_gone = true;
+                    Phase::Searching {
+                        item: Box::new(item),
+                        then: AfterSearch::ExplainGone,
+                    }
+                }
+            };
+        }
+        if has_more {
+            Phase::Listing
+        } else {
+            self.note(Vec::new())
+        }
+    }
+
+    /// The version in work is gone from staging, though its row says it must be there.
+    fn explain_gone(&mut self, rules: &Rules) -> Phase {
+        self.why = Why::Gone;
+        self.list_again(
+            rules,
+            "a version went away from staging while it was in work",
+        )
+    }
+
+    fn list_again(&mut self, rules: &Rules, reason: &str) -> Phase {
+        self.troubles += 1;
+        if self.troubles > rules.troubles_max {
+            stall(reason.into())
+        } else {
+            Phase::Listing
+        }
+    }
+
+    /// A store did not do what was asked, or the archive changed: again after a pause, until it is too much for this
+    /// turn; then the upload gives way to others.
+    fn trouble(&mut self, rules: &Rules, again: Phase, reason: String) -> Phase {
+        self.troubles += 1;
+        if self.troubles <= rules.troubles_max {
+            return Phase::Pausing {
+                then: Box::new(again),
+            };
+        }
+        match again {
+            Phase::ListingFirst => Phase::Stopped(Stopped::Stalled { reason }),
+            Phase::Deleting { upload, has_more } => {
+                self.undeletable = Some(format!(
+                    "{} is archived and cannot be deleted from staging: {reason}",
+                    upload.id
+                ));
+                self.after_upload(has_more)
+            }
+            Phase::HeadingSource {
+                upload, has_more, ..
+            } => {
+                let item = Box::new(Item::new(*upload, None, has_more));
+                let turn = item.deferred(reason);
+                Phase::Ending { item, turn }
+            }
+            Phase::Searching { item, .. }
+            | Phase::HeadingArchive { item }
+            | Phase::Copying { item, .. }
+            | Phase::Verifying { item, .. }
+            | Phase::RemovingCopy { item, .. }
+                if !item.is_gone =>
+            {
+                let turn = item.deferred(reason);
+                Phase::Ending { item, turn }
+            }
+            _ => stall(reason),
+        }
+    }
+
+    fn copy_failed(&mut self, rules: &Rules, mut item: Box<Item>, failure: CopyFailure) -> Phase {
+        match failure {
+            CopyFailure::ConditionFailed => {
+                let again = Phase::Searching {
+                    item,
+                    then: AfterSearch::Archive,
+                };
+                self.trouble(rules, again, "the archive keeps changing".into())
+            }
+            CopyFailure::NotWritten(reason) => {
+                self.trouble(rules, Phase::HeadingArchive { item }, reason)
+            }
+            CopyFailure::Unknown(reason) => {
+                item.is_unsure = true;
+                let again = Phase::Searching {
+                    item,
+                    then: AfterSearch::Archive,
+                };
+                self.trouble(rules, again, reason)
+            }
+            CopyFailure::SourceGone => Phase::Searching {
+                item,
+                then: AfterSearch::SourceGone,
+            },
+            CopyFailure::Refused(reason) => set_aside(
+                rules,
+                item,
+                Turn::Failed {
+                    reason: format!("the archive refuses it: {reason}"),
+                    outcome: AttemptOutcome::Permanent,
+                },
+            ),
+        }
+    }
+
+    /// The archive does not have the upload in work.
+    fn not_found(&mut self, rules: &Rules, item: Box<Item>, then: AfterSearch) -> Phase {
+        match then {
+            AfterSearch::Begin => Phase::Beginning { item },
+            AfterSearch::Archive => Phase::HeadingArchive { item },
+            AfterSearch::End(turn) => Phase::Ending { item, turn },
+            AfterSearch::ExplainGone => Phase::Ending {
+                item,
+                turn: Turn::Failed {
+                    reason: "its version was deleted from staging before it was archived".into(),
+                    outcome: AttemptOutcome::Permanent,
+                },
+            },
+            AfterSearch::SourceGone => self.explain_gone(rules),
+        }
+    }
+
+    fn archived_at(
+        &self,
+        rules: &Rules,
+        item: &Item,
+        is_late: bool,
+        version_id: VersionId,
+    ) -> two_buckets_objects::VersionRef {
+        two_buckets_objects::VersionRef {
+            bucket: rules.archive.clone(),
+            key: if is_late {
+                crate::archive::late_key(&self.key.key, &item.mark())
+            } else {
+                self.key.key.clone()
+            },
+            version_id,
+        }
+    }
+}
+
+fn processed(
+    rules: &Rules,
+    mut item: Box<Item>,
+    result: Result<crate::Report, ProcessError>,
+) -> Phase {
+    let is_last = item.upload.attempts >= rules.attempts_max;
+    let (reason, outcome) = match result {
+        Ok(report) => {
+            item.report = Some(report);
+            return if rules.ledger.moves_in_one {
+                Phase::Moving { item }
+            } else {
+                Phase::HeadingArchive { item }
+            };
+        }
+        Err(ProcessError::Transient(reason)) if !is_last => {
+            let turn = Turn::Deferred {
+                reason,
+                is_counted: true,
+                look_in_archive: item.may_be_archived(),
+            };
+            return Phase::Ending { item, turn };
+        }
+        Err(ProcessError::Crashed(reason)) if !is_last => {
+            return Phase::Ending {
+                item,
+                turn: Turn::Crashed { reason },
+            };
+        }
+        Err(ProcessError::Transient(reason)) => (reason, AttemptOutcome::Transient),
+        Err(ProcessError::Permanent(reason)) => (reason, AttemptOutcome::Permanent),
+        Err(ProcessError::Crashed(reason)) => (reason, AttemptOutcome::Crashed),
+    };
+    set_aside(rules, item, Turn::Failed { reason, outcome })
+}
+
+/// Ends an upload for good, but not one that an earlier run archived.
+fn set_aside(rules: &Rules, item: Box<Item>, turn: Turn) -> Phase {
+    if item.may_be_archived() && !rules.ledger.moves_in_one {
+        Phase::Searching {
+            item,
+            then: AfterSearch::End(turn),
+        }
+    } else {
+        Phase::Ending { item, turn }
+    }
+}
+
+/// Whether the version in work is a client's repeat of the upload its key was minted for.
+fn is_repeat(item: &Item, archived_mint: &Upload) -> bool {
+    let (Some(staged), Some(first), Some(source)) =
+        (&item.upload.staged, &archived_mint.staged, &item.source)
+    else {
+        return false;
+    };
+    let checksum = archived_mint
+        .archive
+        .as_ref()
+        .and_then(|record| record.checksum.as_ref());
+    item.upload.id != archived_mint.id
+        && staged.size_bytes == first.size_bytes
+        && checksum
+            .is_some_and(|checksum| source.full_checksum(checksum.algorithm) == Some(checksum))
+}
+
+fn drain(phase: Phase) -> Phase {
+    match phase {
+        Phase::ListingFirst | Phase::Starting { .. } | Phase::Claiming => {
+            Phase::Stopped(Stopped::Drained)
+        }
+        Phase::Listing
+        | Phase::FindingUnfinished { .. }
+        | Phase::Noting { .. }
+        | Phase::HeadingSource { .. }
+        | Phase::Beginning { .. } => Phase::Releasing {
+            stalled: Some(Stopped::Drained),
+        },
+        phase => phase,
+    }
+}
+
+fn stall(reason: String) -> Phase {
+    Phase::Releasing {
+        stalled: Some(Stopped::Stalled { reason }),
+    }
+}

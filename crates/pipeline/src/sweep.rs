@@ -1,0 +1,359 @@
+//! What no wake-up told of. The sweep lists all of staging, with no watermark: a multipart upload that ends late looks
+//! old from its first moment, so "newer than the last sweep" would miss it.
+
+use two_buckets_objects::{
+    Error, Key, LIST_PAGE_MAX, ListVersions, ObjectRef, ObjectStore, Timestamp, VersionId,
+    VersionRef,
+};
+
+use crate::{
+    Clock, Driver, Ledger, Processor, State, Upload, UploadId, WakeUp, WakeUps, Why, ledger,
+};
+
+/// How many unfinished rows are walked at a time.
+const WALK_PAGE: usize = 200;
+
+/// What a sweep did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Swept {
+    /// Versions and delete markers seen in staging.
+    pub listed: u64,
+    /// Keys woken.
+    pub woken: u64,
+    /// Uploads that were archived without saying so, finished now.
+    pub finished: u64,
+    /// Uploads whose version is gone for good, set aside with that reason.
+    pub explained: u64,
+    /// Delete markers with no version left under them, removed.
+    pub markers_removed: u64,
+}
+
+/// Why a sweep ended early. What it did stays done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SweepError {
+    /// The store failed.
+    #[error("the sweep ended early: {0}")]
+    Store(#[from] Error),
+    /// The ledger failed.
+    #[error("the sweep ended early: {0}")]
+    Ledger(#[from] ledger::Error),
+}
+
+/// Looks through staging and ledger for everything that is owed something.
+pub struct Sweeper<'a, S, L, P, C, W> {
+    /// The driver whose store, ledger and wake-ups it uses.
+    pub driver: &'a Driver<S, L, P, C, W>,
+}
+
+/// What a sweep decides of one key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// Nothing is due.
+    Nothing,
+    /// Something is due now.
+    Wake,
+    /// Something will be due.
+    WakeAt(Timestamp),
+    /// There are delete markers and nothing under them.
+    RemoveMarkers(Vec<VersionId>),
+}
+
+/// What a sweep has seen of one key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeySeen {
+    /// The key.
+    pub key: Key,
+    has_version: bool,
+    is_due: bool,
+    due_at: Option<Timestamp>,
+    markers: Vec<VersionId>,
+}
+
+impl KeySeen {
+    /// Nothing is seen yet.
+    pub fn new(key: Key) -> Self {
+        Self {
+            key,
+            has_version: false,
+            is_due: false,
+            due_at: None,
+            markers: Vec::new(),
+        }
+    }
+
+    /// Whether nothing seen from here on changes the decision.
+    pub fn is_decided(&self) -> bool {
+        self.is_due
+    }
+
+    /// Sees a delete marker.
+    pub fn see_marker(&mut self, version_id: VersionId) {
+        // What is left over is removed by the next sweep.
+        if self.markers.len() < LIST_PAGE_MAX {
+            self.markers.push(version_id);
+        }
+    }
+
+    /// Sees a version with its row, if it has one.
+    pub fn see_version(&mut self, row: Option<&Upload>, now: Timestamp) {
+        self.has_version = true;
+        match row {
+            Some(row) if row.state == State::Failed => {}
+            Some(row) if row.next_attempt_at.is_some_and(|at| at > now) => {
+                self.due_at = match (self.due_at, row.next_attempt_at) {
+                    (Some(one), Some(other)) => Some(one.min(other)),
+                    (one, other) => one.or(other),
+                };
+            }
+            _ => self.is_due = true,
+        }
+    }
+
+    /// Decides, once everything staging has under the key was seen.
+    pub fn decide(self) -> Decision {
+        if self.is_due {
+            Decision::Wake
+        } else if let Some(at) = self.due_at {
+            Decision::WakeAt(at)
+        } else if self.has_version || self.markers.is_empty() {
+            Decision::Nothing
+        } else {
+            Decision::RemoveMarkers(self.markers)
+        }
+    }
+}
+
+impl<S, L, P, C, W> Sweeper<'_, S, L, P, C, W>
+where
+    S: ObjectStore,
+    L: Ledger,
+    P: Processor,
+    C: Clock,
+    W: WakeUps,
+{
+    /// Sweeps once. Ends early, with what it has done, when `stopping` says so.
+    /// Dropping it midway leaves some keys unwoken; the next sweep begins anew.
+    pub async fn sweep(&self, stopping: &(dyn Fn() -> bool + Sync)) -> Result<Swept, SweepError> {
+        let mut swept = Swept::default();
+        self.list_staging(&mut swept, stopping).await?;
+        self.walk_unfinished(&mut swept, stopping).await?;
+        Ok(swept)
+    }
+
+    async fn list_staging(
+        &self,
+        swept: &mut Swept,
+        stopping: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), SweepError> {
+        let driver = self.driver;
+        let bucket = &driver.settings.staging;
+        let mut options = ListVersions::default();
+        let mut seen: Option<KeySeen> = None;
+        while !stopping() {
+            let page = driver.store.list_versions(bucket, options.clone()).await?;
+            for entry in page.versions {
+                swept.listed += 1;
+                let mut key = match seen.take() {
+                    Some(key) if key.key == entry.key => key,
+                    before => {
+                        if let Some(before) = before {
+                            self.apply(before, swept).await?;
+                        }
+                        KeySeen::new(entry.key.clone())
+                    }
+                };
+                if entry.is_delete_marker {
+                    key.see_marker(entry.version_id);
+                } else if !key.is_decided() {
+                    let at = VersionRef {
+                        bucket: bucket.clone(),
+                        key: entry.key,
+                        version_id: entry.version_id,
+                    };
+                    let row = driver.ledger.find(&at).await?;
+                    key.see_version(row.as_ref(), driver.clock.now());
+                }
+                seen = Some(key);
+            }
+            match page.next {
+                Some(next) => options.after = Some(next),
+                None => {
+                    return match seen {
+                        Some(last) => self.apply(last, swept).await,
+                        None => Ok(()),
+                    };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, seen: KeySeen, swept: &mut Swept) -> Result<(), SweepError> {
+        let driver = self.driver;
+        let key = ObjectRef {
+            bucket: driver.settings.staging.clone(),
+            key: seen.key.clone(),
+        };
+        let not_before = match seen.decide() {
+            Decision::Nothing => return Ok(()),
+            Decision::Wake => None,
+            Decision::WakeAt(at) => Some(at),
+            Decision::RemoveMarkers(markers) => {
+                for version_id in markers {
+                    let at = VersionRef {
+                        bucket: key.bucket.clone(),
+                        key: key.key.clone(),
+                        version_id,
+                    };
+                    driver.store.delete_version(&at).await?;
+                    swept.markers_removed += 1;
+                }
+                return Ok(());
+            }
+        };
+        // Its holder looks again by itself.
+        if driver
+            .ledger
+            .live_lease(&key, driver.clock.now())
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+        driver.wake_ups.room().await;
+        let wake_up = WakeUp {
+            key,
+            why: Why::Event,
+        };
+        driver.wake_ups.wake(wake_up, not_before).await;
+        swept.woken += u64::from(not_before.is_none());
+        Ok(())
+    }
+
+    /// Finishes or explains uploads whose version is gone from staging.
+    async fn walk_unfinished(
+        &self,
+        swept: &mut Swept,
+        stopping: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), SweepError> {
+        let driver = self.driver;
+        let mut after: Option<UploadId> = None;
+        loop {
+            let rows = driver.ledger.unfinished(after.as_ref(), WALK_PAGE).await?;
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = Some(last.id.clone());
+            for row in rows {
+                if stopping() {
+                    return Ok(());
+                }
+                let Some(version) = row.version() else {
+                    continue;
+                };
+                match driver.store.head_version(&version).await {
+                    Ok(_) => continue,
+                    Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                // The turn looks again under the key's lease: the version may have been archived this moment.
+                let outcome = driver.run(&row.key, Why::Gone, stopping).await;
+                swept.finished += outcome.tally.finished;
+                swept.explained += outcome.tally.explained;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AttemptOutcome, End};
+    use two_buckets_objects::{ETag, ListedVersion};
+
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_000)
+    }
+
+    fn row(end: Option<End>) -> Upload {
+        let key: Key = "a".parse().unwrap();
+        let mut row = Upload::listed(
+            UploadId::new("1").unwrap(),
+            ObjectRef {
+                bucket: "staging".parse().unwrap(),
+                key: key.clone(),
+            },
+            1,
+            &ListedVersion {
+                key,
+                version_id: VersionId::new("v"),
+                is_latest: true,
+                is_delete_marker: false,
+                last_modified: Timestamp::from_millis(1),
+                size_bytes: 1,
+                etag: Some(ETag::new("e")),
+            },
+        );
+        if let Some(end) = end {
+            row.end(end, Timestamp::from_millis(2));
+        }
+        row
+    }
+
+    fn failed() -> Upload {
+        row(Some(End::Failed {
+            reason: "bad".into(),
+            outcome: AttemptOutcome::Permanent,
+        }))
+    }
+
+    fn deferred(millis: i64) -> Upload {
+        row(Some(End::Deferred {
+            reason: "later".into(),
+            next_attempt_at: Timestamp::from_millis(millis),
+            is_counted: true,
+            look_in_archive: false,
+        }))
+    }
+
+    fn decide(rows: &[Option<Upload>], markers: usize) -> Decision {
+        let mut seen = KeySeen::new("a".parse().unwrap());
+        for n in 0..markers {
+            seen.see_marker(VersionId::new(format!("m{n}")));
+        }
+        for row in rows {
+            seen.see_version(row.as_ref(), now());
+        }
+        seen.decide()
+    }
+
+    #[test]
+    fn a_version_the_ledger_never_saw_is_due_however_old_it_looks() {
+        assert_eq!(decide(&[Some(failed()), None], 1), Decision::Wake);
+    }
+
+    #[test]
+    fn failed_uploads_are_left_alone_and_do_not_hide_others() {
+        assert_eq!(decide(&[Some(failed())], 0), Decision::Nothing);
+        assert_eq!(
+            decide(&[Some(failed()), Some(row(None))], 0),
+            Decision::Wake
+        );
+    }
+
+    #[test]
+    fn a_wait_is_kept_and_the_shortest_counts() {
+        assert_eq!(
+            decide(&[Some(deferred(3_000)), Some(deferred(2_000))], 0),
+            Decision::WakeAt(Timestamp::from_millis(2_000))
+        );
+        assert_eq!(decide(&[Some(deferred(1_000))], 0), Decision::Wake);
+    }
+
+    #[test]
+    fn only_delete_markers_that_hide_nothing_are_removed() {
+        assert!(matches!(decide(&[], 2), Decision::RemoveMarkers(m) if m.len() == 2));
+        assert_eq!(decide(&[Some(failed())], 2), Decision::Nothing);
+    }
+}
