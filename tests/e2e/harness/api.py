@@ -8,6 +8,15 @@ import urllib.request
 ANSWER_WITHIN_S = 60
 
 
+class Refused(Exception):
+    """The API said no: the status and the words for a person."""
+
+    def __init__(self, status, problem):
+        super().__init__(f"{status}: {problem}")
+        self.status = status
+        self.detail = problem.get("detail", "")
+
+
 class Api:
     """Calls of one server's API, with its admin token."""
 
@@ -37,11 +46,12 @@ class Api:
         """How many uploads are in each state."""
         return self.get("/api/uploads", limit=1)["counts"]
 
-    def put(self, key, body, size, headers=()):
-        """Uploads through a signed URL; `body` is bytes or an open file. Returns the key it went to."""
-        grant = self.post("/api/signedurl", {"key": key, "size": size})
+    def put(self, body, size, **wanted):
+        """Uploads through a signed URL as the page does; `body` is bytes or an open file, `wanted` is a `key` or a
+        `filename`, and what else is known of it. Returns the key it went to."""
+        grant = self.post("/api/signedurl", {"size": size, **wanted})
         request = urllib.request.Request(grant["url"], data=body, method=grant["method"])
-        for name, value in {**grant["headers"], "Content-Length": str(size), **dict(headers)}.items():
+        for name, value in {**grant["headers"], "Content-Length": str(size)}.items():
             request.add_header(name, value)
         with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as answer:
             assert answer.status == 200
@@ -57,4 +67,4 @@ class Api:
             with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as refused:
-            raise AssertionError(f"{method} {path}: {refused.code} {refused.read().decode()}") from None
+            raise Refused(refused.code, json.loads(refused.read())) from None

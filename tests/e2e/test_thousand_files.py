@@ -1,0 +1,109 @@
+"""A thousand mixed files: every one ends in the archive byte for byte, whichever way it came, killed in the middle or not."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from boto3.exceptions import Boto3Error
+
+from harness import kept, mixed
+from harness.waiting import until
+
+COUNT = 1000
+WRITERS = 8
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    made = mixed.write(tmp_path_factory.mktemp("files"), COUNT)
+    assert len(made) == COUNT
+    return made
+
+
+def over_s3(server):
+    """Sends files as an S3 client does that tries again until it has its answer."""
+    s3 = server.s3(retries={"total_max_attempts": 1})
+
+    def send(file):
+        try:
+            s3.upload_file(str(file.path), server.staging, file.name)
+        except Boto3Error:
+            return None
+        return file.name
+
+    return send
+
+
+def over_the_api(server):
+    """Sends files as the page does: a grant for a new key, then one PUT."""
+
+    def send(file):
+        try:
+            with file.path.open("rb") as body:
+                return server.api.put(body, file.size, filename=file.path.name)
+        except OSError:
+            return None
+
+    return send
+
+
+def send_all(files, send, is_killed=False):
+    """Sends every file from several threads; returns each by the key its sender was told.
+
+    A server that is not killed must take each at once; of one that is, a sender asks again until it has its answer.
+    """
+
+    def send_one(file):
+        return until(f"{file.name} is taken", lambda: send(file), within_s=120 if is_killed else 0)
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        return dict(zip(pool.map(send_one, files), files))
+
+
+def everything_is_kept(server, sent):
+    """Every file in the archive, staging empty, and the program's own account of it the same."""
+    kept.archived_bytes_are(server, {key: file.sha256 for key, file in sent.items()}, within_s=600)
+    status = json.loads(server.run("status", "--json", "--limit", "1000000").stdout)
+    newest = {}
+    for upload in status["uploads"]:
+        newest.setdefault(upload["key"], upload)
+    for key, file in sent.items():
+        upload = newest[key]
+        assert (upload["state"], upload["size"], upload["sha256"]) == ("archived", file.size, file.sha256), upload
+        if file.media_type:
+            assert upload["media_type"] == file.media_type, upload
+    counts = status["counts"]
+    assert counts["archived"] >= len(sent)
+    assert (counts["pending"], counts["processing"], counts["failed"]) == (0, 0, 0), counts
+    assert status["oldest_unfinished"] is None
+
+
+WAYS = pytest.mark.parametrize("way", [over_s3, over_the_api], ids=["s3", "signed-urls"])
+
+
+@WAYS
+def test_a_thousand_files_are_all_kept(server, files, way):
+    sent = send_all(files, way(server))
+    assert len(sent) == COUNT
+    everything_is_kept(server, sent)
+    assert server.api.counts()["archived"] == COUNT
+
+
+@WAYS
+def test_a_thousand_files_are_all_kept_though_the_server_is_killed_in_the_middle(server, files, way):
+    send = way(server)
+    with ThreadPoolExecutor(1) as beside:
+        sending = beside.submit(send_all, files, send, True)
+        for share in (0.1, 0.5, 0.9):
+            until(
+                f"{share:.0%} of the files are archived",
+                lambda share=share: server.api.counts()["archived"] >= share * COUNT,
+                within_s=300,
+            )
+            server.kill()
+            server.start()
+        sent = sending.result()
+    # A file whose answer the kill swallowed may have been sent and kept twice: under a key of its own each time,
+    # or as two versions of one key. Neither may be lost, and what its sender was told is what is there.
+    assert len(sent) == COUNT
+    everything_is_kept(server, sent)
