@@ -1,1 +1,3 @@
 //! Files come in, a function runs on each, and they are kept.
+
+pub mod page;

@@ -1,0 +1,348 @@
+/** Puts the page together: the poll and the uploader on one side, the views on the other. */
+
+import "./style.css";
+import * as api from "./api.ts";
+import { children, h } from "./dom.ts";
+import { plural } from "./format.ts";
+import { plain } from "./names.ts";
+import { type Link, Poll } from "./poll.ts";
+import { isHere, type Row, rows, type Shown } from "./rows.ts";
+import { filesMax, Uploader } from "./uploader.ts";
+import { Announcer } from "./view/announce.ts";
+import { DetailPanel } from "./view/detail.ts";
+import { DropZone } from "./view/dropzone.ts";
+import { firstLook, nothingFound, nothingYet } from "./view/empty.ts";
+import { Filters } from "./view/filters.ts";
+import { Header } from "./view/header.ts";
+import { Notices } from "./view/notice.ts";
+import { Table } from "./view/table.ts";
+
+const pageSize = 100;
+/** Rows beyond this are found by search, not by scrolling. */
+const pagesMax = 20;
+/** The API's own limit for one page. */
+const limitMax = 1000;
+const pollEveryMs = 1000;
+/** Files sent from here that the list does not reach are asked for by key, so many a round. */
+const followedPerRound = 8;
+const drawEveryMs = 80;
+
+let server: api.Server | null = null;
+let listing: api.Listing | null = null;
+/** The listing answers these wishes; while it answers others its rows are not shown. */
+let listedFor = "";
+let pages = 1;
+let detail: api.UploadDetail | null = null;
+const seen = new Map<string, api.Upload>();
+const said = new Map<string, Shown>();
+
+const announcer = new Announcer();
+const uploader = new Uploader(draw, () => poll.hurry());
+const header = new Header();
+const notices = new Notices(() => poll.now());
+const poll = new Poll(
+	round,
+	() => pollEveryMs * Math.min(pages, 5),
+	(link) => linkChanged(link),
+);
+const dropZone = new DropZone(
+	take,
+	(sentence) => notices.say(sentence),
+	() => {
+		for (const sending of uploader.all) uploader.cancel(sending.id);
+	},
+);
+const filters = new Filters(() => {
+	pages = 1;
+	poll.now();
+	draw();
+});
+const actions = {
+	open: (row: Row) => {
+		location.hash = row.upload?.id ?? row.id;
+	},
+	cancel: (row: Row) => uploader.cancel(row.id),
+	dismiss: (row: Row) => uploader.dismiss(row.id),
+	retry: (row: Row) => {
+		if (isHere(row)) uploader.retry(row.id);
+		else if (row.upload) void retry(row.upload);
+	},
+};
+const table = new Table(actions);
+const panel = new DetailPanel(actions, () => {
+	detail = null;
+	if (location.hash !== "") history.pushState(null, "", location.pathname + location.search);
+});
+const more = h("button", { type: "button", class: "button more", hidden: true }, "Show more");
+more.addEventListener("click", () => {
+	pages += 1;
+	poll.now();
+});
+const retryAll = h("button", { type: "button", class: "button", hidden: true }, "Retry all failed");
+retryAll.addEventListener("click", () => void retryFailed());
+const place = h("div", { class: "list" });
+
+const main = h(
+	"main",
+	{},
+	notices.element,
+	dropZone.element,
+	h("section", { "aria-label": "Uploads" }, filters.element, retryAll, place, more),
+);
+document.body.append(header.element, main, announcer.element, dropZone.overlay, panel.element);
+
+function take(files: File[]): void {
+	const taken = uploader.add(files);
+	announcer.say(`${plural(taken, "file")} added.`);
+	if (taken < files.length) {
+		const left = files.length - taken;
+		notices.say(
+			`This page takes ${plural(filesMax, "file")} until it is reloaded; ${plural(left, "file")} not added.`,
+		);
+	}
+}
+
+/** One round of asking: the list, then what the list does not reach. */
+async function round(): Promise<void> {
+	server ??= await api.server().then((known) => {
+		header.showServer(known);
+		dropZone.explain(
+			`They land in ${known.staging}, ${known.processor} runs on each, and they are kept in ${known.archive}.`,
+		);
+		return known;
+	});
+	const wanted = wish();
+	const next = await fetchList();
+	if (wanted === wish()) {
+		listing = next;
+		listedFor = wanted;
+	}
+	await follow(next.uploads);
+	await refreshDetail();
+	draw();
+}
+
+const wish = (): string => JSON.stringify(filters.wanted);
+
+async function fetchList(): Promise<api.Listing> {
+	const { filter, q } = filters.wanted;
+	const state = filter === "all" || filter === "here" ? undefined : filter;
+	const unresolved = filter === "all" ? uploader.all.filter(isUnresolved).length : 0;
+	let left = Math.max(pages * pageSize, Math.min(unresolved * 2, limitMax));
+	const uploads: api.Upload[] = [];
+	let after: string | undefined;
+	for (;;) {
+		const limit = Math.min(left, limitMax);
+		const page = await api.list({ state, q, limit, after });
+		uploads.push(...page.uploads);
+		left -= limit;
+		if (page.next === null || left <= 0) return { ...page, uploads };
+		after = page.next;
+	}
+}
+
+function isUnresolved({ key, phase }: (typeof uploader.all)[number]): boolean {
+	if (key === null || phase.is === "waiting" || phase.is === "sending") return false;
+	const upload = seen.get(key);
+	return !upload || !api.isFinal(upload.state);
+}
+
+let followFrom = 0;
+
+/** Learns what became of files sent from here. */
+async function follow(listed: readonly api.Upload[]): Promise<void> {
+	const ours = new Set(uploader.all.map((sending) => sending.key));
+	const reached = new Set<string>();
+	for (const upload of listed) {
+		if (!ours.has(upload.key)) continue;
+		if (reached.has(upload.key) && upload.state === "duplicate") continue;
+		reached.add(upload.key);
+		seen.set(upload.key, upload);
+	}
+	const unreached = uploader.all.filter(
+		(sending) => isUnresolved(sending) && !reached.has(sending.key ?? ""),
+	);
+	if (followFrom >= unreached.length) followFrom = 0;
+	const asked = unreached.slice(followFrom, followFrom + followedPerRound);
+	followFrom += followedPerRound;
+	await Promise.all(
+		asked.map(async ({ key }) => {
+			const answer = await api.list({ key: key ?? "", limit: 10 });
+			const upload = answer.uploads.find(({ state }) => state !== "duplicate") ?? answer.uploads[0];
+			if (upload) seen.set(upload.key, upload);
+		}),
+	);
+}
+
+/** The row the panel is about, wherever it is known from. */
+function panelRow(): Row | null {
+	if (panel.id === null) return null;
+	const everything = rows(listing?.uploads ?? [], uploader.all, seen, { filter: "all", q: "" });
+	const found = everything.find((row) => row.id === panel.id || row.upload?.id === panel.id);
+	if (found) return found;
+	return detail?.id === panel.id
+		? (rows([detail], [], seen, { filter: "all", q: "" })[0] ?? null)
+		: null;
+}
+
+async function refreshDetail(): Promise<void> {
+	const asked = panel.id;
+	if (asked === null) return;
+	const row = panelRow();
+	if (row && !row.upload) return;
+	const id = row?.upload?.id ?? asked;
+	const upToDate = detail?.id === id && row?.upload && same(detail, row.upload);
+	if (upToDate && detail && api.isFinal(detail.state)) return;
+	try {
+		const answer = await api.detail(id);
+		if (panel.id === asked) detail = answer;
+	} catch (error) {
+		if (!(error instanceof api.Refused)) throw error;
+		if (panel.id === asked && !row) panel.problem(error.message);
+	}
+}
+
+const same = (a: api.Upload, b: api.Upload): boolean =>
+	a.state === b.state && a.attempts === b.attempts && a.finished_at === b.finished_at;
+
+async function retry(upload: api.Upload): Promise<void> {
+	await steer(async () => {
+		const now = await api.retry(upload.id);
+		announcer.say(`${plain(upload.key)} is tried again.`);
+		if (listing) {
+			listing = {
+				...listing,
+				uploads: listing.uploads.map((old) => (old.id === now.id ? now : old)),
+			};
+		}
+	});
+}
+
+async function retryFailed(): Promise<void> {
+	await steer(async () => {
+		const { retried } = await api.retryAll();
+		announcer.say(`${plural(retried, "upload")} tried again.`);
+	});
+}
+
+/** Does something the reader asked for, and says so when it was not possible. */
+async function steer(action: () => Promise<void>): Promise<void> {
+	try {
+		await action();
+	} catch (error) {
+		notices.say(
+			error instanceof api.Refused ? error.message : "the server is not reachable; try again",
+		);
+	}
+	poll.hurry();
+	draw();
+}
+
+function linkChanged(link: Link): void {
+	if (link.is === "up") {
+		announcer.say("The server is back.");
+		// It may be another version, with other buckets.
+		server = null;
+		uploader.wakePaused();
+	} else if (link.since === link.nextAt || Date.now() - link.since < 50) {
+		announcer.say("The server is not reachable; retrying.");
+	}
+	draw();
+}
+
+let drawing = false;
+
+function draw(): void {
+	if (drawing) return;
+	drawing = true;
+	setTimeout(() => {
+		drawing = false;
+		drawNow();
+	}, drawEveryMs);
+}
+
+function drawNow(): void {
+	const now = Date.now();
+	const sendings = uploader.all;
+	const current = listedFor === wish();
+	const listed = current && filters.wanted.filter !== "here" ? (listing?.uploads ?? []) : [];
+	const all = rows(listed, sendings, seen, filters.wanted);
+	const shown = all.slice(0, pages * pageSize);
+	announce(rows(listing?.uploads ?? [], sendings, seen, { filter: "all", q: "" }));
+
+	notices.showLink(poll.link, now);
+	dropZone.show(sendings);
+	const here = rows([], sendings, seen, { filter: "here", q: "" }).length;
+	filters.show(listing?.counts ?? null, here);
+	header.showOldest(listing?.oldest_unfinished ?? null);
+	retryAll.hidden = filters.wanted.filter !== "failed" || (listing?.counts.failed ?? 0) === 0;
+
+	table.show(shown, now);
+	if (shown.length > 0) children(place, [table.element]);
+	else if (listing === null || !current) children(place, [listing === null ? look : table.element]);
+	else if (filters.wanted.filter === "all" && filters.wanted.q === "") {
+		if (!place.querySelector(".steps") || emptyFor !== server) {
+			emptyFor = server;
+			place.replaceChildren(nothingYet(server));
+		}
+	} else if (!place.querySelector(".button")) {
+		place.replaceChildren(nothingFound(() => filters.clear()));
+	}
+	document.documentElement.classList.toggle("fresh", listing !== null && shown.length === 0);
+	const rest = all.length > shown.length || (current && listing?.next != null);
+	more.hidden = !rest || pages >= pagesMax;
+
+	const row = panelRow();
+	if (row) panel.show(row, detail && detail.id === row.upload?.id ? detail : null);
+
+	const open = uploader.unfinished;
+	document.title = open > 0 ? `(${open}) Two Buckets` : "Two Buckets";
+}
+
+const look = firstLook();
+let emptyFor: api.Server | null = null;
+
+/** Says what became of files sent from here, and every failure. */
+function announce(everything: readonly Row[]): void {
+	for (const row of everything) {
+		const before = said.get(row.id);
+		if (before === row.shown) continue;
+		said.set(row.id, row.shown);
+		// Rows met for the first time are the past, not news.
+		if (before === undefined) continue;
+		const ends: Partial<Record<Shown, string>> = {
+			archived: "archived",
+			failed: row.upload?.state === "failed" ? "failed" : "was not sent",
+			paused: "is interrupted and will be tried again",
+			late: "is kept as a late version",
+			duplicate: "is a duplicate",
+		};
+		const end = ends[row.shown];
+		if (end && (row.sending || row.shown === "failed")) announcer.say(`${plain(row.name)} ${end}.`);
+	}
+}
+
+function openFromAddress(): void {
+	const id = decodeURIComponent(location.hash.slice(1));
+	if (id === "") {
+		if (panel.element.open) panel.element.close();
+		return;
+	}
+	detail = null;
+	panel.open(id);
+	draw();
+	poll.now();
+}
+
+window.addEventListener("hashchange", openFromAddress);
+window.addEventListener("beforeunload", (event) => {
+	if (uploader.unfinished > 0) event.preventDefault();
+});
+// Ages and countdowns move on between polls.
+setInterval(() => {
+	if (document.visibilityState === "visible") draw();
+}, 1000);
+
+draw();
+poll.now();
+openFromAddress();

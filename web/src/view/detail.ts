@@ -1,0 +1,233 @@
+/** Everything known of one upload, in a panel over the page. */
+
+import { type Attempt, contentUrl, type UploadDetail } from "../api.ts";
+import { attribute, h, icon, text } from "../dom.ts";
+import { bytes, duration, moment, shellQuote } from "../format.ts";
+import type { Row } from "../rows.ts";
+import { codeLine, copyButton } from "./copy.ts";
+import { named } from "./name.ts";
+import { report } from "./report.ts";
+import { actionsOf, type RowActions, sentence, tookMs } from "./row.ts";
+import { label, meaning } from "./state.ts";
+
+export class DetailPanel {
+	readonly element: HTMLDialogElement;
+	private readonly title = h("h2", { id: "detail-title", tabindex: "-1" });
+	private readonly chip = h("span", { class: "chip" });
+	private readonly says = h("p", { class: "meaning" });
+	private readonly body = h("div", { class: "detail-body" });
+	private drawn = "";
+	id: string | null = null;
+
+	constructor(
+		private readonly actions: RowActions,
+		closed: () => void,
+	) {
+		const close = h("button", { type: "button", class: "quiet icon-only", title: "Close" });
+		close.append(icon("cancel"), h("span", { class: "visually-hidden" }, "Close"));
+		close.addEventListener("click", () => this.element.close());
+		this.element = h(
+			"dialog",
+			{ class: "detail", "aria-labelledby": "detail-title" },
+			h("header", {}, h("div", { class: "heading" }, this.title, close), this.chip, this.says),
+			this.body,
+		);
+		this.element.addEventListener("click", (event) => {
+			// A click on the backdrop is one on the dialog itself, outside its box.
+			if (event.target !== this.element) return;
+			const box = this.element.getBoundingClientRect();
+			if (event.clientX < box.left) this.element.close();
+		});
+		this.element.addEventListener("close", () => {
+			this.id = null;
+			this.drawn = "";
+			closed();
+		});
+	}
+
+	open(id: string): void {
+		this.id = id;
+		this.drawn = "";
+		this.title.replaceChildren("…");
+		this.body.replaceChildren(h("p", { class: "faint" }, "Loading…"));
+		if (!this.element.open) {
+			this.element.showModal();
+			this.title.focus();
+		}
+	}
+
+	/** The upload is not known, or its details could not be had. */
+	problem(words: string): void {
+		this.drawn = "";
+		this.body.replaceChildren(h("p", { class: "reason" }, words));
+	}
+
+	show(row: Row, detail: UploadDetail | null): void {
+		text(this.chip, label[row.shown]);
+		attribute(this.chip, "data-state", row.shown);
+		text(this.says, meaning[row.shown]);
+		// Drawn again only on a change: the reader may be in the middle of it.
+		const facts = [row.shown, row.upload, detail, row.sending?.phase.is === "failed"];
+		const drawn = JSON.stringify(facts);
+		if (drawn === this.drawn) return;
+		this.drawn = drawn;
+		this.title.replaceChildren(named(row.name));
+		const open = this.body.querySelector("details")?.open ?? false;
+		const at = document.activeElement?.getAttribute("data-focus");
+		this.body.replaceChildren(...this.parts(row, detail));
+		const raw = this.body.querySelector("details");
+		if (raw) raw.open = open;
+		if (at) (this.body.querySelector<HTMLElement>(`[data-focus="${at}"]`) ?? this.title).focus();
+	}
+
+	private parts(row: Row, detail: UploadDetail | null): Node[] {
+		const upload = detail ?? row.upload;
+		const parts: (Node | null)[] = [this.reason(row, upload?.reason ?? null)];
+		if (!upload) {
+			parts.push(
+				facts([["Size", bytes(row.sending?.size ?? 0)], keyFact(row.sending?.key ?? null)]),
+			);
+			return parts.filter((part) => part !== null);
+		}
+		const arrived = upload.size !== null;
+		parts.push(
+			arrived
+				? h(
+						"p",
+						{ class: "detail-actions" },
+						h(
+							"a",
+							{ class: "button", href: contentUrl(upload.id), download: true, "data-focus": "get" },
+							icon("download"),
+							"Download",
+						),
+					)
+				: null,
+			facts([
+				["Size", upload.size === null ? null : exactly(upload.size)],
+				["Media type", upload.media_type],
+				["SHA-256", upload.sha256 ? copied("SHA-256", upload.sha256) : null],
+				["ETag", upload.etag ? mono(upload.etag) : null],
+			]),
+			upload.report ? section("Report", report(upload.report)) : null,
+			section(
+				"Times",
+				facts([
+					["Received", when(upload.received_at)],
+					["Started", when(upload.started_at)],
+					["Finished", when(upload.finished_at)],
+					["Took", upload.finished_at ? duration(tookMs(upload)) : null],
+					["Next attempt", when(upload.next_attempt_at)],
+				]),
+			),
+			section(
+				"Place",
+				facts([
+					keyFact(upload.key),
+					["Received in", mono(upload.bucket)],
+					["Version", upload.version_id ? mono(upload.version_id) : null],
+					["Archive", upload.archive ? mono(upload.archive.bucket) : null],
+					[
+						"Archive key",
+						upload.archive && upload.archive.key !== upload.key ? mono(upload.archive.key) : null,
+					],
+					["Archive version", upload.archive?.version_id ? mono(upload.archive.version_id) : null],
+				]),
+				upload.archive
+					? codeLine(
+							"Get it with the AWS CLI",
+							`aws s3 cp ${shellQuote(`s3://${upload.archive.bucket}/${upload.archive.key}`)} .`,
+						)
+					: null,
+			),
+			detail && detail.attempts_log.length > 0
+				? section("Attempts", attempts(detail.attempts_log))
+				: null,
+		);
+		return parts.filter((part) => part !== null);
+	}
+
+	private reason(row: Row, reason: string | null): HTMLElement | null {
+		const phase = row.sending?.phase;
+		const why =
+			phase?.is === "failed" && row.shown === "failed" && !row.upload ? phase.why : reason;
+		const canRetry = actionsOf(row).includes("retry");
+		if (!why && !canRetry) return null;
+		const retry = h(
+			"button",
+			{ type: "button", class: "button", "data-focus": "retry" },
+			icon("retry"),
+			"Retry",
+		);
+		retry.addEventListener("click", () => this.actions.retry(row));
+		return h(
+			"div",
+			{ class: "reason", "data-state": row.shown },
+			why ? h("p", {}, named(sentence(why))) : null,
+			canRetry ? retry : null,
+		);
+	}
+}
+
+type Fact = [name: string, value: Node | string | null];
+
+function facts(all: Fact[]): HTMLElement {
+	const list = h("dl", { class: "facts" });
+	for (const [name, value] of all) {
+		if (value !== null) list.append(h("dt", {}, name), h("dd", {}, value));
+	}
+	return list;
+}
+
+const section = (title: string, ...content: (Node | null)[]): HTMLElement =>
+	h("section", {}, h("h3", {}, title), ...content);
+
+function keyFact(key: string | null): Fact {
+	return ["Key", key === null ? null : copied("the key", key)];
+}
+
+const mono = (value: string): HTMLElement => named(value, "mono");
+
+const copied = (what: string, value: string): HTMLElement =>
+	h(
+		"span",
+		{ class: "copied" },
+		mono(value),
+		copyButton(what, () => value),
+	);
+
+const exactly = (size: number): string =>
+	size < 1000 ? bytes(size) : `${bytes(size)} (${size.toLocaleString("en")} bytes)`;
+
+function when(time: string | null): Node | null {
+	return time === null ? null : h("time", { datetime: time }, moment(Date.parse(time)));
+}
+
+const outcomes: Record<NonNullable<Attempt["outcome"]>, string> = {
+	succeeded: "succeeded",
+	transient: "failed, to be tried again",
+	permanent: "failed for good",
+	crashed: "crashed",
+};
+
+function attempts(log: readonly Attempt[]): HTMLElement {
+	const items = log.map((attempt) => {
+		const outcome = attempt.outcome === null ? "under way" : outcomes[attempt.outcome];
+		const ms = attempt.ended_at
+			? Date.parse(attempt.ended_at) - Date.parse(attempt.started_at)
+			: null;
+		return h(
+			"li",
+			{ "data-outcome": attempt.outcome ?? "none" },
+			h("span", { class: "number" }, `${attempt.number}`),
+			h(
+				"div",
+				{},
+				h("p", {}, ms === null ? sentence(outcome) : `${sentence(outcome)} after ${duration(ms)}`),
+				attempt.reason ? h("p", { class: "why" }, named(sentence(attempt.reason))) : null,
+				h("p", { class: "faint" }, when(attempt.started_at)),
+			),
+		);
+	});
+	return h("ol", { class: "attempts" }, ...items);
+}

@@ -1,0 +1,20 @@
+/** A file name or key as an element: set apart from the direction of the text around it. */
+
+import { h } from "../dom.ts";
+import { pieces } from "../names.ts";
+
+export function named(name: string, className = ""): HTMLElement {
+	const isolated = h("bdi", { dir: "auto", class: className || undefined });
+	for (const piece of pieces(name)) {
+		isolated.append(
+			piece.hidden
+				? h(
+						"span",
+						{ class: "hidden-character", title: "a character that is not shown" },
+						piece.text,
+					)
+				: piece.text,
+		);
+	}
+	return isolated;
+}

@@ -1,0 +1,208 @@
+/** One row of the table, updated in place so that focus and selection survive every poll. */
+
+import type { Upload } from "../api.ts";
+import { attribute, children, h, type Icon, icon, text } from "../dom.ts";
+import { ago, bytes, duration, moment, seconds } from "../format.ts";
+import { plain } from "../names.ts";
+import type { Row } from "../rows.ts";
+import type { Sending } from "../uploader.ts";
+import { named } from "./name.ts";
+import { label, meaning } from "./state.ts";
+
+export interface RowActions {
+	open(row: Row): void;
+	cancel(row: Row): void;
+	retry(row: Row): void;
+	dismiss(row: Row): void;
+}
+
+type Action = "cancel" | "retry" | "dismiss";
+
+const verbs: Record<Action, { word: string; icon: Icon }> = {
+	cancel: { word: "Cancel", icon: "cancel" },
+	retry: { word: "Retry", icon: "retry" },
+	dismiss: { word: "Dismiss", icon: "cancel" },
+};
+
+export class RowView {
+	readonly element: HTMLTableRowElement;
+	readonly opener: HTMLButtonElement;
+	private readonly folder = h("span", { class: "folder" });
+	private readonly chip = h("span", { class: "chip" });
+	private readonly bar = h("progress", { max: "1" });
+	private readonly note = h("span", { class: "note" });
+	private readonly size = cell("size", "Size");
+	private readonly type = cell("type", "Type");
+	private readonly took = cell("took", "Took");
+	private readonly received = cell("received", "Received");
+	private readonly sha = cell("sha", "SHA-256");
+	private readonly buttons = h("div", { class: "buttons" });
+	private readonly state: HTMLTableCellElement;
+	private folderShown = "";
+	private actionsShown = "";
+
+	constructor(
+		private row: Row,
+		private readonly actions: RowActions,
+	) {
+		this.opener = h(
+			"button",
+			{ type: "button", class: "opener", "aria-haspopup": "dialog", tabindex: "-1" },
+			named(row.name, "name"),
+		);
+		this.state = h(
+			"td",
+			{ role: "cell", class: "state" },
+			h("div", { class: "state-line" }, this.chip, this.note),
+			this.bar,
+		);
+		const name = h(
+			"th",
+			{ role: "rowheader", scope: "row", class: "file" },
+			this.opener,
+			this.folder,
+		);
+		const tools = h("td", { role: "cell", class: "actions" }, this.buttons);
+		this.element = h(
+			"tr",
+			{ role: "row" },
+			...[name, this.state, this.size, this.type, this.took, this.received, this.sha, tools],
+		);
+		this.element.addEventListener("click", (event) => {
+			// A click that ends a selection of text is no wish to open.
+			if (String(window.getSelection()) !== "") return;
+			const button = (event.target as Element).closest("button");
+			if (!button || button === this.opener) this.actions.open(this.row);
+		});
+	}
+
+	update(row: Row, now: number): void {
+		this.row = row;
+		const { sending, upload, shown } = row;
+		attribute(this.element, "data-state", shown);
+		attribute(this.opener, "title", plain(upload?.key ?? sending?.key ?? row.name));
+		if (row.folder !== this.folderShown) {
+			this.folderShown = row.folder;
+			this.folder.replaceChildren(named(row.folder));
+		}
+		text(this.chip, label[shown]);
+		attribute(this.chip, "data-state", shown);
+		attribute(this.chip, "title", meaning[shown]);
+
+		const phase = shown === sending?.phase.is ? sending.phase : null;
+		this.bar.hidden = phase?.is !== "sending";
+		if (phase?.is === "sending") {
+			const value = row.sending?.size ? phase.sent / row.sending.size : 0;
+			this.bar.value = value;
+			attribute(this.bar, "aria-label", `Sent of ${plain(row.name)}`);
+		}
+		const note = phase ? noteOfSending(phase, row.sending?.size ?? 0, now) : noteOf(upload, now);
+		text(this.note, note);
+		attribute(this.note, "title", note.length > 40 ? note : undefined);
+
+		text(this.size, upload?.size != null ? bytes(upload.size) : sending ? bytes(sending.size) : "");
+		text(this.type, upload?.media_type ?? "");
+		attribute(this.type, "title", upload?.media_type ?? undefined);
+		text(this.took, upload?.finished_at ? duration(tookMs(upload)) : "");
+		const at = upload ? Date.parse(upload.received_at) : row.at;
+		text(this.received, ago(at, now));
+		attribute(this.received, "title", moment(at));
+		text(this.sha, upload?.sha256?.slice(0, 10) ?? "");
+		attribute(this.sha, "title", upload?.sha256 ?? undefined);
+		this.showActions(actionsOf(row));
+	}
+
+	private showActions(wanted: Action[]): void {
+		const signature = wanted.join();
+		if (signature === this.actionsShown) return;
+		this.actionsShown = signature;
+		const hadFocus = this.buttons.contains(document.activeElement);
+		children(
+			this.buttons,
+			wanted.map((action) => {
+				const { word, icon: drawing } = verbs[action];
+				const name = `${word} ${plain(this.row.name)}`;
+				const button = h(
+					"button",
+					{ type: "button", class: "quiet", title: word, "aria-label": name },
+					icon(drawing),
+					h("span", { class: "word" }, word),
+				);
+				button.addEventListener("click", () => this.actions[action](this.row));
+				return button;
+			}),
+		);
+		if (hadFocus) this.opener.focus();
+	}
+}
+
+function cell(name: string, heading: string): HTMLTableCellElement {
+	return h("td", { role: "cell", class: name, "data-label": heading });
+}
+
+export function actionsOf(row: Row): Action[] {
+	if (row.sending && row.shown === row.sending.phase.is) {
+		switch (row.sending.phase.is) {
+			case "waiting":
+			case "sending":
+				return ["cancel"];
+			case "paused":
+				return ["retry", "cancel"];
+			case "failed":
+			case "cancelled":
+				return ["retry", "dismiss"];
+			case "sent":
+				return [];
+		}
+	}
+	return row.shown === "failed" ? ["retry"] : [];
+}
+
+/** From acknowledged to its end. */
+export function tookMs(upload: Upload): number {
+	const end = upload.finished_at ?? upload.received_at;
+	return Date.parse(end) - Date.parse(upload.received_at);
+}
+
+function noteOfSending(phase: Sending["phase"], size: number, now: number): string {
+	switch (phase.is) {
+		case "sending": {
+			const share = size > 0 ? Math.floor((phase.sent / size) * 100) : 0;
+			const parts = [`${share} %`];
+			if (phase.bytesPerS !== null) {
+				parts.push(`${bytes(phase.bytesPerS)}/s`);
+				const left = (size - phase.sent) / phase.bytesPerS;
+				if (Number.isFinite(left) && left >= 1) parts.push(`${seconds(left)} left`);
+			}
+			return parts.join(" · ");
+		}
+		case "paused": {
+			const s = Math.ceil((phase.until - now) / 1000);
+			return `${sentence(phase.why)}; ${s > 0 ? `again in ${s} s` : "trying now"}`;
+		}
+		case "failed":
+			return sentence(phase.why);
+		default:
+			return "";
+	}
+}
+
+function noteOf(upload: Upload | null, now: number): string {
+	if (!upload) return "";
+	if (upload.state === "processing") {
+		return upload.attempts > 1 ? `attempt ${upload.attempts}` : "";
+	}
+	const reason = upload.reason ? sentence(upload.reason) : "";
+	if (upload.state === "pending" && upload.next_attempt_at) {
+		const s = Math.ceil((Date.parse(upload.next_attempt_at) - now) / 1000);
+		const when = s > 0 ? `again in ${seconds(s)}` : "due now";
+		return reason ? `${reason}; ${when}` : when;
+	}
+	return upload.state === "archived" ? "" : reason;
+}
+
+/** The first letter large: reasons are written to stand after a colon. */
+export const sentence = (words: string): string => {
+	const [first = ""] = words;
+	return first.toUpperCase() + words.slice(first.length);
+};

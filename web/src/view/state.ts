@@ -1,0 +1,31 @@
+/** How each state is named and explained. */
+
+import type { Shown } from "../rows.ts";
+
+export const label: Record<Shown, string> = {
+	waiting: "Waiting",
+	sending: "Sending",
+	paused: "Retrying",
+	sent: "Sent",
+	cancelled: "Cancelled",
+	pending: "Pending",
+	processing: "Processing",
+	archived: "Archived",
+	failed: "Failed",
+	late: "Late",
+	duplicate: "Duplicate",
+};
+
+export const meaning: Record<Shown, string> = {
+	waiting: "Waits for its turn to be sent",
+	sending: "On its way to the staging bucket",
+	paused: "Sending was interrupted and is tried again",
+	sent: "In the staging bucket; the server has not listed it yet",
+	cancelled: "You cancelled it; it was not kept",
+	pending: "In the staging bucket, waiting to be processed",
+	processing: "The function is at work on it",
+	archived: "Processed, and kept in the archive bucket",
+	failed: "Set aside with its reason; it stays in the staging bucket until it is retried",
+	late: "A newer upload of this key was archived first; this one is kept beside it",
+	duplicate: "The same upload again; the first one is kept",
+};
