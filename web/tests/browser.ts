@@ -1,0 +1,84 @@
+/** Opens the built page in Chromium against a stand-in server of its own. */
+
+import { existsSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { Mock } from "./mock.ts";
+
+const candidates = [
+	process.env.CHROMIUM,
+	"/usr/bin/chromium",
+	"/usr/bin/chromium-browser",
+	"/usr/bin/google-chrome",
+	"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+];
+
+/** Where Chromium is; `CHROMIUM` in the environment comes first. */
+export const chromiumPath = candidates.find((path) => path && existsSync(path));
+
+export interface Visit {
+	mock: Mock;
+	page: Page;
+	/** Everything the page should never do: errors, console errors, breaches of its policy. */
+	complaints: string[];
+}
+
+let browser: Browser | undefined;
+
+export async function visit(
+	prepare: (mock: Mock) => void,
+	test: (visit: Visit) => Promise<void>,
+	options: BrowserContextOptions = {},
+): Promise<void> {
+	browser ??= await chromium.launch({
+		executablePath: chromiumPath ?? "",
+		args: ["--no-sandbox"],
+	});
+	const mock = new Mock(resolve("dist"));
+	await mock.start();
+	prepare(mock);
+	const context = await browser.newContext({
+		viewport: { width: 1280, height: 860 },
+		locale: "en-GB",
+		...options,
+	});
+	const page = await context.newPage();
+	page.setDefaultTimeout(10_000);
+	const complaints: string[] = [];
+	page.on("pageerror", (error) => complaints.push(String(error)));
+	page.on("console", (message) => {
+		// The network failures that tests bring about are logged by the browser itself.
+		if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
+			complaints.push(message.text());
+		}
+	});
+	await page.addInitScript(() => {
+		document.addEventListener("securitypolicyviolation", (event) => {
+			console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
+		});
+	});
+	try {
+		await page.goto(mock.url);
+		await test({ mock, page, complaints });
+	} finally {
+		await context.close();
+		await mock.stop();
+	}
+}
+
+export async function closeBrowser(): Promise<void> {
+	await browser?.close();
+	browser = undefined;
+}
+
+let shots: string | undefined;
+
+/** Saves a screenshot to look at, in `SHOTS` or a folder of the system's temporary one. */
+export async function shot(page: Page, name: string): Promise<void> {
+	shots ??= process.env.SHOTS ?? (await mkdtemp(join(tmpdir(), "two-buckets-page-")));
+	await page.screenshot({ path: join(shots, `${name}.png`) });
+}
+
+export const shotsFolder = (): string | undefined => shots;
