@@ -5,8 +5,8 @@ use std::time::Duration;
 use two_buckets_objects::Timestamp;
 
 use crate::OpenError;
-use crate::engine::Engine;
 use crate::engine::storage::{DiskStorage, Storage};
+use crate::engine::{Engine, LsmIndex, MapIndex, Schedule, Settings};
 use crate::objects::Created;
 
 /// How to run a store.
@@ -33,17 +33,64 @@ pub(crate) struct Inner {
 }
 
 impl Depot {
-    /// Opens the store in this folder, or makes one in an empty or absent folder.
+    /// Opens the store in this folder, or makes one in an empty or absent folder, readable by its owner only.
     pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
         let storage = DiskStorage::open(folder).map_err(OpenError::Io)?;
-        Self::open_on(Arc::new(storage), options)
+        let index = storage.folder().join(INDEX_FOLDER);
+        let settings = Settings {
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            reserve_bytes: RESERVE_BYTES,
+            checkpoints: Schedule {
+                log_bytes: CHECKPOINT_LOG_BYTES,
+                every: Some(CHECKPOINT_EVERY),
+            },
+        };
+        let clock = Arc::clone(&options.clock);
+        let engine = Engine::open(
+            Arc::new(storage),
+            || Ok(Box::new(LsmIndex::open(&index)?)),
+            clock,
+            settings,
+        )?;
+        Ok(Self::with(engine, options))
     }
 
-    /// Opens the store on any [`Storage`], such as the one in memory that tests break on purpose.
+    /// Opens the store on any [`Storage`], such as the one in memory that tests break on purpose. The index is held in
+    /// memory whole and kept on that storage too, and nothing happens by a clock: the same calls one after the other make
+    /// the same operations on the storage.
     pub fn open_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self, OpenError> {
-        let engine = Engine::open(storage, Arc::clone(&options.clock))?;
-        Ok(Self {
+        let settings = Settings {
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            reserve_bytes: 0,
+            checkpoints: Schedule {
+                log_bytes: CHECKPOINT_LOG_BYTES,
+                every: None,
+            },
+        };
+        let clock = Arc::clone(&options.clock);
+        let engine = Engine::open(
+            Arc::clone(&storage),
+            || Ok(Box::new(MapIndex::open(storage)?)),
+            clock,
+            settings,
+        )?;
+        Ok(Self::with(engine, options))
+    }
+
+    fn with(engine: Engine, options: Options) -> Self {
+        Self {
             inner: Arc::new(Inner { engine, options }),
-        })
+        }
     }
 }
+
+/// The folder of the index inside the data folder.
+const INDEX_FOLDER: &str = "index";
+/// Large enough that there are few segments, small enough that one is soon empty and given back.
+const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// Room for the index to go on when bodies have filled the disk: its journals, and a table being written while the ones
+/// it replaces are there.
+const RESERVE_BYTES: u64 = 256 << 20;
+/// The most log to be replayed at a start, and the most time between checkpoints while there is something to write.
+const CHECKPOINT_LOG_BYTES: u64 = 64 << 20;
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);

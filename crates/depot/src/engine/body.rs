@@ -104,8 +104,26 @@ impl Place {
         }
     }
 
+    /// The same place in a write that went to this segment, beginning here.
+    pub(super) fn moved(self, segment: u64, base: u64) -> Self {
+        match self {
+            Self::Log {
+                offset,
+                size_bytes,
+                crc,
+                ..
+            } => Self::Log {
+                segment,
+                offset: base + offset,
+                size_bytes,
+                crc,
+            },
+            Self::Blob { .. } => self,
+        }
+    }
+
     /// The size of the body.
-    pub(super) fn size_bytes(self) -> u64 {
+    pub(crate) fn size_bytes(self) -> u64 {
         match self {
             Self::Log { size_bytes, .. } => u64::from(size_bytes),
             Self::Blob { size_bytes } => size_bytes,

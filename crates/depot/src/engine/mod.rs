@@ -1,63 +1,210 @@
 //! Log, index and group commit: the transactions everything else in the store is written with.
+//!
+//! A transaction runs under one mutex, against the index and an overlay of what is not durable yet. Its changes and its
+//! small bodies then wait for the commit thread, which writes all that waits as one group of records, syncs once,
+//! applies the group to the index and only then wakes the callers. So readers, who look at the index alone, see durable
+//! changes only, and the index, which is not synced on this way, is rebuilt from the log after a crash.
+//!
+//! Large bodies are files of their own, synced before the transaction that names them is written.
 
+mod blob;
 mod body;
+mod checkpoint;
+mod commit;
+mod folder;
 mod index;
+mod log;
 mod overlay;
+mod pins;
+mod record;
+mod replay;
+mod stage;
 pub mod storage;
 mod table;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::io;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use two_buckets_objects::Timestamp;
 
 use crate::{Error, OpenError, Result};
-use index::{Batch, Index, MapIndex};
+use commit::{Committer, Pending, Waiter};
+use index::Index;
+use log::{Layout, Log, Segments};
 use overlay::Overlay;
+use pins::Pins;
+use record::{Encoder, crc64};
+use stage::{LiveBytes, Position};
 use storage::Storage;
 
-pub(crate) use body::BodyId;
-pub(crate) use index::Rows;
+pub(crate) use blob::{BlobFile, BlobReader, BlobWriter, CHUNK_BYTES};
+pub(crate) use body::{BodyId, Place};
+pub(crate) use checkpoint::Schedule;
+pub(crate) use index::{LsmIndex, MapIndex, Rows};
+pub(crate) use pins::Pinned;
 pub(crate) use table::Table;
 pub(crate) use transaction::Transaction;
 
 /// The clock the store runs by.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Transactions over tables of rows and over bodies.
-pub(crate) struct Engine {
-    shared: Arc<Shared>,
+/// How the engine keeps its files.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// A log segment is ended before it would pass this.
+    pub(crate) segment_bytes_max: u64,
+    /// Room that must stay free on the disk, so that the index can go on though the log is refused.
+    pub(crate) reserve_bytes: u64,
+    /// When checkpoints are made.
+    pub(crate) checkpoints: Schedule,
 }
 
-/// What outlives the engine as long as a body or a reader does.
+/// Transactions over tables of rows and over bodies. Dropping it waits for what is on its way and closes the store.
+pub(crate) struct Engine {
+    shared: Arc<Shared>,
+    committer: Option<JoinHandle<()>>,
+    checkpointer: Option<JoinHandle<()>>,
+}
+
+/// What outlives the engine for as long as a body or a reader does; the lock on the folder with it.
 pub(crate) struct Shared {
+    storage: Arc<dyn Storage>,
     index: Box<dyn Index>,
+    segments: Arc<Segments>,
+    pins: Pins,
     clock: Clock,
+    /// The latest time given, in milliseconds.
     latest: AtomicI64,
     next_id: AtomicU64,
-    state: Mutex<Overlay>,
-    bodies: Mutex<HashMap<BodyId, Bytes>>,
+    /// Whether a sync failed, so that nobody knows what the disk holds.
+    read_only: AtomicBool,
+    settings: Settings,
+    writers: Mutex<Writers>,
+    /// Something waits in `writers`, or the engine ends.
+    work: Condvar,
+    applied: Mutex<Applied>,
+    clockwork: Mutex<Clockwork>,
+    /// A checkpoint is due, or the engine ends.
+    due: Condvar,
+    /// Which of the folders of blob files are there for certain, by the low byte of the ids in them.
+    blob_folders: Vec<AtomicBool>,
+    _lock: Box<dyn Send + Sync>,
+}
+
+#[derive(Default)]
+struct Writers {
+    overlay: Overlay,
+    queue: VecDeque<Pending>,
+    tickets: u64,
+    is_stopping: bool,
+}
+
+/// What the index stands for.
+struct Applied {
+    position: Position,
+    live: LiveBytes,
+    /// Bytes of log since the last checkpoint.
+    log_bytes: u64,
+}
+
+#[derive(Default)]
+struct Clockwork {
+    is_due: bool,
+    is_stopping: bool,
 }
 
 impl Engine {
-    /// Opens the engine on this storage.
-    pub(crate) fn open(_storage: Arc<dyn Storage>, clock: Clock) -> Result<Self, OpenError> {
-        Ok(Self {
-            shared: Arc::new(Shared {
-                index: Box::new(MapIndex::default()),
-                clock,
-                latest: AtomicI64::new(0),
-                next_id: AtomicU64::new(1),
-                state: Mutex::default(),
-                bodies: Mutex::default(),
+    /// Opens the engine on this storage and brings its index to the end of the log.
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        open_index: impl FnOnce() -> Result<Box<dyn Index>, OpenError>,
+        clock: Clock,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
+        folder::check_is_ours(storage.as_ref())?;
+        let lock = storage.lock().map_err(OpenError::Io)?;
+        let lock = lock.ok_or(OpenError::Locked)?;
+        let store = folder::identify(storage.as_ref(), clock())?;
+        let index = open_index()?;
+        let replayed = replay::replay(&storage, store, index.as_ref())?;
+        let position = replayed.position;
+        let segments = Arc::new(Segments::new(Arc::clone(&storage), replayed.segments));
+        let layout = Layout {
+            store,
+            segment_bytes_max: settings.segment_bytes_max,
+            reserve_bytes: settings.reserve_bytes,
+        };
+        let log = Log::resume(
+            Arc::clone(&storage),
+            Arc::clone(&segments),
+            layout,
+            position.segment,
+            position.offset,
+        )
+        .map_err(OpenError::Io)?;
+        let shared = Arc::new(Shared {
+            storage,
+            index,
+            segments,
+            pins: Pins::default(),
+            clock,
+            latest: AtomicI64::new(position.timestamp),
+            next_id: AtomicU64::new(position.next_id),
+            read_only: AtomicBool::new(false),
+            settings,
+            writers: Mutex::default(),
+            work: Condvar::new(),
+            applied: Mutex::new(Applied {
+                position,
+                live: replayed.live,
+                log_bytes: 0,
             }),
-        })
+            clockwork: Mutex::default(),
+            due: Condvar::new(),
+            blob_folders: (0..=u8::MAX).map(|_| AtomicBool::new(false)).collect(),
+            _lock: lock,
+        });
+        blob::remove_orphans(&shared).map_err(replay::open_error)?;
+        let committer = Committer {
+            shared: Arc::clone(&shared),
+            log,
+            position,
+            encoder: Encoder::new(store),
+        };
+        Self::start(shared, committer, settings).map_err(OpenError::Io)
     }
 
+    fn start(shared: Arc<Shared>, committer: Committer, settings: Settings) -> io::Result<Self> {
+        let mut engine = Self {
+            shared,
+            committer: None,
+            checkpointer: None,
+        };
+        engine.committer = Some(
+            thread::Builder::new()
+                .name("depot-commit".to_owned())
+                .spawn(move || committer.run())?,
+        );
+        if settings.checkpoints.every.is_some() {
+            let shared = Arc::clone(&engine.shared);
+            engine.checkpointer = Some(
+                thread::Builder::new()
+                    .name("depot-checkpoint".to_owned())
+                    .spawn(move || checkpoint::run(&shared, settings.checkpoints))?,
+            );
+        }
+        Ok(engine)
+    }
+
+    /// What bodies and readers hold on to.
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -76,7 +223,7 @@ impl Engine {
     ) -> Rows<'static> {
         let (from, to) = table.range(range);
         let rows = self.shared.index.range(from, to, backwards);
-        overlay::merged(rows, std::collections::BTreeMap::new(), backwards)
+        Box::new(rows.map(|row| row.map(|(key, value)| (overlay::strip(&key), value))))
     }
 
     /// The time by the store's clock, which never goes back.
@@ -84,34 +231,80 @@ impl Engine {
         self.shared.now()
     }
 
-    /// Runs a transaction and returns once it is durable. With an error nothing happened, unless the error is
-    /// [`Error::ReadOnly`]: then what the disk holds is known when the store is opened again.
+    /// Runs a transaction and returns once it is durable, and with it whatever it saw. With an error nothing happened,
+    /// unless the error is [`Error::ReadOnly`]: then what the disk holds is known when the store is opened again.
+    ///
+    /// Transactions run one after the other on the threads of their callers. One that changes nothing does not touch
+    /// the disk.
     pub(crate) fn transaction<T, E: From<Error>>(
         &self,
         run: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let state = self
-            .shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut transaction = Transaction::new(&self.shared, &state, self.shared.now());
-        let outcome = run(&mut transaction)?;
-        let (changes, _) = transaction.into_changes();
-        let mut bodies = self
-            .shared
-            .bodies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for (id, body) in changes.added {
-            bodies.insert(id, body.into_bytes());
+        let shared = &*self.shared;
+        let mut writers = shared.writers();
+        let mut transaction = Transaction::new(shared, &writers.overlay, shared.now());
+        let outcome = run(&mut transaction);
+        let now = transaction.now();
+        let (changes, saw_pending) = transaction.into_changes();
+
+        let is_kept = outcome.is_ok() && !changes.is_empty();
+        if !is_kept && !saw_pending {
+            // Files of bodies that are dropped here are removed without keeping others waiting.
+            drop(writers);
+            drop(changes);
+            return outcome;
         }
-        for (id, _) in changes.freed {
-            bodies.remove(&id);
+        let waiter = Waiter::new();
+        writers.tickets += 1;
+        let mut pending = Pending {
+            ticket: writers.tickets,
+            changes: None,
+            size_bytes: 0,
+            next_id: shared.next_id.load(Ordering::Relaxed),
+            now,
+            waiter: Arc::clone(&waiter),
+        };
+        let mut dropped = None;
+        if is_kept {
+            let checked = shared
+                .check_writable()
+                .and_then(|()| commit::size_bytes(&changes));
+            match checked {
+                Ok(size_bytes) => pending.size_bytes = size_bytes,
+                Err(error) => {
+                    drop(writers);
+                    return Err(error.into());
+                }
+            }
+            for (key, value) in &changes.rows {
+                let (key, value) = (key.clone(), value.clone());
+                writers.overlay.add(pending.ticket, key, value);
+            }
+            pending.changes = Some(changes);
+        } else {
+            dropped = Some(changes);
         }
-        let batch: Batch = changes.rows;
-        self.shared.index.apply(&batch).map_err(E::from)?;
-        Ok(outcome)
+        writers.queue.push_back(pending);
+        shared.work.notify_one();
+        drop(writers);
+        drop(dropped);
+        waiter.wait()?;
+        outcome
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shared.writers().is_stopping = true;
+        self.shared.work.notify_all();
+        self.shared.clockwork().is_stopping = true;
+        self.shared.due.notify_all();
+        for thread in [self.committer.take(), self.checkpointer.take()] {
+            if thread.is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!("a thread of the store ended by a panic");
+            }
+        }
+        checkpoint::checkpoint(&self.shared);
     }
 }
 
@@ -125,23 +318,117 @@ impl Shared {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn new_body_id(&self) -> BodyId {
+    fn new_body_id(&self) -> BodyId {
         BodyId::new(self.next_id())
     }
 
-    /// The bytes of a durable body from an offset on, at most so many; none if the body is gone.
-    pub(crate) fn read_body(
-        &self,
-        id: BodyId,
-        offset: u64,
-        size_bytes_max: usize,
-    ) -> Result<Option<Bytes>> {
-        let bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(bodies.get(&id).map(|bytes| {
-            let from = usize::try_from(offset)
-                .unwrap_or(usize::MAX)
-                .min(bytes.len());
-            bytes.slice(from..bytes.len().min(from.saturating_add(size_bytes_max)))
-        }))
+    fn writers(&self) -> MutexGuard<'_, Writers> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn applied(&self) -> MutexGuard<'_, Applied> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clockwork(&self) -> MutexGuard<'_, Clockwork> {
+        self.clockwork
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if self.read_only.load(Ordering::Acquire) {
+            Err(Error::ReadOnly)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether so many more bytes leave the index its room.
+    fn check_room(&self, size_bytes: u64) -> Result<()> {
+        let reserve = self.settings.reserve_bytes;
+        if reserve == 0 {
+            return Ok(());
+        }
+        match self.storage.free_bytes().map_err(Error::Io)? {
+            Some(free) if free < reserve.saturating_add(size_bytes) => Err(Error::DiskFull),
+            _ => Ok(()),
+        }
+    }
+
+    /// From now on no write is taken.
+    fn stop_writing(&self, why: &dyn std::fmt::Display) {
+        if !self.read_only.swap(true, Ordering::AcqRel) {
+            tracing::error!(error = %why, "the store takes no writes until it is opened again");
+        }
+    }
+
+    fn sync_failed(&self, error: &io::Error) -> Error {
+        self.stop_writing(error);
+        Error::ReadOnly
+    }
+
+    /// Counts bytes of log, and makes or asks for a checkpoint if there are enough of them.
+    fn checkpoint_if_due(&self, log_bytes: u64) {
+        let mut applied = self.applied();
+        applied.log_bytes += log_bytes;
+        if applied.log_bytes < self.settings.checkpoints.log_bytes {
+            return;
+        }
+        drop(applied);
+        if self.settings.checkpoints.every.is_some() {
+            self.clockwork().is_due = true;
+            self.due.notify_one();
+        } else {
+            checkpoint::checkpoint(self);
+        }
+    }
+
+    /// Where a durable body is; none if it is gone.
+    fn place(&self, id: BodyId) -> Result<Option<Place>> {
+        match self.index.get(&Table::BODIES.key(&id.to_bytes()))? {
+            Some(row) => Place::decode(&row).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The bytes of a body in the log, checked.
+    pub(crate) fn read_from_log(&self, id: BodyId, place: Place) -> Result<Bytes> {
+        let Place::Log {
+            segment,
+            offset,
+            size_bytes,
+            crc,
+        } = place
+        else {
+            return Err(body::missing(id));
+        };
+        if size_bytes == 0 {
+            return Ok(Bytes::new());
+        }
+        let damaged = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => blob::damaged(id),
+            _ => Error::Io(error),
+        };
+        let file = self.segments.file(segment).map_err(damaged)?;
+        let size = usize::try_from(size_bytes).expect("a body in the log is small");
+        let mut bytes = vec![0; size];
+        file.read_at(offset, &mut bytes).map_err(damaged)?;
+        if crc64(&[&bytes]) == crc {
+            Ok(bytes.into())
+        } else {
+            Err(blob::damaged(id))
+        }
+    }
+}
+
+/// What a failed write is answered with, if it left nothing behind.
+fn write_error(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull,
+        kind => match error.raw_os_error() {
+            Some(code) => Error::Io(io::Error::from_raw_os_error(code)),
+            None => Error::Io(io::Error::from(kind)),
+        },
     }
 }

@@ -46,6 +46,11 @@ impl Table {
         key
     }
 
+    /// Whether a key of the index is a row of this table.
+    pub(super) fn holds(self, key: &[u8]) -> bool {
+        key.starts_with(&self.0.to_be_bytes())
+    }
+
     /// A range of rows as a range of the index's keys that cannot leave the table.
     pub(super) fn range(
         self,

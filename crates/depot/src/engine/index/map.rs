@@ -1,21 +1,105 @@
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Bound;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 
 use super::{Batch, Index, Rows, is_empty_range};
-use crate::Result;
+use crate::engine::body::Fields;
+use crate::engine::record::crc64;
+use crate::engine::storage::{File, Storage};
+use crate::{Error, OpenError, Result};
 
-/// An index in memory.
+/// An index in memory that is kept on a [`Storage`], so that a crash of that storage leaves it as a crash leaves the one
+/// on the disk: with some prefix of its batches.
 ///
-/// Readers share the map they began with; a batch copies it only while one of them is still there.
-#[derive(Default)]
-pub(in crate::engine) struct MapIndex {
+/// It keeps one journal: a file that begins with all rows and goes on with each batch. A checkpoint syncs it, or begins
+/// the next one. Readers share the map they began with; a batch copies it only while one of them is still there.
+pub(crate) struct MapIndex {
     rows: RwLock<Arc<BTreeMap<Bytes, Bytes>>>,
+    journal: Mutex<Journal>,
+}
+
+struct Journal {
+    storage: Arc<dyn Storage>,
+    generation: u64,
+    /// None if it misses something and the next checkpoint must begin another.
+    file: Option<Arc<dyn File>>,
+    size_bytes: u64,
+    /// How much of it was written when it was begun.
+    first_bytes: u64,
+}
+
+const FOLDER: &str = "index-map";
+const MAGIC: u32 = u32::from_le_bytes(*b"2Bix");
+const HEADER_BYTES: usize = 16;
+const DELETED: u32 = u32::MAX;
+/// A journal is not replaced before it grew by this, or to twice its size.
+const GROWTH_BYTES_MIN: u64 = 64 << 10;
+
+fn path(generation: u64) -> String {
+    format!("{FOLDER}/{generation:020}.rows")
 }
 
 impl MapIndex {
+    /// Opens the index on this storage, or makes one.
+    pub(crate) fn open(storage: Arc<dyn Storage>) -> Result<Self, OpenError> {
+        Self::load(storage).map_err(OpenError::Io)
+    }
+
+    fn load(storage: Arc<dyn Storage>) -> io::Result<Self> {
+        storage.create_dir(FOLDER)?;
+        let mut generations: Vec<u64> = storage
+            .list(FOLDER)?
+            .iter()
+            .filter_map(|name| name.strip_suffix(".rows")?.parse().ok())
+            .collect();
+        generations.sort_unstable();
+        let mut rows = BTreeMap::new();
+        let mut journal = Journal {
+            storage: Arc::clone(&storage),
+            generation: generations.last().copied().unwrap_or(0),
+            file: None,
+            size_bytes: 0,
+            first_bytes: 0,
+        };
+        // The newest that was begun whole; a crash may have left a newer one that was not.
+        while let Some(generation) = generations.pop() {
+            let file = storage.open(&path(generation))?;
+            let size = usize::try_from(file.size_bytes()?).map_err(io::Error::other)?;
+            let mut bytes = vec![0; size];
+            file.read_at(0, &mut bytes)?;
+            let mut rest = bytes.as_slice();
+            let Some(first) = read(&mut rest, &mut rows) else {
+                storage.remove(&path(generation))?;
+                continue;
+            };
+            while read(&mut rest, &mut rows).is_some() {}
+            journal.size_bytes = (bytes.len() - rest.len()) as u64;
+            journal.first_bytes = first;
+            if !rest.is_empty() {
+                // Synced, so that what is cut off cannot come back behind what is written next.
+                file.truncate(journal.size_bytes)?;
+                file.sync()?;
+            }
+            if generation == journal.generation {
+                journal.file = Some(file);
+            }
+            break;
+        }
+        for older in generations {
+            storage.remove(&path(older))?;
+        }
+        if journal.file.is_none() {
+            journal.begin(&rows)?;
+        }
+        Ok(Self {
+            rows: RwLock::new(Arc::new(rows)),
+            journal: Mutex::new(journal),
+        })
+    }
+
     fn rows(&self) -> Arc<BTreeMap<Bytes, Bytes>> {
         Arc::clone(&self.rows.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -37,6 +121,15 @@ impl Index for MapIndex {
     }
 
     fn apply(&self, batch: &Batch) -> Result<()> {
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = encode(batch.iter().map(|(key, value)| (key, value.as_ref())));
+        let at = journal.size_bytes;
+        if let Some(file) = journal.file.take()
+            && file.write_at(at, &entry).is_ok()
+        {
+            journal.file = Some(file);
+            journal.size_bytes += entry.len() as u64;
+        }
         let mut shared = self.rows.write().unwrap_or_else(PoisonError::into_inner);
         let rows = Arc::make_mut(&mut shared);
         for (key, value) in batch {
@@ -49,8 +142,86 @@ impl Index for MapIndex {
     }
 
     fn checkpoint(&self) -> Result<()> {
-        Ok(())
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let grown = journal.size_bytes - journal.first_bytes;
+        match journal.file.take() {
+            Some(file) if grown <= journal.first_bytes.max(GROWTH_BYTES_MIN) => {
+                file.sync().map_err(Error::Io)?;
+                journal.file = Some(file);
+                Ok(())
+            }
+            _ => journal.begin(&self.rows()).map_err(Error::Io),
+        }
     }
+}
+
+impl Journal {
+    /// Begins the next journal with these rows and removes the one before.
+    fn begin(&mut self, rows: &BTreeMap<Bytes, Bytes>) -> io::Result<()> {
+        let before = self.generation;
+        self.generation += 1;
+        let first = encode(rows.iter().map(|(key, value)| (key, Some(value))));
+        let file = self.storage.create(&path(self.generation))?;
+        file.write_at(0, &first)?;
+        file.sync()?;
+        self.storage.sync_dir(FOLDER)?;
+        self.size_bytes = first.len() as u64;
+        self.first_bytes = self.size_bytes;
+        self.file = Some(file);
+        match self.storage.remove(&path(before)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn encode<'a>(rows: impl Iterator<Item = (&'a Bytes, Option<&'a Bytes>)>) -> Vec<u8> {
+    let length =
+        |length: usize| u32::try_from(length).expect("an index in memory is far below 4 GiB");
+    let mut entry = vec![0; HEADER_BYTES];
+    for (key, value) in rows {
+        entry.extend_from_slice(&length(key.len()).to_le_bytes());
+        let value_length = value.map_or(DELETED, |value| length(value.len()));
+        entry.extend_from_slice(&value_length.to_le_bytes());
+        entry.extend_from_slice(key);
+        if let Some(value) = value {
+            entry.extend_from_slice(value);
+        }
+    }
+    let (header, payload) = entry.split_at_mut(HEADER_BYTES);
+    let mut fields = Vec::with_capacity(HEADER_BYTES);
+    fields.extend_from_slice(&MAGIC.to_le_bytes());
+    fields.extend_from_slice(&length(payload.len()).to_le_bytes());
+    fields.extend_from_slice(&crc64(&[payload]).to_le_bytes());
+    header.copy_from_slice(&fields);
+    entry
+}
+
+/// Takes the next entry into the rows and says how long it was; none if there is no whole one.
+fn read(rest: &mut &[u8], rows: &mut BTreeMap<Bytes, Bytes>) -> Option<u64> {
+    let mut fields = Fields(rest);
+    if fields.u32()? != MAGIC {
+        return None;
+    }
+    let length = usize::try_from(fields.u32()?).ok()?;
+    let crc = fields.u64()?;
+    let payload = fields.bytes(length)?;
+    if crc64(&[payload]) != crc {
+        return None;
+    }
+    *rest = fields.0;
+    let mut fields = Fields(payload);
+    while let Some(key_bytes) = fields.u32() {
+        let value_bytes = fields.u32()?;
+        let key = Bytes::copy_from_slice(fields.bytes(usize::try_from(key_bytes).ok()?)?);
+        if value_bytes == DELETED {
+            rows.remove(&key);
+        } else {
+            let value = fields.bytes(usize::try_from(value_bytes).ok()?)?;
+            rows.insert(key, Bytes::copy_from_slice(value));
+        }
+    }
+    Some((HEADER_BYTES + length) as u64)
 }
 
 /// A walk that seeks anew at each step, because an iterator cannot own the map it borrows from.

@@ -1,5 +1,6 @@
 //! The index: every row by its key, rebuilt from the log as far as it was not on the disk yet.
 
+mod lsm;
 mod map;
 
 use std::collections::BTreeMap;
@@ -9,10 +10,11 @@ use bytes::Bytes;
 
 use crate::Result;
 
-pub(super) use map::MapIndex;
+pub(crate) use lsm::LsmIndex;
+pub(crate) use map::MapIndex;
 
 /// Rows to set (`Some`) and to delete (`None`), each key once, applied together.
-pub(super) type Batch = BTreeMap<Bytes, Option<Bytes>>;
+pub(crate) type Batch = BTreeMap<Bytes, Option<Bytes>>;
 
 /// Rows in key order, or backwards.
 pub(crate) type Rows<'a> = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> + Send + 'a>;
@@ -21,7 +23,7 @@ pub(crate) type Rows<'a> = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> +
 /// last checkpoint.
 ///
 /// The batch carries the log position it stands for, so whatever prefix survives knows by itself where the log goes on.
-pub(super) trait Index: Send + Sync {
+pub(crate) trait Index: Send + Sync {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 

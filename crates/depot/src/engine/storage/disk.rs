@@ -104,6 +104,11 @@ impl Storage for DiskStorage {
         self.sync_dir(parent)
     }
 
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let disk = rustix::fs::statvfs(&self.folder)?;
+        Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize)))
+    }
+
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         fs::File::open(self.path(dir))?.sync_all()
     }

@@ -440,6 +440,12 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let disk = self.disk();
+        disk.check()?;
+        Ok(disk.free_bytes)
+    }
+
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         let mut disk = self.disk();
         let outcome = disk.begin(Operation::SyncDir);

@@ -32,6 +32,9 @@ pub trait Storage: Send + Sync {
     /// Makes a folder, unless it is there, and makes its name durable. Its parent must be there.
     fn create_dir(&self, dir: &str) -> io::Result<()>;
 
+    /// How many more bytes fit on the disk; none if there is no limit.
+    fn free_bytes(&self) -> io::Result<Option<u64>>;
+
     /// Makes the names in a folder durable as they are now.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
 }

@@ -1,0 +1,275 @@
+//! Opening the log: what the index does not have yet is applied to it, and a torn end is cut off.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::body::Place;
+use super::index::Index;
+use super::log::{self, Failure, Header};
+use super::record::{Change, Record};
+use super::stage::{LiveBytes, Position, Stage};
+use super::storage::{File, Storage};
+use crate::{Error, OpenError};
+
+/// How many records are applied to the index at once.
+const RECORDS_PER_BATCH: usize = 1_000;
+
+/// What the log and the index agree on after replay.
+pub(super) struct Replayed {
+    pub(super) position: Position,
+    pub(super) live: LiveBytes,
+    pub(super) segments: BTreeSet<u64>,
+}
+
+/// Brings the index to the end of the log, or makes the first segment of a new one.
+pub(super) fn replay(
+    storage: &Arc<dyn Storage>,
+    store: u64,
+    index: &dyn Index,
+) -> Result<Replayed, OpenError> {
+    let known = Position::load(index).map_err(open_error)?;
+    let mut segments: BTreeSet<u64> = storage
+        .list(log::FOLDER)
+        .map_err(OpenError::Io)?
+        .iter()
+        .filter_map(|name| log::number(name))
+        .collect();
+    drop_unborn_segment(storage.as_ref(), &mut segments)?;
+
+    let mut position = known.unwrap_or(Position {
+        sequence: 0,
+        next_id: 1,
+        timestamp: i64::MIN,
+        segment: 1,
+        offset: log::HEADER_BYTES,
+    });
+    if segments.is_empty() {
+        if known.is_some() {
+            return Err(corrupt("the log is gone, the index is there"));
+        }
+        create_first(storage.as_ref(), store)?;
+        segments.insert(1);
+    }
+
+    let mut replay = Replay {
+        storage: storage.as_ref(),
+        store,
+        index,
+        live: LiveBytes::load(index).map_err(open_error)?,
+        stage: Stage::default(),
+        staged: 0,
+    };
+    let todo: Vec<u64> = segments.range(position.segment..).copied().collect();
+    if todo.first() != Some(&position.segment) {
+        return Err(corrupt(format!(
+            "log segment {} is missing",
+            position.segment
+        )));
+    }
+    for segment in &todo {
+        let is_last = Some(segment) == todo.last();
+        replay.segment(*segment, is_last, &mut position)?;
+    }
+    replay.apply(position)?;
+    Ok(Replayed {
+        position,
+        live: replay.live,
+        segments,
+    })
+}
+
+/// A crash while a segment was made leaves its last one without a whole header, and then without any record.
+fn drop_unborn_segment(
+    storage: &dyn Storage,
+    segments: &mut BTreeSet<u64>,
+) -> Result<(), OpenError> {
+    let Some(last) = segments.last().copied() else {
+        return Ok(());
+    };
+    let file = storage.open(&log::path(last)).map_err(OpenError::Io)?;
+    let size_bytes = file.size_bytes().map_err(OpenError::Io)?;
+    let header = read(file.as_ref(), 0, size_bytes.min(log::HEADER_BYTES))?;
+    if size_bytes <= log::HEADER_BYTES && Header::read(&header).is_none() {
+        storage.remove(&log::path(last)).map_err(OpenError::Io)?;
+        storage.sync_dir(log::FOLDER).map_err(OpenError::Io)?;
+        segments.remove(&last);
+    }
+    Ok(())
+}
+
+fn create_first(storage: &dyn Storage, store: u64) -> Result<(), OpenError> {
+    let header = Header {
+        store,
+        segment: 1,
+        first_sequence: 1,
+    };
+    match log::create(storage, header) {
+        Ok(_) => Ok(()),
+        Err(Failure::Nothing(error) | Failure::Unknown(error)) => Err(OpenError::Io(error)),
+    }
+}
+
+struct Replay<'a> {
+    storage: &'a dyn Storage,
+    store: u64,
+    index: &'a dyn Index,
+    live: LiveBytes,
+    stage: Stage,
+    staged: usize,
+}
+
+impl Replay<'_> {
+    /// Stages what a segment holds behind the position, and moves the position to its end.
+    fn segment(
+        &mut self,
+        segment: u64,
+        is_last: bool,
+        position: &mut Position,
+    ) -> Result<(), OpenError> {
+        let file = self
+            .storage
+            .open(&log::path(segment))
+            .map_err(OpenError::Io)?;
+        let size_bytes = file.size_bytes().map_err(OpenError::Io)?;
+        let bytes = read(file.as_ref(), 0, size_bytes)?;
+        let header = Header::read(&bytes)
+            .filter(|header| header.store == self.store && header.segment == segment)
+            .ok_or_else(|| corrupt(format!("the header of log segment {segment}")))?;
+        if position.segment != segment {
+            if header.first_sequence != position.sequence + 1 {
+                return Err(corrupt(format!(
+                    "log segment {segment} begins with record {}, not {}",
+                    header.first_sequence,
+                    position.sequence + 1
+                )));
+            }
+            position.segment = segment;
+            position.offset = log::HEADER_BYTES;
+        }
+        let mut offset = to_usize(position.offset)?;
+        if offset > bytes.len() {
+            return Err(corrupt(format!(
+                "log segment {segment} ends before what the index has of it"
+            )));
+        }
+        while let Some(record) = bytes
+            .get(offset..)
+            .and_then(|rest| Record::read(self.store, rest))
+        {
+            if record.head.sequence != position.sequence + 1 {
+                break;
+            }
+            self.record(segment, offset as u64, &record)?;
+            offset += record.size_bytes();
+            *position = Position {
+                sequence: record.head.sequence,
+                next_id: record.head.next_id,
+                timestamp: record.head.timestamp,
+                segment,
+                offset: offset as u64,
+            };
+            self.staged += 1;
+            if self.staged >= RECORDS_PER_BATCH {
+                self.apply(*position)?;
+            }
+        }
+        let rest = bytes.get(offset..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        if !is_last || has_synced_record(self.store, rest, position.sequence + 1) {
+            return Err(corrupt(format!(
+                "record {} in log segment {segment} at byte {offset}",
+                position.sequence + 1
+            )));
+        }
+        tracing::info!(
+            segment,
+            bytes = rest.len(),
+            "cut off the torn end of the log"
+        );
+        file.truncate(offset as u64).map_err(OpenError::Io)?;
+        file.sync().map_err(OpenError::Io)
+    }
+
+    fn record(&mut self, segment: u64, at: u64, record: &Record<'_>) -> Result<(), OpenError> {
+        let sequence = record.head.sequence;
+        let changes = record
+            .changes()
+            .ok_or_else(|| corrupt(format!("record {sequence} has changes nobody knows")))?;
+        for change in changes {
+            match change {
+                Change::SetRow { key, value } => self.stage.row(
+                    Bytes::copy_from_slice(key),
+                    Some(Bytes::copy_from_slice(value)),
+                ),
+                Change::DeleteRow { key } => self.stage.row(Bytes::copy_from_slice(key), None),
+                Change::AddBody {
+                    id,
+                    crc,
+                    offset,
+                    size_bytes,
+                } => self.stage.add(
+                    id,
+                    Place::Log {
+                        segment,
+                        offset: at + offset,
+                        size_bytes,
+                        crc,
+                    },
+                ),
+                Change::AddBlob { id, size_bytes } => {
+                    self.stage.add(id, Place::Blob { size_bytes });
+                }
+                Change::FreeBody { id } => {
+                    self.stage.free(id, None, self.index).map_err(open_error)?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, position: Position) -> Result<(), OpenError> {
+        let batch = self.stage.finish(position, &mut self.live);
+        // Files of freed bodies are left to the search for orphans, which comes behind.
+        self.stage.freed_blobs.clear();
+        self.staged = 0;
+        self.index.apply(&batch).map_err(open_error)
+    }
+}
+
+/// Whether there is a record that was written only after the missing one had been synced. Then the missing one is not
+/// the torn end of a group that nobody was told of, but damage.
+fn has_synced_record(store: u64, rest: &[u8], missing: u64) -> bool {
+    (1..rest.len()).any(|at| {
+        rest.get(at..)
+            .and_then(|rest| Record::read(store, rest))
+            .is_some_and(|record| record.head.group > missing)
+    })
+}
+
+fn read(file: &dyn File, offset: u64, size_bytes: u64) -> Result<Vec<u8>, OpenError> {
+    let mut bytes = vec![0; to_usize(size_bytes)?];
+    file.read_at(offset, &mut bytes).map_err(OpenError::Io)?;
+    Ok(bytes)
+}
+
+fn to_usize(number: u64) -> Result<usize, OpenError> {
+    usize::try_from(number).map_err(|_| OpenError::Io(io::Error::from(io::ErrorKind::FileTooLarge)))
+}
+
+fn corrupt(what: impl Into<String>) -> OpenError {
+    OpenError::Corrupt(what.into())
+}
+
+/// What a failure of the index means while opening.
+pub(super) fn open_error(error: Error) -> OpenError {
+    match error {
+        Error::Corrupt { what } => OpenError::Corrupt(what),
+        Error::Io(error) => OpenError::Io(error),
+        other => OpenError::Io(io::Error::other(other)),
+    }
+}

@@ -1,0 +1,149 @@
+//! The machine stops at every operation of a run, and the disk holds whatever it may hold then.
+
+use super::world::{RUN, Step, act, open, state, states};
+use crate::engine::storage::memory::Fault;
+use crate::engine::storage::{MemoryStorage, Storage as _};
+
+/// Seeds of disks after a crash; 0 loses and 1 keeps everything that was not synced.
+const SEEDS: u64 = 6;
+
+/// Runs the steps on a disk that crashes at an operation, and says how many were acknowledged.
+fn run_until_crash(crash_at: u64) -> (MemoryStorage, usize) {
+    let storage = MemoryStorage::new();
+    storage.fault_at(crash_at, Fault::Crash);
+    let mut acknowledged = 0;
+    if let Ok(engine) = open(&storage) {
+        for step in RUN {
+            // A step that looks for what a failed one should have left stops the run as well.
+            match act(&engine, *step) {
+                Ok(()) => acknowledged += 1,
+                Err(_) => break,
+            }
+        }
+    }
+    (storage, acknowledged)
+}
+
+fn operations_of_the_run() -> u64 {
+    let storage = MemoryStorage::new();
+    drop({
+        let engine = open(&storage).unwrap();
+        for step in RUN {
+            act(&engine, *step).unwrap();
+        }
+        engine
+    });
+    storage.operations()
+}
+
+#[test]
+fn after_a_crash_anywhere_the_acknowledged_transactions_and_no_halves_are_there() {
+    let states = states();
+    let operations = operations_of_the_run();
+    assert!(operations > 100, "the run has {operations} operations");
+    for crash_at in 0..operations {
+        let (storage, acknowledged) = run_until_crash(crash_at);
+        for seed in 0..SEEDS {
+            let disk = storage.after_crash(seed);
+            let case = format!("crash at operation {crash_at}, seed {seed}");
+            let engine = open(&disk).unwrap_or_else(|error| panic!("{case}: {error}"));
+            let found = state(&engine);
+            let at = states.iter().rposition(|state| *state == found);
+            let at = at.unwrap_or_else(|| panic!("{case}: no state of the run: {found:?}"));
+            assert!(
+                (acknowledged..=acknowledged + 1).contains(&at),
+                "{case}: {acknowledged} acknowledged, {at} there"
+            );
+            // The store goes on from there as if nothing had happened.
+            for step in RUN.iter().skip(at) {
+                act(&engine, *step).unwrap_or_else(|error| panic!("{case}: {step:?}: {error}"));
+            }
+            assert_eq!(&state(&engine), states.last().unwrap(), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_crash_while_opening_after_a_crash_loses_nothing() {
+    let states = states();
+    let operations = operations_of_the_run();
+    for crash_at in (0..operations).step_by(7) {
+        let (storage, acknowledged) = run_until_crash(crash_at);
+        for seed in 2..4 {
+            for again_at in 0.. {
+                let disk = storage.after_crash(seed);
+                disk.fault_at(again_at, Fault::Crash);
+                let is_opened = open(&disk).is_ok();
+                let disk = disk.after_crash(seed + 100);
+                let case = format!("crashes at {crash_at} and {again_at}, seed {seed}");
+                let engine = open(&disk).unwrap_or_else(|error| panic!("{case}: {error}"));
+                let found = state(&engine);
+                let at = states.iter().rposition(|state| *state == found);
+                let at = at.unwrap_or_else(|| panic!("{case}: no state of the run"));
+                assert!(
+                    (acknowledged..=acknowledged + 1).contains(&at),
+                    "{case}: {acknowledged} acknowledged, {at} there"
+                );
+                if is_opened {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_on_the_disk_of_bodies_that_are_gone() {
+    let storage = MemoryStorage::new();
+    let engine = open(&storage).unwrap();
+    for step in RUN {
+        act(&engine, *step).unwrap();
+    }
+    let blobs = || {
+        storage
+            .files()
+            .keys()
+            .filter(|path| path.starts_with("blobs/"))
+            .count()
+    };
+    assert_eq!(blobs(), 2, "one over the limit and one of two chunks");
+    for key in ["body over", "body exact", "body limit", "body empty"] {
+        act(&engine, Step::Remove(key)).unwrap();
+    }
+    for key in [
+        "body 10-0",
+        "body 10-1",
+        "body 10-2",
+        "body 20-0",
+        "body 20-1",
+        "body 20-2",
+    ] {
+        act(&engine, Step::Remove(key)).unwrap();
+    }
+    assert_eq!(blobs(), 0);
+    drop(engine);
+    let segments = storage.list("log").unwrap();
+    assert_eq!(
+        segments.len(),
+        1,
+        "only the segment being written is left: {segments:?}"
+    );
+}
+
+#[test]
+fn a_body_that_is_dropped_leaves_no_file() {
+    let storage = MemoryStorage::new();
+    let engine = open(&storage).unwrap();
+    let before = storage.files();
+    drop(super::world::body(&engine, 1, 1 << 20).unwrap());
+    assert_eq!(storage.files(), before);
+    let failed: crate::Result<()> = {
+        let body = super::world::body(&engine, 1, 1 << 20).unwrap();
+        engine.transaction(|tx| {
+            tx.add_body(body);
+            Err(crate::Error::ConditionFailed)
+        })
+    };
+    assert!(failed.is_err());
+    assert_eq!(storage.files(), before);
+}

@@ -1,0 +1,6 @@
+//! The engine by itself, on disks that crash, fill and break, and on real ones.
+
+mod crash;
+mod disk;
+mod faults;
+mod world;
