@@ -1,4 +1,4 @@
-use two_buckets_objects::{ETag, VersionId};
+use two_buckets_objects::{Algorithm, ETag, VersionId};
 
 /// The result of a call on the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -61,6 +61,12 @@ pub enum Error {
     /// A [`WriteCondition`](two_buckets_objects::WriteCondition) or the like did not hold.
     #[error("the condition does not hold")]
     ConditionFailed,
+    /// The checksum of the object is not the one that was expected.
+    #[error("the object has another {algorithm} checksum than expected")]
+    BadDigest {
+        /// How it was computed.
+        algorithm: Algorithm,
+    },
     /// The argument breaks a rule of S3; the text says which.
     #[error("{0}")]
     InvalidArgument(String),

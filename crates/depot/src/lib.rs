@@ -16,13 +16,19 @@
 
 mod bodies;
 mod buckets;
+mod encoding;
 mod engine;
 mod error;
+mod ids;
+mod just_moved;
 mod listing;
 mod multipart;
 mod objects;
 mod open;
+mod records;
+mod row_keys;
 mod rows;
+mod view;
 
 pub use bodies::{Body, BodyWriter, Reader};
 pub use buckets::{BucketInfo, ConfigKind, Versioning};

@@ -7,7 +7,7 @@ use two_buckets_objects::Timestamp;
 use crate::OpenError;
 use crate::engine::storage::{DiskStorage, Storage};
 use crate::engine::{Engine, LsmIndex, MapIndex, Schedule, Settings};
-use crate::objects::Created;
+use crate::objects::{Created, State};
 
 /// How to run a store.
 pub struct Options {
@@ -30,6 +30,7 @@ pub struct Depot {
 pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) options: Options,
+    pub(crate) state: State,
 }
 
 impl Depot {
@@ -52,7 +53,7 @@ impl Depot {
             clock,
             settings,
         )?;
-        Ok(Self::with(engine, options))
+        Self::with(engine, options)
     }
 
     /// Opens the store on any [`Storage`], such as the one in memory that tests break on purpose. The index is held in
@@ -74,13 +75,18 @@ impl Depot {
             clock,
             settings,
         )?;
-        Ok(Self::with(engine, options))
+        Self::with(engine, options)
     }
 
-    fn with(engine: Engine, options: Options) -> Self {
-        Self {
-            inner: Arc::new(Inner { engine, options }),
-        }
+    fn with(engine: Engine, options: Options) -> Result<Self, OpenError> {
+        let state = State::open(&engine, &options)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                options,
+                state,
+            }),
+        })
     }
 }
 

@@ -1,7 +1,14 @@
+//! Transactions over rows and objects, and the rows of the store's user.
+
 use std::ops::Bound;
 
-use two_buckets_objects::{ObjectRef, VersionRef, WriteCondition, Written};
+use two_buckets_objects::{ObjectRef, Timestamp, VersionRef, WriteCondition, Written};
 
+use crate::engine::Table;
+use crate::objects::{Created, State};
+use crate::records::VersionRecord;
+use crate::row_keys::Order;
+use crate::view::Edit;
 use crate::{Depot, FoundObject, Result};
 
 /// A table of rows that the store keeps for its user, in the same transactions as objects. The store does not look inside.
@@ -11,7 +18,12 @@ pub struct RowTable(pub u8);
 /// A transaction over rows and objects: all of it becomes durable, or nothing.
 /// Transactions run one after the other; each sees what those before it did. Keep them short and never wait inside.
 pub struct Transaction<'a> {
-    _engine: std::marker::PhantomData<&'a ()>,
+    pub(crate) engine: &'a mut (dyn Edit + 'a),
+    pub(crate) state: &'a State,
+    /// The versions made so far, to be announced once they are durable.
+    pub(crate) created: Vec<Created>,
+    /// The versions moved away so far, as they were in their old place.
+    pub(crate) moved: Vec<(ObjectRef, Order, VersionRecord)>,
 }
 
 /// A move of one version, with its immutable body, to another key.
@@ -43,14 +55,47 @@ impl Depot {
         &self,
         body: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let _ = body;
-        unimplemented!()
+        let state = &self.inner.state;
+        let mut created = Vec::new();
+        let mut moved = Vec::new();
+        let outcome = self.inner.engine.transaction(|engine| {
+            let now = engine.now();
+            let mut transaction = Transaction {
+                engine,
+                state,
+                created: Vec::new(),
+                moved: Vec::new(),
+            };
+            let value = body(&mut transaction)?;
+            created = transaction.created;
+            for (from, order, record) in transaction.moved {
+                // Before the move can be seen, so that there is no moment in which neither answers.
+                state.just_moved.keep(from.clone(), order, &record, now);
+                moved.push(from);
+            }
+            Ok(value)
+        });
+        match outcome {
+            Ok(value) => {
+                if let Some(on_created) = &self.inner.options.on_created {
+                    for created in &created {
+                        on_created(created);
+                    }
+                }
+                Ok(value)
+            }
+            Err(error) => {
+                for from in &moved {
+                    state.just_moved.forget(from);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// A row, as of the last durable transaction.
     pub fn row(&self, table: RowTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let _ = (table, key);
-        unimplemented!()
+        self.inner.engine.get(Table::rows(table), key)
     }
 
     /// At most `limit` rows in key order, or backwards, as of the last durable transaction.
@@ -61,16 +106,18 @@ impl Depot {
         backwards: bool,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let _ = (table, range, backwards, limit);
-        unimplemented!()
+        self.inner
+            .engine
+            .range(Table::rows(table), range, backwards)
+            .take(limit)
+            .collect()
     }
 }
 
 impl Transaction<'_> {
     /// A row.
     pub fn row(&self, table: RowTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let _ = (table, key);
-        unimplemented!()
+        self.engine.get(Table::rows(table), key)
     }
 
     /// At most `limit` rows in key order.
@@ -80,43 +127,21 @@ impl Transaction<'_> {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let _ = (table, range, limit);
-        unimplemented!()
+        self.engine.rows(Table::rows(table), range, limit)
     }
 
     /// Sets a row.
     pub fn set_row(&mut self, table: RowTable, key: &[u8], value: &[u8]) {
-        let _ = (table, key, value);
-        unimplemented!()
+        self.engine.put(Table::rows(table), key, value.into());
     }
 
     /// Removes a row.
     pub fn delete_row(&mut self, table: RowTable, key: &[u8]) {
-        let _ = (table, key);
-        unimplemented!()
+        self.engine.delete(Table::rows(table), key);
     }
 
-    /// The key's current version, or `NoSuchKey`.
-    pub fn head(&self, at: &ObjectRef) -> Result<FoundObject> {
-        let _ = at;
-        unimplemented!()
-    }
-
-    /// Exactly this version, or `NoSuchVersion`.
-    pub fn head_version(&self, at: &VersionRef) -> Result<FoundObject> {
-        let _ = at;
-        unimplemented!()
-    }
-
-    /// Moves a version. Its size does not matter: the body stays where it is and both rows name it in turn.
-    pub fn move_version(&mut self, options: MoveVersion) -> Result<Moved> {
-        let _ = options;
-        unimplemented!()
-    }
-
-    /// Deletes exactly this version for good. Deleting what is not there succeeds.
-    pub fn delete_version(&mut self, at: &VersionRef) -> Result<()> {
-        let _ = at;
-        unimplemented!()
+    /// The time of this transaction: by the store's clock, but never before the time of an earlier one.
+    pub fn now(&self) -> Timestamp {
+        self.engine.now()
     }
 }

@@ -26,10 +26,14 @@ impl Table {
     pub(crate) const UPLOADS: Self = Self(0x0013);
     /// Parts of those uploads.
     pub(crate) const PARTS: Self = Self(0x0014);
-    /// Multipart uploads that were completed, so that a repeated completion is answered alike.
-    pub(crate) const COMPLETED: Self = Self(0x0015);
-    /// Versions that were moved away and still answer.
-    pub(crate) const JUST_MOVED: Self = Self(0x0016);
+    /// Where the version `null` of a key is.
+    pub(crate) const NULLS: Self = Self(0x0015);
+    /// The lists of parts of completed uploads.
+    pub(crate) const MANIFESTS: Self = Self(0x0016);
+    /// How many versions have a list of parts; one without a row here is had once.
+    pub(crate) const MANIFEST_USES: Self = Self(0x0017);
+    /// What is known of the store as a whole.
+    pub(crate) const STORE: Self = Self(0x0018);
 
     const USER_ROWS: u16 = 0x0100;
 

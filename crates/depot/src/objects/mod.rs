@@ -1,9 +1,22 @@
-use two_buckets_objects::{
-    Algorithm, BucketName, ByteRange, Checksum, ETag, Metadata, ObjectInfo, ObjectRef, Tags,
-    Timestamp, VersionId, VersionRef, WriteCondition, Written,
-};
+//! Versions of objects: writing, reading, copying, moving and deleting them.
 
-use crate::{Body, Depot, Reader, Result};
+mod copy;
+mod delete;
+mod limits;
+mod moves;
+mod read;
+mod state;
+pub(crate) mod versions;
+mod write;
+
+pub(crate) use copy::READ_BYTES;
+pub(crate) use limits::check_size_beside;
+pub(crate) use state::State;
+pub(crate) use write::no_checksum;
+
+use two_buckets_objects::{
+    Algorithm, Checksum, ETag, Metadata, ObjectInfo, Tags, VersionId, VersionRef, WriteCondition,
+};
 
 /// A new version that is durable now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,76 +106,4 @@ pub struct Deleted {
     pub version_id: Option<VersionId>,
     /// Whether that is a delete marker.
     pub is_delete_marker: bool,
-}
-
-impl Depot {
-    /// Writes an object in one piece and makes it the key's current version.
-    pub fn put(&self, to: &ObjectRef, body: Body, options: PutObject) -> Result<Written> {
-        let _ = (to, body, options);
-        unimplemented!()
-    }
-
-    /// What is known of a version. A version that was moved away within the grace still answers here and in [`Self::read`].
-    pub fn head(&self, at: &ObjectRef, version: &Selector) -> Result<FoundObject> {
-        let _ = (at, version);
-        unimplemented!()
-    }
-
-    /// A version and its bytes, or a range of them. A range outside is `InvalidArgument`; resolve it by
-    /// [`ByteRange::within`] first to tell the client the size.
-    pub fn read(
-        &self,
-        at: &ObjectRef,
-        version: &Selector,
-        range: Option<ByteRange>,
-    ) -> Result<(FoundObject, Reader)> {
-        let _ = (at, version, range);
-        unimplemented!()
-    }
-
-    /// Copies a version, in any bucket, in time that does not depend on its size: both share one immutable body.
-    /// Only a checksum that the source does not have makes the bytes be read.
-    pub fn copy(
-        &self,
-        from: &ObjectRef,
-        version: &Selector,
-        to: &ObjectRef,
-        options: CopyObject,
-    ) -> Result<(FoundObject, Written)> {
-        let _ = (from, version, to, options);
-        unimplemented!()
-    }
-
-    /// Deletes: the current version by a marker (or for good where there is no versioning), or exactly the version
-    /// named, for good. Deleting what is not there succeeds.
-    pub fn delete(
-        &self,
-        at: &ObjectRef,
-        version: &Selector,
-        condition: &WriteCondition,
-    ) -> Result<Deleted> {
-        let _ = (at, version, condition);
-        unimplemented!()
-    }
-
-    /// Deletes many in one transaction, in the order given; each has its own result.
-    pub fn delete_many(
-        &self,
-        bucket: &BucketName,
-        which: &[(ObjectRef, Selector)],
-    ) -> Result<Vec<Result<Deleted>>> {
-        let _ = (bucket, which);
-        unimplemented!()
-    }
-
-    /// Replaces a version's tags.
-    pub fn set_tags(&self, at: &ObjectRef, version: &Selector, tags: Tags) -> Result<VersionId> {
-        let _ = (at, version, tags);
-        unimplemented!()
-    }
-
-    /// The time by the store's clock, which never goes back.
-    pub fn now(&self) -> Timestamp {
-        unimplemented!()
-    }
 }

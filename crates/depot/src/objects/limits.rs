@@ -1,0 +1,32 @@
+use two_buckets_objects::{Metadata, Tags};
+
+use crate::{Error, Result};
+
+/// The most bytes kept beside a version's bytes, names and values together. Far above S3's own limits, which the
+/// caller holds clients to: here it only bounds what a row can become.
+const BESIDE_BYTES_MAX: usize = 64 << 10;
+
+/// Refuses metadata and tags that would make a row unreasonable.
+pub(crate) fn check_size_beside(metadata: &Metadata, tags: &Tags) -> Result<()> {
+    let texts = [
+        &metadata.content_type,
+        &metadata.content_encoding,
+        &metadata.content_disposition,
+        &metadata.content_language,
+        &metadata.cache_control,
+        &metadata.expires,
+        &metadata.website_redirect_location,
+    ];
+    let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+    let tags: usize = tags
+        .0
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if texts + metadata.user_bytes() + tags > BESIDE_BYTES_MAX {
+        return Err(Error::InvalidArgument(format!(
+            "metadata and tags together have more than {BESIDE_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(())
+}

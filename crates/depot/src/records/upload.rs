@@ -1,0 +1,141 @@
+use two_buckets_objects::{Algorithm, Checksum, ChecksumKind, ETag, Metadata, Tags, Timestamp};
+
+use super::{
+    put_algorithm, put_kind, put_metadata, put_optional_checksum, put_tags, take_algorithm,
+    take_kind, take_metadata, take_optional_checksum, take_tags,
+};
+use crate::encoding::{Decoder, Encoder};
+use crate::engine::BodyId;
+use crate::{PartOfObject, Result};
+
+const UPLOAD_VERSION: u8 = 1;
+const PART_VERSION: u8 = 1;
+const MANIFEST_VERSION: u8 = 1;
+
+/// An unfinished multipart upload. Bucket, key and order are in its row's key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct UploadRecord {
+    pub(crate) initiated_at: Timestamp,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kind: ChecksumKind,
+    pub(crate) metadata: Metadata,
+    pub(crate) tags: Tags,
+}
+
+impl UploadRecord {
+    const WHAT: &str = "upload";
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut row = Encoder::new(UPLOAD_VERSION);
+        row.i64(self.initiated_at.millis());
+        put_algorithm(&mut row, self.algorithm);
+        put_kind(&mut row, self.kind);
+        put_metadata(&mut row, &self.metadata);
+        put_tags(&mut row, &self.tags);
+        row.finish()
+    }
+
+    pub(crate) fn decode(row: &[u8]) -> Result<Self> {
+        let mut row = Decoder::new(row, UPLOAD_VERSION, Self::WHAT)?;
+        let record = Self {
+            initiated_at: Timestamp::from_millis(row.i64()?),
+            algorithm: take_algorithm(&mut row)?,
+            kind: take_kind(&mut row)?,
+            metadata: take_metadata(&mut row)?,
+            tags: take_tags(&mut row)?,
+        };
+        row.finish()?;
+        Ok(record)
+    }
+}
+
+/// A part of an unfinished upload. Its number is in its row's key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct PartRecord {
+    pub(crate) last_modified: Timestamp,
+    pub(crate) size_bytes: u64,
+    pub(crate) md5: [u8; 16],
+    /// By the upload's algorithm.
+    pub(crate) checksum: Checksum,
+    pub(crate) body: BodyId,
+}
+
+impl PartRecord {
+    const WHAT: &str = "part";
+
+    pub(crate) fn etag(&self) -> ETag {
+        ETag::of_md5(self.md5)
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut row = Encoder::new(PART_VERSION);
+        row.i64(self.last_modified.millis());
+        row.u64(self.size_bytes);
+        row.fixed(&self.md5);
+        put_optional_checksum(&mut row, Some(&self.checksum));
+        row.u64(self.body.number());
+        row.finish()
+    }
+
+    pub(crate) fn decode(row: &[u8]) -> Result<Self> {
+        let mut row = Decoder::new(row, PART_VERSION, Self::WHAT)?;
+        let record = Self {
+            last_modified: Timestamp::from_millis(row.i64()?),
+            size_bytes: row.u64()?,
+            md5: row.array()?,
+            checksum: take_optional_checksum(&mut row)?.ok_or_else(|| row.corrupt())?,
+            body: BodyId::new(row.u64()?),
+        };
+        row.finish()?;
+        Ok(record)
+    }
+}
+
+/// The parts of a completed upload, in order. Written once and shared by every version that has them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Manifest {
+    pub(crate) parts: Vec<ManifestPart>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ManifestPart {
+    pub(crate) shown: PartOfObject,
+    pub(crate) body: BodyId,
+}
+
+impl Manifest {
+    const WHAT: &str = "list of parts";
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut row = Encoder::new(MANIFEST_VERSION);
+        row.count(self.parts.len());
+        for part in &self.parts {
+            row.u32(part.shown.number);
+            row.u64(part.shown.size_bytes);
+            row.u64(part.body.number());
+            put_optional_checksum(&mut row, part.shown.checksum.as_ref());
+        }
+        row.finish()
+    }
+
+    pub(crate) fn decode(row: &[u8]) -> Result<Self> {
+        let mut row = Decoder::new(row, MANIFEST_VERSION, Self::WHAT)?;
+        let count = row.count()?;
+        let mut parts = Vec::with_capacity(count);
+        for _ in 0..count {
+            let number = row.u32()?;
+            let size_bytes = row.u64()?;
+            let body = BodyId::new(row.u64()?);
+            parts.push(ManifestPart {
+                shown: PartOfObject {
+                    number,
+                    size_bytes,
+                    checksum: take_optional_checksum(&mut row)?,
+                },
+                body,
+            });
+        }
+        row.finish()?;
+        Ok(Self { parts })
+    }
+}

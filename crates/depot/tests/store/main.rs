@@ -1,0 +1,4 @@
+//! The store's data model, tested through its public face.
+
+mod harness;
+mod versions;
