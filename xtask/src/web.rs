@@ -45,9 +45,10 @@ pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
 }
 
 /// Installs exactly the packages of the folder's lock file, unless that was done for this very lock file before.
+/// The page's build script leaves and reads the same mark.
 pub(crate) fn install(folder: &Path) -> Result<()> {
     let wanted = fs::read(folder.join("package-lock.json"))?;
-    let stamp = folder.join("node_modules").join(".installed-lock.json");
+    let stamp = folder.join("node_modules").join(".two-buckets-installed");
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
