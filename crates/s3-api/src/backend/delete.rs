@@ -1,0 +1,169 @@
+//! DeleteObject and DeleteObjects.
+
+use s3s::dto::{
+    self, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput,
+    DeletedObject, ETagCondition,
+};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
+use two_buckets_depot::{Deleted, Selector};
+use two_buckets_objects::{ETag, LIST_PAGE_MAX, ObjectRef, WriteCondition};
+
+use super::{Backend, convert};
+use crate::error::of_depot;
+
+/// One entry of a DeleteObjects request.
+struct Wanted {
+    key: String,
+    version_id: Option<String>,
+    parsed: S3Result<(ObjectRef, Selector, WriteCondition)>,
+}
+
+impl Backend {
+    pub(super) async fn delete_object(
+        &self,
+        req: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let input = req.input;
+        let at = convert::object(&input.bucket, &input.key)?;
+        let version = convert::selector(input.version_id.as_deref())?;
+        if input.if_match_size.is_some() || input.if_match_last_modified_time.is_some() {
+            return Err(convert::not_implemented(
+                "x-amz-if-match-size and x-amz-if-match-last-modified-time exist for directory buckets only",
+            ));
+        }
+        let condition = match input.if_match {
+            None => WriteCondition::None,
+            Some(ETagCondition::ETag(tag)) => WriteCondition::IfMatch(ETag::new(tag.value())),
+            Some(ETagCondition::Any) => {
+                return Err(convert::not_implemented(
+                    "If-Match: * on a delete is not supported",
+                ));
+            }
+        };
+        if condition != WriteCondition::None && version != Selector::Current {
+            return Err(convert::not_implemented(
+                "If-Match is compared with the current version only; leave the version id away",
+            ));
+        }
+        let deleted = self
+            .store
+            .call(move |depot| depot.delete(&at, &version, &condition))
+            .await?;
+        Ok(S3Response::new(DeleteObjectOutput {
+            delete_marker: deleted.is_delete_marker.then_some(true),
+            version_id: deleted.version_id.map(|id| id.as_str().to_owned()),
+            ..DeleteObjectOutput::default()
+        }))
+    }
+
+    pub(super) async fn delete_objects(
+        &self,
+        req: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let input = req.input;
+        let bucket = convert::bucket(&input.bucket)?;
+        let count = input.delete.objects.len();
+        if count == 0 || count > LIST_PAGE_MAX {
+            return Err(S3Error::with_message(
+                S3ErrorCode::MalformedXML,
+                format!("a request must name 1 to {LIST_PAGE_MAX} keys"),
+            ));
+        }
+        let quiet = input.delete.quiet.unwrap_or(false);
+        let mut wanted: Vec<Wanted> = Vec::with_capacity(count);
+        for entry in input.delete.objects {
+            if entry.size.is_some() || entry.last_modified_time.is_some() {
+                return Err(convert::not_implemented(
+                    "Size and LastModifiedTime exist for directory buckets only",
+                ));
+            }
+            let version = convert::selector(entry.version_id.as_deref());
+            let object = convert::key(&entry.key).map(|key| ObjectRef {
+                bucket: bucket.clone(),
+                key,
+            });
+            let condition = entry.e_tag.map_or(WriteCondition::None, |tag| {
+                WriteCondition::IfMatch(ETag::new(tag.value()))
+            });
+            let parsed = object
+                .and_then(|object| Ok((object, version?, condition)))
+                .and_then(|(object, version, condition)| {
+                    if condition != WriteCondition::None && version != Selector::Current {
+                        return Err(convert::not_implemented(
+                            "an ETag is compared with the current version only",
+                        ));
+                    }
+                    Ok((object, version, condition))
+                });
+            wanted.push(Wanted {
+                key: entry.key,
+                version_id: entry.version_id,
+                parsed,
+            });
+        }
+        let (wanted, results) = self
+            .store
+            .call(move |depot| {
+                depot.bucket(&bucket)?;
+                // One transaction for all plain deletes; those with a condition are their own, in their place.
+                let is_plain = wanted
+                    .iter()
+                    .all(|entry| matches!(&entry.parsed, Ok((_, _, WriteCondition::None))));
+                let mut results: Vec<S3Result<Deleted>> = Vec::with_capacity(wanted.len());
+                if is_plain {
+                    let all: Vec<_> = wanted
+                        .iter()
+                        .filter_map(|entry| entry.parsed.as_ref().ok())
+                        .map(|(object, version, _)| (object.clone(), version.clone()))
+                        .collect();
+                    for result in depot.delete_many(&bucket, &all)? {
+                        results.push(result.map_err(|error| of_depot(&error)));
+                    }
+                } else {
+                    for entry in &wanted {
+                        results.push(match &entry.parsed {
+                            Ok((object, version, condition)) => depot
+                                .delete(object, version, condition)
+                                .map_err(|error| of_depot(&error)),
+                            Err(error) => Err(S3Error::with_message(
+                                error.code().clone(),
+                                error.message().unwrap_or_default().to_owned(),
+                            )),
+                        });
+                    }
+                }
+                Ok((wanted, results))
+            })
+            .await?;
+        let mut deleted = Vec::new();
+        let mut errors = Vec::new();
+        for (entry, result) in wanted.into_iter().zip(results) {
+            match result {
+                Ok(_) if quiet => {}
+                Ok(done) => {
+                    let marker = done
+                        .is_delete_marker
+                        .then(|| done.version_id.map(|id| id.as_str().to_owned()))
+                        .flatten();
+                    deleted.push(DeletedObject {
+                        delete_marker: done.is_delete_marker.then_some(true),
+                        delete_marker_version_id: marker,
+                        key: Some(entry.key),
+                        version_id: entry.version_id,
+                    });
+                }
+                Err(error) => errors.push(dto::Error {
+                    code: Some(error.code().as_str().to_owned()),
+                    key: Some(entry.key),
+                    message: error.message().map(str::to_owned),
+                    version_id: entry.version_id,
+                }),
+            }
+        }
+        Ok(S3Response::new(DeleteObjectsOutput {
+            deleted: (!deleted.is_empty()).then_some(deleted),
+            errors: (!errors.is_empty()).then_some(errors),
+            ..DeleteObjectsOutput::default()
+        }))
+    }
+}

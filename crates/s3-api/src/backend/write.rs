@@ -1,0 +1,80 @@
+//! PutObject.
+
+use s3s::dto::{PutObjectInput, PutObjectOutput};
+use s3s::{S3Request, S3Response, S3Result};
+use two_buckets_depot::PutObject;
+use two_buckets_objects::{Algorithm, ChecksumKind, SINGLE_PUT_SIZE_BYTES_MAX};
+
+use super::{Backend, convert};
+use crate::digests::Claims;
+use crate::payload::{BoxError, Trailers};
+
+impl Backend {
+    pub(super) async fn put_object(
+        &self,
+        req: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        let input = req.input;
+        let to = convert::object(&input.bucket, &input.key)?;
+        self.check_writable(&to.bucket, &to.key)?;
+        let claims = Claims::of_headers(&req.headers)?;
+        let options = PutObject {
+            condition: convert::write_condition(
+                input.if_match.as_ref(),
+                input.if_none_match.as_ref(),
+            )?,
+            metadata: convert::metadata(&req.headers, input.metadata)?,
+            tags: convert::tags_of_header(input.tagging.as_deref())?.unwrap_or_default(),
+            checksum: claims.algorithm(),
+        };
+        let kept = claims.algorithm().unwrap_or(Algorithm::Crc64Nvme);
+        let trailers = req
+            .extensions
+            .get::<Trailers>()
+            .cloned()
+            .unwrap_or_default();
+        let body = self
+            .store
+            .write_body(
+                pieces(input.body),
+                input
+                    .content_length
+                    .and_then(|size| u64::try_from(size).ok()),
+                claims.algorithm().into_iter().collect(),
+                SINGLE_PUT_SIZE_BYTES_MAX,
+            )
+            .await?;
+        claims.verify(body.md5(), |algorithm| body.checksum(algorithm), &trailers)?;
+        let checksum = body.checksum(kept).cloned();
+        let (written, version_id) = self
+            .store
+            .call(move |depot| {
+                let written = depot.put(&to, body, options)?;
+                let version_id = convert::shown_version(depot, &to.bucket, &written.version_id)?;
+                Ok((written, version_id))
+            })
+            .await?;
+        let fields = convert::ChecksumFields::of(checksum.as_ref());
+        Ok(S3Response::new(PutObjectOutput {
+            e_tag: Some(convert::etag(&written.etag)),
+            version_id,
+            checksum_crc32: fields.crc32,
+            checksum_crc32c: fields.crc32c,
+            checksum_crc64nvme: fields.crc64nvme,
+            checksum_sha1: fields.sha1,
+            checksum_sha256: fields.sha256,
+            checksum_type: Some(convert::checksum_type(ChecksumKind::FullObject)),
+            ..PutObjectOutput::default()
+        }))
+    }
+}
+
+/// The body as the store takes it.
+pub(super) fn pieces(
+    body: Option<s3s::dto::StreamingBlob>,
+) -> std::pin::Pin<Box<dyn futures::Stream<Item = Result<bytes::Bytes, BoxError>> + Send>> {
+    match body {
+        Some(body) => Box::pin(body),
+        None => Box::pin(futures::stream::empty()),
+    }
+}

@@ -1,0 +1,50 @@
+//! The store's errors as S3 says them.
+
+use s3s::{S3Error, S3ErrorCode};
+use two_buckets_depot::Error;
+
+use crate::payload::BoxError;
+use crate::refusal::Refusal;
+
+/// The S3 code of a store's error. Broken disks are logged here, once.
+pub(crate) fn of_depot(error: &Error) -> S3Error {
+    let code = match error {
+        Error::NoSuchBucket(_) => S3ErrorCode::NoSuchBucket,
+        Error::BucketExists(_) => S3ErrorCode::BucketAlreadyOwnedByYou,
+        Error::BucketNotEmpty(_) => S3ErrorCode::BucketNotEmpty,
+        Error::NoSuchKey { .. } => S3ErrorCode::NoSuchKey,
+        Error::NoSuchVersion => S3ErrorCode::NoSuchVersion,
+        Error::IsDeleteMarker { .. } => S3ErrorCode::MethodNotAllowed,
+        Error::NoSuchUpload => S3ErrorCode::NoSuchUpload,
+        Error::InvalidPart(_) => S3ErrorCode::InvalidPart,
+        Error::InvalidPartOrder => S3ErrorCode::InvalidPartOrder,
+        Error::EntityTooSmall { .. } => S3ErrorCode::EntityTooSmall,
+        Error::EntityTooLarge { .. } => S3ErrorCode::EntityTooLarge,
+        Error::ConditionFailed => S3ErrorCode::PreconditionFailed,
+        Error::InvalidArgument(_) => S3ErrorCode::InvalidArgument,
+        Error::DiskFull | Error::ReadOnly => {
+            tracing::warn!(%error, "a request was refused");
+            S3ErrorCode::ServiceUnavailable
+        }
+        Error::Io(_) | Error::Corrupt { .. } => {
+            tracing::error!(%error, "the store failed");
+            S3ErrorCode::InternalError
+        }
+        other => {
+            tracing::error!(error = %other, "the store failed in a way that has no S3 code");
+            S3ErrorCode::InternalError
+        }
+    };
+    S3Error::with_message(code, error.to_string())
+}
+
+/// The error of a request's body: what the outer layer found wrong with it, or a connection that broke.
+pub(crate) fn of_body(error: BoxError) -> S3Error {
+    match error.downcast::<Refusal>() {
+        Ok(refusal) => (*refusal).into(),
+        Err(_) => S3Error::with_message(
+            S3ErrorCode::IncompleteBody,
+            "the connection ended within the body",
+        ),
+    }
+}

@@ -1,0 +1,401 @@
+//! The way of a request: name it, check its signature, refuse what is not there, unframe its body, hand it to s3s,
+//! and complete the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::{S3Error, S3ErrorCode};
+use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
+
+use crate::auth::authenticate;
+use crate::backend::Backend;
+use crate::cors::Asked;
+use crate::digests::Claims;
+use crate::host::{Hosts, virtual_bucket};
+use crate::payload::{BoxError, Payload, RawBody, declared_size};
+use crate::query::Query;
+use crate::refusal::Refusal;
+use crate::request_id::RequestIds;
+use crate::store::Store;
+use crate::target::{BodyUse, Target, body_use};
+use crate::{Config, unsupported};
+
+/// The largest document in a request: 1,000 keys of 1,024 bytes, each byte escaped, fit in a DeleteObjects.
+const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
+/// The largest body that is read and thrown away so that the connection can go on after an error.
+const DRAINED_BYTES_MAX: u64 = 256 << 10;
+/// How long that reading may take.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+/// Where `Expires` waits while s3s has the request, which takes it only as a date. S3 keeps what was sent.
+pub(crate) const SENT_EXPIRES: HeaderName = HeaderName::from_static("two-buckets-sent-expires");
+
+/// The body of an answer.
+pub type AnswerBody = s3s::Body;
+
+/// S3 over HTTP. Cheap to clone.
+///
+/// Every request must be signed with the one key pair of [`Config::credentials`], by signature version 4 in its header
+/// or its query, or by version 2 in its query; nothing is open to anybody else but the CORS preflight, which tells
+/// only what the bucket's own rules say.
+#[derive(Clone)]
+pub struct S3Service {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    backend: Backend,
+    s3s: s3s::service::S3Service,
+    request_ids: RequestIds,
+}
+
+impl S3Service {
+    /// Makes the service.
+    pub fn new(config: Config) -> Self {
+        let backend = Backend {
+            store: Store::new(config.depot.clone()),
+            region: config.region.as_str().into(),
+            refuse_write: config.refuse_write.clone(),
+            staging_buckets: config.staging_buckets.as_slice().into(),
+        };
+        let mut builder = s3s::service::S3ServiceBuilder::new(backend.clone());
+        // No `set_auth`: requests come to s3s through `answer` below only, which has checked and removed the
+        // signature.
+        builder.set_host(Hosts);
+        let mut limits = S3Config::default();
+        limits.xml_max_body_size =
+            usize::try_from(DOCUMENT_BYTES_MAX).expect("8 MiB are within every address space");
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));
+        let request_ids = RequestIds::new((config.clock)());
+        Self {
+            inner: Arc::new(Inner {
+                s3s: builder.build(),
+                backend,
+                config,
+                request_ids,
+            }),
+        }
+    }
+
+    /// Answers a request. Never fails: what goes wrong is an S3 error in the answer. Dropped midway, a write may
+    /// have happened or not, as when a connection breaks.
+    pub async fn call<B>(&self, request: Request<B>) -> Response<AnswerBody>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let request_id = self.inner.request_ids.next();
+        let (mut parts, body) = request.into_parts();
+        let raw: RawBody = body.map_err(Into::into).boxed_unsync();
+        let method = parts.method.clone();
+        let origin = parts.headers.get(header::ORIGIN).cloned();
+        let host = parts.headers.get(header::HOST).cloned();
+        let bucket_of_host = host
+            .as_ref()
+            .and_then(|host| host.to_str().ok())
+            .and_then(virtual_bucket);
+        let target = Target::of(bucket_of_host, parts.uri.path());
+        let (mut answer, resource) = match target {
+            Ok(target) => {
+                let resource = target.resource();
+                let answer = if let Some(asked) = Asked::preflight(&method, &parts.headers) {
+                    self.preflight(&target, &asked).await
+                } else {
+                    let bucket = target.bucket.clone();
+                    let mut answer = self.answer(&mut parts, raw, &target).await;
+                    if origin.is_some() {
+                        self.add_cors(&method, &parts, origin, bucket, &mut answer)
+                            .await;
+                    }
+                    answer
+                };
+                (answer, resource)
+            }
+            Err(refusal) => (error_answer(refusal.into()), parts.uri.path().to_owned()),
+        };
+        complete(&mut answer, &method, &resource, &request_id).await;
+        tracing::debug!(
+            %method,
+            resource,
+            status = answer.status().as_u16(),
+            request_id,
+            "answered"
+        );
+        answer
+    }
+
+    async fn answer(
+        &self,
+        parts: &mut Parts,
+        mut raw: RawBody,
+        target: &Target,
+    ) -> Response<AnswerBody> {
+        match self.prepare(parts, &mut raw, target).await {
+            Ok(body) => {
+                let mut request = Request::new(body);
+                *request.method_mut() = parts.method.clone();
+                *request.uri_mut() = parts.uri.clone();
+                *request.headers_mut() = parts.headers.clone();
+                *request.extensions_mut() = std::mem::take(&mut parts.extensions);
+                match self.inner.s3s.call(request).await {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        tracing::error!(?error, "a request could not be answered");
+                        error_answer(S3Error::new(S3ErrorCode::InternalError))
+                    }
+                }
+            }
+            Err(refusal) => {
+                drain(&parts.headers, raw).await;
+                error_answer(refusal.into())
+            }
+        }
+    }
+
+    /// Does everything that comes before s3s; what it refuses has changed nothing.
+    async fn prepare(
+        &self,
+        parts: &mut Parts,
+        raw: &mut RawBody,
+        target: &Target,
+    ) -> Result<s3s::Body, Refusal> {
+        let now = (self.inner.config.clock)();
+        let mut query = Query::parse(parts.uri.query())?;
+        // Before the signature, because a form has its own inside.
+        let _ = body_use(&parts.method, target, &query, &parts.headers)?;
+        let authenticated = authenticate(parts, &mut query, &self.inner.config.credentials, now)?;
+        // Again: a presigned URL may have carried headers.
+        let body_use = body_use(&parts.method, target, &query, &parts.headers)?;
+        unsupported::refuse(&parts.headers)?;
+        parts.uri = with_query(&parts.uri, &query)?;
+        tolerate(parts);
+        let declared = declared_size(&mut parts.headers, &authenticated.payload)?;
+        let size_max = match body_use {
+            BodyUse::Object => SINGLE_PUT_SIZE_BYTES_MAX,
+            BodyUse::Document | BodyUse::Completion => DOCUMENT_BYTES_MAX,
+        };
+        if body_use == BodyUse::Object && declared.is_none() {
+            return Err(Refusal::new(
+                S3ErrorCode::MissingContentLength,
+                "an object needs the header Content-Length",
+            ));
+        }
+        let raw = std::mem::take(raw);
+        let (payload, trailers) = Payload::new(
+            raw,
+            authenticated.payload,
+            &parts.headers,
+            declared,
+            size_max,
+        )?;
+        match body_use {
+            BodyUse::Object => {
+                // Refuses digests that cannot be right before the body is read.
+                let _ = Claims::of_headers(&parts.headers)?;
+                parts.extensions.insert(trailers);
+                let frames = payload.into_stream().map(|piece| piece.map(Frame::data));
+                Ok(s3s::Body::http_body_unsync(StreamBody::new(frames)))
+            }
+            BodyUse::Document | BodyUse::Completion => {
+                let claims = match body_use {
+                    BodyUse::Completion => Claims::md5_only(&parts.headers)?,
+                    _ => Claims::of_headers(&parts.headers)?,
+                };
+                let document = payload.collect().await?;
+                if !document.is_empty() || parts.method == Method::PUT {
+                    claims.verify_bytes(&document, &trailers)?;
+                }
+                if !document.is_empty() {
+                    parts
+                        .headers
+                        .insert(header::CONTENT_LENGTH, HeaderValue::from(document.len()));
+                }
+                Ok(s3s::Body::from(document))
+            }
+        }
+    }
+
+    async fn preflight(&self, target: &Target, asked: &Asked<'_>) -> Response<AnswerBody> {
+        let forbidden = || {
+            error_answer(
+                Refusal::cors_forbidden(
+                    "no cross-origin rule of the bucket allows this origin, method and headers",
+                )
+                .into(),
+            )
+        };
+        let Some(bucket) = &target.bucket else {
+            return forbidden();
+        };
+        match self.inner.backend.cors_rules(bucket).await {
+            None => forbidden(),
+            Some(rules) => match rules.find(asked) {
+                None => forbidden(),
+                Some(rule) => rule.preflight_answer(asked),
+            },
+        }
+    }
+
+    async fn add_cors(
+        &self,
+        method: &Method,
+        parts: &Parts,
+        origin: Option<HeaderValue>,
+        bucket: Option<String>,
+        answer: &mut Response<AnswerBody>,
+    ) {
+        let mut headers = parts.headers.clone();
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, origin);
+        }
+        let (Some(asked), Some(bucket)) = (Asked::actual(method, &headers), bucket) else {
+            return;
+        };
+        if let Some(rules) = self.inner.backend.cors_rules(&bucket).await
+            && let Some(rule) = rules.find(&asked)
+        {
+            rule.apply(&asked, answer.headers_mut());
+        }
+    }
+}
+
+/// Takes away what s3s would refuse and S3 ignores or keeps as it is.
+fn tolerate(parts: &mut Parts) {
+    if let Some(expires) = parts.headers.remove(header::EXPIRES) {
+        parts.headers.insert(SENT_EXPIRES, expires);
+    }
+    // Ranges of another form, such as two at once, are ignored by S3 (RFC 9110, section 14.2).
+    let range_is_known = parts
+        .headers
+        .get(header::RANGE)
+        .and_then(|range| range.to_str().ok())
+        .is_some_and(|range| s3s::dto::Range::parse(range).is_ok());
+    if !range_is_known {
+        parts.headers.remove(header::RANGE);
+    }
+    for name in [header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE] {
+        // A date that cannot be read is no condition (RFC 9110, section 13.1.3).
+        let is_date = parts
+            .headers
+            .get(&name)
+            .and_then(|date| date.to_str().ok())
+            .is_some_and(|date| {
+                s3s::dto::Timestamp::parse(s3s::dto::TimestampFormat::HttpDate, date).is_ok()
+            });
+        if !is_date {
+            parts.headers.remove(name);
+        }
+    }
+}
+
+/// The URI with the parameters that are left, encoded as our own.
+fn with_query(uri: &Uri, query: &Query) -> Result<Uri, Refusal> {
+    let query = query.canonical(|_| true);
+    let path = uri.path();
+    let text = if query.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{query}")
+    };
+    text.parse()
+        .map_err(|_| Refusal::new(S3ErrorCode::InvalidURI, "the URI cannot be read"))
+}
+
+/// Reads a small body to its end, so that the client gets to read the answer and the connection can go on. A client
+/// that waits for leave to send is not asked to.
+async fn drain(headers: &http::HeaderMap, mut raw: RawBody) {
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    if headers.contains_key(header::EXPECT) || length.is_none_or(|l| l > DRAINED_BYTES_MAX) {
+        return;
+    }
+    let reading = async {
+        let mut left = DRAINED_BYTES_MAX;
+        while let Some(Ok(frame)) = raw.frame().await {
+            let size = frame.data_ref().map_or(0, |piece| piece.len() as u64);
+            match left.checked_sub(size) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // What it was does not matter, nor whether it came.
+    let _in_time = tokio::time::timeout(DRAIN_TIME_MAX, reading).await;
+}
+
+fn error_answer(error: S3Error) -> Response<AnswerBody> {
+    error.to_http_response().unwrap_or_else(|_| {
+        let mut answer = Response::new(AnswerBody::empty());
+        *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        answer
+    })
+}
+
+/// Adds the request's name to the answer, and to an error also where it happened.
+async fn complete(
+    answer: &mut Response<AnswerBody>,
+    method: &Method,
+    resource: &str,
+    request_id: &str,
+) {
+    let id = HeaderValue::try_from(request_id).expect("a request id is hex digits");
+    let headers = answer.headers_mut();
+    headers.insert("x-amz-request-id", id.clone());
+    headers.insert("x-amz-id-2", id);
+    headers
+        .entry(header::SERVER)
+        .or_insert(HeaderValue::from_static("TwoBuckets"));
+    let status = answer.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return;
+    }
+    if *method == Method::HEAD {
+        *answer.body_mut() = AnswerBody::empty();
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
+        return;
+    }
+    let Some(document) = answer.body_mut().take_bytes() else {
+        return;
+    };
+    let document = String::from_utf8_lossy(&document);
+    if let Some(front) = document.strip_suffix("</Error>") {
+        let whole = format!(
+            "{front}<Resource>{}</Resource><RequestId>{request_id}</RequestId><HostId>{request_id}</HostId></Error>",
+            xml_text(resource)
+        );
+        *answer.body_mut() = AnswerBody::from(whole);
+        answer.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/xml"),
+        );
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
+    } else {
+        *answer.body_mut() = AnswerBody::from(document.into_owned());
+    }
+}
+
+/// Escapes text for XML 1.0. Characters that XML cannot carry become U+FFFD.
+fn xml_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '\r' => out.push_str("&#13;"),
+            '\n' | '\t' => out.push(c),
+            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            _ => out.push(c),
+        }
+    }
+    out
+}
