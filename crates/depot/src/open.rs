@@ -18,8 +18,10 @@ pub struct Options {
     /// Bodies up to this size live in the log, larger ones in a file of their own.
     pub small_body_bytes_max: usize,
     /// Called after each new version is durable, on the thread that wrote it. Must not block.
-    pub on_created: Option<Arc<dyn Fn(&Created) + Send + Sync>>,
+    pub on_created: Option<OnCreated>,
 }
+
+type OnCreated = Arc<dyn Fn(&Created) + Send + Sync>;
 
 /// The store. Cheap to clone; the last clone to go closes it.
 #[derive(Clone)]
@@ -49,7 +51,7 @@ impl Depot {
         let clock = Arc::clone(&options.clock);
         let engine = Engine::open(
             Arc::new(storage),
-            || Ok(Box::new(LsmIndex::open(&index)?)),
+            |_| Ok(Box::new(LsmIndex::open(&index)?)),
             clock,
             settings,
         )?;
@@ -70,8 +72,8 @@ impl Depot {
         };
         let clock = Arc::clone(&options.clock);
         let engine = Engine::open(
-            Arc::clone(&storage),
-            || Ok(Box::new(MapIndex::open(storage)?)),
+            storage,
+            |storage| Ok(Box::new(MapIndex::open(storage)?)),
             clock,
             settings,
         )?;

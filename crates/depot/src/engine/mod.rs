@@ -125,7 +125,7 @@ impl Engine {
     /// Opens the engine on this storage and brings its index to the end of the log.
     pub(crate) fn open(
         storage: Arc<dyn Storage>,
-        open_index: impl FnOnce() -> Result<Box<dyn Index>, OpenError>,
+        open_index: impl FnOnce(&Arc<dyn Storage>) -> Result<Box<dyn Index>, OpenError>,
         clock: Clock,
         settings: Settings,
     ) -> Result<Self, OpenError> {
@@ -133,7 +133,7 @@ impl Engine {
         let lock = storage.lock().map_err(OpenError::Io)?;
         let lock = lock.ok_or(OpenError::Locked)?;
         let store = folder::identify(storage.as_ref(), clock())?;
-        let index = open_index()?;
+        let index = open_index(&storage)?;
         let replayed = replay::replay(&storage, store, index.as_ref())?;
         let position = replayed.position;
         let segments = Arc::new(Segments::new(Arc::clone(&storage), replayed.segments));

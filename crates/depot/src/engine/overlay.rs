@@ -1,6 +1,6 @@
 //! The changes of transactions that ran but are not durable yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -17,9 +17,9 @@ pub(super) struct Overlay {
 type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 impl Overlay {
-    /// The pending value of a key; none if nothing is pending for it.
-    pub(super) fn get(&self, key: &[u8]) -> Option<Option<&Bytes>> {
-        self.rows.get(key).map(|(_, value)| value.as_ref())
+    /// What is pending for a key, if anything is: its value, or none if it is deleted.
+    pub(super) fn get(&self, key: &[u8]) -> Option<&Option<Bytes>> {
+        self.rows.get(key).map(|(_, value)| value)
     }
 
     /// What is pending between two keys.
@@ -70,16 +70,15 @@ pub(super) fn merged<'a>(
     let pending = pending
         .into_iter()
         .map(|(key, value)| (strip(key), value.map(|value| value.to_vec())));
-    let pending: Box<dyn Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> + Send> = if backwards {
-        Box::new(pending.rev())
+    let mut pending: VecDeque<_> = if backwards {
+        pending.rev().collect()
     } else {
-        Box::new(pending)
+        pending.collect()
     };
     let mut durable = durable.peekable();
-    let mut pending = pending.peekable();
     Box::new(std::iter::from_fn(move || {
         loop {
-            let order = match (durable.peek(), pending.peek()) {
+            let order = match (durable.peek(), pending.front()) {
                 (None, None) => return None,
                 (Some(Err(_)), _) | (Some(_), None) => return durable.next(),
                 (None, Some(_)) => std::cmp::Ordering::Greater,
@@ -92,7 +91,7 @@ pub(super) fn merged<'a>(
             if order.is_eq() {
                 drop(durable.next());
             }
-            if let Some((key, Some(value))) = pending.next() {
+            if let Some((key, Some(value))) = pending.pop_front() {
                 return Some(Ok((key, value)));
             }
         }

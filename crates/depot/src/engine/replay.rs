@@ -225,7 +225,7 @@ impl Replay<'_> {
                     self.stage.add(id, Place::Blob { size_bytes });
                 }
                 Change::FreeBody { id } => {
-                    self.stage.free(id, None, self.index).map_err(open_error)?
+                    self.stage.free(id, None, self.index).map_err(open_error)?;
                 }
             }
         }

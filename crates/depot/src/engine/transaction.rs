@@ -70,7 +70,7 @@ impl<'a> Transaction<'a> {
         }
         if let Some(value) = self.overlay.get(&key) {
             self.saw_pending.set(true);
-            return Ok(value.map(|value| value.to_vec()));
+            return Ok(value.as_ref().map(|value| value.to_vec()));
         }
         self.shared.index.get(&key)
     }

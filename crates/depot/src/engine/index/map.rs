@@ -44,11 +44,11 @@ fn path(generation: u64) -> String {
 
 impl MapIndex {
     /// Opens the index on this storage, or makes one.
-    pub(crate) fn open(storage: Arc<dyn Storage>) -> Result<Self, OpenError> {
+    pub(crate) fn open(storage: &Arc<dyn Storage>) -> Result<Self, OpenError> {
         Self::load(storage).map_err(OpenError::Io)
     }
 
-    fn load(storage: Arc<dyn Storage>) -> io::Result<Self> {
+    fn load(storage: &Arc<dyn Storage>) -> io::Result<Self> {
         storage.create_dir(FOLDER)?;
         let mut generations: Vec<u64> = storage
             .list(FOLDER)?
@@ -58,7 +58,7 @@ impl MapIndex {
         generations.sort_unstable();
         let mut rows = BTreeMap::new();
         let mut journal = Journal {
-            storage: Arc::clone(&storage),
+            storage: Arc::clone(storage),
             generation: generations.last().copied().unwrap_or(0),
             file: None,
             size_bytes: 0,

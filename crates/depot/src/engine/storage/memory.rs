@@ -170,6 +170,7 @@ impl MemoryStorage {
 
     /// What the disk may hold after a crash in this moment, as a new disk without faults. The seed chooses among the
     /// possible ones; seed 0 loses everything that was not synced and seed 1 keeps everything.
+    #[must_use]
     pub fn after_crash(&self, seed: u64) -> Self {
         let disk = self.disk();
         let mut chance = Chance { seed, state: seed };

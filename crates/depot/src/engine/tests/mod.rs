@@ -3,4 +3,5 @@
 mod crash;
 mod disk;
 mod faults;
+mod together;
 mod world;

@@ -33,8 +33,8 @@ pub(super) fn open(storage: &MemoryStorage) -> Result<Engine, OpenError> {
 pub(super) fn open_with(storage: &MemoryStorage, settings: Settings) -> Result<Engine, OpenError> {
     let storage: Arc<dyn Storage> = Arc::new(storage.clone());
     Engine::open(
-        Arc::clone(&storage),
-        || Ok(Box::new(MapIndex::open(storage)?)),
+        storage,
+        |storage| Ok(Box::new(MapIndex::open(storage)?)),
         Arc::new(|| Timestamp::from_millis(1_000)),
         settings,
     )
@@ -50,9 +50,9 @@ pub(super) fn body(engine: &Engine, seed: u8, size_bytes: usize) -> Result<Body>
 }
 
 pub(super) fn content(seed: u8, size_bytes: usize) -> Vec<u8> {
-    (0..size_bytes)
+    (0..u32::try_from(size_bytes).unwrap())
         .map(|at| {
-            let mixed = (at as u32 ^ (u32::from(seed) << 16)).wrapping_mul(2_654_435_761);
+            let mixed = (at ^ (u32::from(seed) << 16)).wrapping_mul(2_654_435_761);
             mixed.to_be_bytes()[0]
         })
         .collect()
