@@ -1,0 +1,147 @@
+//! The release program, started on a data folder of its own and ended with it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+
+use crate::client::{ACCESS_KEY_ID, Connection, SECRET_ACCESS_KEY};
+use crate::clock;
+
+/// How long a server may take to start.
+const START_WITHIN: Duration = Duration::from_secs(30);
+/// How long a round may take until everything is archived.
+const ARCHIVED_WITHIN: Duration = Duration::from_hours(1);
+/// Ticks of `/proc/PID/stat`: 100 a second on every Linux we know (`getconf CLK_TCK`).
+const TICK: Duration = Duration::from_millis(10);
+
+/// A running server; dropping it kills it and removes its data.
+pub(crate) struct Server {
+    record: Value,
+    process: Child,
+    api: Mutex<Connection>,
+    _data: TempDir,
+}
+
+impl Server {
+    /// Starts the program on free ports and waits for the addresses it leaves.
+    pub(crate) async fn start(program: &Path) -> Result<Self> {
+        let data = tempfile::Builder::new()
+            .prefix("two-buckets-bench-")
+            .tempdir()?;
+        let process = Command::new(program)
+            .args([
+                "serve",
+                "--s3",
+                "127.0.0.1:0",
+                "--web",
+                "127.0.0.1:0",
+                "--log",
+                "warn",
+                "--data",
+            ])
+            .arg(data.path())
+            .env("TWO_BUCKETS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+            .env("TWO_BUCKETS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("start {}", program.display()))?;
+        let file = data.path().join("server.json");
+        let began = clock::now();
+        let record: Value = loop {
+            // It may be there and not yet whole.
+            if let Ok(text) = fs::read_to_string(&file)
+                && let Ok(record) = serde_json::from_str(&text)
+            {
+                break record;
+            }
+            if began.elapsed() > START_WITHIN {
+                bail!(
+                    "the server left no {} within {START_WITHIN:?}",
+                    file.display()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let api = Mutex::new(Connection::open(address(&record, "web")?).await?);
+        Ok(Self {
+            record,
+            process,
+            api,
+            _data: data,
+        })
+    }
+
+    /// Where S3 is, as host and port.
+    pub(crate) fn s3(&self) -> String {
+        address(&self.record, "s3").expect("it was read at the start")
+    }
+
+    /// Waits until this many uploads are archived, asking again after each pause.
+    pub(crate) async fn until_archived(&self, wanted: u64, pause: Duration) -> Result<()> {
+        let token = self.record["admin_token"]
+            .as_str()
+            .context("no admin token")?;
+        let mut api = self.api.lock().await;
+        let began = clock::now();
+        loop {
+            let page = api.get("/api/uploads?limit=1", token).await?;
+            let counts = &serde_json::from_slice::<Value>(&page)?["counts"];
+            if counts["archived"].as_u64() >= Some(wanted) {
+                return Ok(());
+            }
+            if began.elapsed() > ARCHIVED_WITHIN || counts["failed"].as_u64() > Some(0) {
+                bail!("{wanted} files should be archived: {counts}");
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The processor time it has used, its own and the kernel's for it.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let stat = self.proc("stat")?;
+        // The name stands in brackets and may hold spaces; user and system time are fields 14 and 15.
+        let after_name = stat.rsplit_once(')').context("no name")?.1;
+        let ticks: u32 = after_name
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse::<u32>().context("no number of ticks"))
+            .sum::<Result<u32>>()?;
+        Ok(TICK * ticks)
+    }
+
+    /// The most memory it ever held (`VmHWM`).
+    pub(crate) fn peak_memory_bytes(&self) -> Result<u64> {
+        let status = self.proc("status")?;
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .and_then(|rest| rest.split_whitespace().next())
+            .context("the kernel says nothing of the server's memory")?;
+        Ok(kib.parse::<u64>()? << 10)
+    }
+
+    fn proc(&self, file: &str) -> Result<String> {
+        let pid = self.process.id().context("the server has ended")?;
+        Ok(fs::read_to_string(format!("/proc/{pid}/{file}"))?)
+    }
+}
+
+fn address(record: &Value, name: &str) -> Result<String> {
+    let url = record[name]
+        .as_str()
+        .with_context(|| format!("server.json has no {name}"))?;
+    Ok(url
+        .trim_start_matches("http://")
+        .trim_end_matches('/')
+        .to_owned())
+}
