@@ -82,6 +82,8 @@ struct Inode {
     bytes: Vec<u8>,
     synced: Vec<u8>,
     unsynced: Vec<Change>,
+    /// How many have it open.
+    handles: usize,
 }
 
 enum Change {
@@ -195,7 +197,7 @@ impl MemoryStorage {
                 Inode {
                     synced: bytes.clone(),
                     bytes,
-                    unsynced: Vec::new(),
+                    ..Inode::default()
                 },
             );
         }
@@ -248,7 +250,7 @@ impl Disk {
     fn inode(&mut self, inode: u64) -> &mut Inode {
         self.inodes
             .get_mut(&inode)
-            .expect("files stay as long as the disk")
+            .expect("a file that has a name or is open is not forgotten")
     }
 
     fn change(&mut self, inode: u64, change: Change) {
@@ -279,6 +281,30 @@ impl Disk {
         } else {
             Err(io::Error::from(io::ErrorKind::StorageFull))
         }
+    }
+
+    /// Opens a file.
+    fn handle(&mut self, storage: &MemoryStorage, path: &str, inode: u64) -> Arc<dyn File> {
+        self.inode(inode).handles += 1;
+        Arc::new(MemoryFile {
+            storage: storage.clone(),
+            path: path.to_owned(),
+            inode,
+        })
+    }
+
+    /// Forgets files that no name can lead to, whatever a crash brings back, and that nobody has open.
+    fn forget_unreachable(&mut self) {
+        let unsynced = self.unsynced_names.iter().filter_map(|(_, inode)| *inode);
+        let reachable: BTreeSet<u64> = self
+            .names
+            .values()
+            .chain(self.synced_names.values())
+            .copied()
+            .chain(unsynced)
+            .collect();
+        self.inodes
+            .retain(|inode, file| file.handles > 0 || reachable.contains(inode));
     }
 
     fn give_back(&mut self, bytes: usize) {
@@ -391,22 +417,14 @@ impl Storage for MemoryStorage {
         disk.inodes.insert(inode, Inode::default());
         disk.names.insert(path.to_owned(), inode);
         disk.unsynced_names.push((path.to_owned(), Some(inode)));
-        Ok(Arc::new(MemoryFile {
-            storage: self.clone(),
-            path: path.to_owned(),
-            inode,
-        }))
+        Ok(disk.handle(self, path, inode))
     }
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
-        let disk = self.disk();
+        let mut disk = self.disk();
         disk.check()?;
-        match disk.names.get(path) {
-            Some(inode) => Ok(Arc::new(MemoryFile {
-                storage: self.clone(),
-                path: path.to_owned(),
-                inode: *inode,
-            })),
+        match disk.names.get(path).copied() {
+            Some(inode) => Ok(disk.handle(self, path, inode)),
             None => Err(io::Error::from(io::ErrorKind::NotFound)),
         }
     }
@@ -467,6 +485,7 @@ impl Storage for MemoryStorage {
                 None => disk.synced_names.remove(&path),
             };
         }
+        disk.forget_unreachable();
         Ok(())
     }
 }
@@ -487,6 +506,12 @@ struct MemoryFile {
     storage: MemoryStorage,
     path: String,
     inode: u64,
+}
+
+impl Drop for MemoryFile {
+    fn drop(&mut self) {
+        self.storage.disk().inode(self.inode).handles -= 1;
+    }
 }
 
 fn position(offset: u64) -> io::Result<usize> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use super::world::{ROWS, SETTINGS, Step, act, open, state};
 use crate::Error;
@@ -15,6 +16,10 @@ struct Gated {
     disk: MemoryStorage,
     gate: Arc<Gate>,
 }
+
+/// How long a test waits for what must come; far more than it needs.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+const YIELDS_MAX: u32 = 20_000_000;
 
 #[derive(Default)]
 struct Gate {
@@ -42,17 +47,20 @@ impl Gate {
         let mut state = self.state.lock().unwrap();
         state.waiting += 1;
         self.changed.notify_all();
-        while state.is_closed {
-            state = self.changed.wait(state).unwrap();
-        }
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(state, WAIT_MAX, |state| state.is_closed)
+            .unwrap();
         state.waiting -= 1;
     }
 
     fn wait_for_somebody(&self) {
-        let mut state = self.state.lock().unwrap();
-        while state.waiting == 0 {
-            state = self.changed.wait(state).unwrap();
-        }
+        let state = self.state.lock().unwrap();
+        let (_state, timeout) = self
+            .changed
+            .wait_timeout_while(state, WAIT_MAX, |state| state.waiting == 0)
+            .unwrap();
+        assert!(!timeout.timed_out(), "nobody came to sync the log");
     }
 }
 
@@ -159,9 +167,13 @@ impl World {
 
     /// Waits until so many transactions stand behind the one that is being synced.
     fn wait_for_queue(&self, length: usize) {
-        while self.engine.shared().writers().queue.len() < length {
+        for _ in 0..YIELDS_MAX {
+            if self.engine.shared().writers().queue.len() >= length {
+                return;
+            }
             thread::yield_now();
         }
+        panic!("fewer than {length} transactions came to wait");
     }
 }
 
