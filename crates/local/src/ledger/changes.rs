@@ -1,0 +1,308 @@
+//! What the ledger's calls change, each within one transaction.
+
+use two_buckets_depot::MoveVersion;
+use two_buckets_objects::{
+    ChecksumKind, ListedVersion, ObjectInfo, ObjectRef, Timestamp, VersionRef, WriteCondition,
+};
+use two_buckets_pipeline::archive::{Mark, Placement, late_key, place, replace};
+use two_buckets_pipeline::ledger::{
+    Claim, ClaimKey, Error, MoveUpload, MovedInOne, Noted, Result, SourceFacts, StartUpload,
+    Started,
+};
+use two_buckets_pipeline::step::{Choice, choose};
+use two_buckets_pipeline::verify::{Expected, Verdict, compare};
+use two_buckets_pipeline::{ArchiveRecord, Begin, BootId, FencingToken, Lease, State, Upload};
+
+use super::tables::{NUMBER, Rows, TOKEN, id_of};
+use super::{expires_at, unavailable};
+
+/// A change that ended without effect.
+pub(super) struct Failed(pub(super) Error);
+
+impl From<two_buckets_depot::Error> for Failed {
+    fn from(error: two_buckets_depot::Error) -> Self {
+        Self(unavailable(error))
+    }
+}
+
+impl Rows<'_, '_> {
+    pub(super) fn claim(&mut self, claim: &ClaimKey, boot: BootId) -> Result<Claim> {
+        if self.turn_away(claim, boot)? {
+            return Ok(Claim::Busy);
+        }
+        let lease = Lease {
+            key: claim.key.clone(),
+            holder: claim.holder.clone(),
+            // One counter for all keys, so that a lease's row can go with the lease.
+            token: FencingToken(self.next(TOKEN)?),
+            expires_at: expires_at(claim.now, claim.life),
+            boot,
+            dirty: false,
+        };
+        self.set_lease(&lease);
+        Ok(Claim::Held(lease))
+    }
+
+    /// Says whether somebody else holds the key, and has them look again.
+    fn turn_away(&mut self, claim: &ClaimKey, boot: BootId) -> Result<bool> {
+        let Some(mut held) = self
+            .lease(&claim.key)?
+            .filter(|held| held.is_live(claim.now, boot))
+        else {
+            return Ok(false);
+        };
+        if !held.dirty {
+            held.dirty = true;
+            self.set_lease(&held);
+        }
+        Ok(true)
+    }
+
+    pub(super) fn note(&mut self, key: &ObjectRef, versions: &[ListedVersion]) -> Result<Noted> {
+        let mut minted = self.upload_of(key, None)?;
+        let mut uploads = Vec::with_capacity(versions.len());
+        for version in versions {
+            if let Some(known) = self.upload_of(key, Some(&version.version_id))? {
+                uploads.push(known);
+                continue;
+            }
+            let number = self.next(NUMBER)?;
+            let upload = match &mut minted {
+                Some(expected) if expected.staged.is_none() => {
+                    let before = expected.clone();
+                    expected.arrive(number, version);
+                    self.set_upload(Some(&before), expected)?;
+                    expected.clone()
+                }
+                _ => {
+                    let upload = Upload::listed(id_of(number), key.clone(), number, version);
+                    self.set_upload(None, &upload)?;
+                    upload
+                }
+            };
+            uploads.push(upload);
+        }
+        Ok(Noted {
+            uploads,
+            archived_mint: minted
+                .filter(|mint| mint.state == State::Archived)
+                .map(Box::new),
+        })
+    }
+
+    pub(super) fn begin_attempt(
+        &mut self,
+        upload: Upload,
+        facts: SourceFacts,
+        attempts_max: u32,
+        now: Timestamp,
+    ) -> Result<Begin> {
+        let before = upload.clone();
+        let mut begin = upload.begin_attempt(attempts_max, now);
+        if let Begin::Begun(upload) = &mut begin {
+            upload.checksum = facts.checksum;
+            upload.media_type = facts.media_type;
+            self.set_upload(Some(&before), upload)?;
+        }
+        Ok(begin)
+    }
+
+    pub(super) fn start(&mut self, start: &StartUpload, boot: BootId) -> Result<Started> {
+        if self.turn_away(&start.claim, boot)? {
+            return Ok(Started::Busy);
+        }
+        let claim = &start.claim;
+        let noted = self.note(&claim.key, &start.versions)?;
+        let (choice, has_more) = choose(&noted.uploads, claim.now, true);
+        let plain = match choice {
+            Choice::Nothing => return Ok(Started::Nothing),
+            Choice::Try(upload) if noted.archived_mint.is_none() => upload.version(),
+            Choice::Try(_) | Choice::Leftover(_) | Choice::Refuse(..) => None,
+        };
+        let lease = match self.claim(claim, boot)? {
+            Claim::Held(lease) => lease,
+            Claim::Busy => return Ok(Started::Busy),
+        };
+        let (Choice::Try(upload), Some(version)) = (choice, plain) else {
+            return Ok(Started::Claimed(lease));
+        };
+        // The list was made before the claim: only the version itself says whether it is still there.
+        let source = match self.0.head_version(&version) {
+            Ok(found) => found.info,
+            Err(error) if is_gone(&error) => return Ok(Started::Claimed(lease)),
+            Err(error) => return Err(unavailable(error)),
+        };
+        let begin = self.begin_attempt(
+            upload.clone(),
+            SourceFacts::of(&source),
+            start.attempts_max,
+            claim.now,
+        )?;
+        Ok(match begin {
+            Begin::Begun(upload) => Started::Begun {
+                lease,
+                upload: Box::new(upload),
+                source: Box::new(source),
+                has_more,
+            },
+            Begin::Exhausted(_) | Begin::NotDue(_) => Started::Claimed(lease),
+        })
+    }
+
+    pub(super) fn move_in_one(&mut self, lease: &Lease, options: MoveUpload) -> Result<MovedInOne> {
+        let before = self.upload(&options.id)?;
+        let (Some(version), Some(staged)) = (before.version(), before.staged.clone()) else {
+            return Err(Error::NotFound(options.id.to_string()));
+        };
+        let source = match self.0.head_version(&version) {
+            Ok(found) => found.info,
+            Err(error) if is_gone(&error) => return Ok(MovedInOne::SourceGone),
+            Err(error) => return Err(unavailable(error)),
+        };
+        let mark = Mark {
+            source_version: staged.version_id,
+            order: staged.order,
+        };
+        let under_key = ObjectRef {
+            bucket: options.archive.clone(),
+            key: before.key.key.clone(),
+        };
+        let beside = ObjectRef {
+            bucket: options.archive,
+            key: late_key(&before.key.key, &mark),
+        };
+        let current = self.current(&under_key)?;
+        let (at, is_late) = match place(&mark, current.as_ref()) {
+            Placement::Late => match self.current(&beside)? {
+                Some(there) if is_copy(&mark, &source, &there) => {
+                    self.delete(&version)?;
+                    (there.at, true)
+                }
+                there => {
+                    let pairs = mark.pairs_of_late(&before.key.key, &source.metadata);
+                    let condition = there.map_or(WriteCondition::IfNoneMatch, |there| {
+                        WriteCondition::IfMatch(there.etag)
+                    });
+                    (self.move_version(version, beside, condition, pairs)?, true)
+                }
+            },
+            Placement::AlreadyCurrent
+                if current.as_ref().is_some_and(|c| is_copy(&mark, &source, c)) =>
+            {
+                self.delete(&version)?;
+                let current =
+                    current.ok_or_else(|| super::corrupt("the archive's current version"))?;
+                (current.at, false)
+            }
+            placement => {
+                let condition = match (placement, &current) {
+                    (Placement::Current(condition), _) => condition,
+                    (_, Some(current)) => match replace(&current.etag) {
+                        Placement::Current(condition) => condition,
+                        Placement::AlreadyCurrent | Placement::Late => WriteCondition::None,
+                    },
+                    (_, None) => WriteCondition::IfNoneMatch,
+                };
+                (
+                    self.move_version(version, under_key, condition, mark.pairs())?,
+                    false,
+                )
+            }
+        };
+        let record = ArchiveRecord {
+            at,
+            checksum: full_checksum(&source),
+        };
+        let mut after = before.clone();
+        after.record_archived(record, is_late, Some(options.report), options.now);
+        after.close();
+        self.set_upload(Some(&before), &after)?;
+        let was_released = self.is_drained(&lease.key)?;
+        if was_released {
+            self.remove_lease(&lease.key);
+        }
+        Ok(MovedInOne::Moved {
+            upload: Box::new(after),
+            was_released,
+        })
+    }
+
+    pub(super) fn mint(&mut self, key: ObjectRef, now: Timestamp) -> Result<Upload> {
+        let upload = Upload::minted(id_of(self.next(NUMBER)?), key, now);
+        self.set_upload(None, &upload)?;
+        Ok(upload)
+    }
+
+    fn current(&self, at: &ObjectRef) -> Result<Option<ObjectInfo>> {
+        match self.0.head(at) {
+            Ok(found) => Ok(Some(found.info)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// Whether staging has nothing at all under a key, not even a delete marker.
+    fn is_drained(&self, key: &ObjectRef) -> Result<bool> {
+        match self.0.head(key) {
+            Err(two_buckets_depot::Error::NoSuchKey {
+                delete_marker: None,
+            }) => Ok(true),
+            Ok(_) => Ok(false),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    fn move_version(
+        &mut self,
+        from: VersionRef,
+        to: ObjectRef,
+        condition: WriteCondition,
+        add_user_metadata: Vec<(String, String)>,
+    ) -> Result<VersionRef> {
+        let moved = self
+            .0
+            .move_version(MoveVersion {
+                from,
+                to: to.clone(),
+                condition,
+                add_user_metadata,
+            })
+            .map_err(unavailable)?;
+        Ok(VersionRef {
+            bucket: to.bucket,
+            key: to.key,
+            version_id: moved.written.version_id,
+        })
+    }
+
+    fn delete(&mut self, version: &VersionRef) -> Result<()> {
+        self.0.delete_version(version).map_err(unavailable)
+    }
+}
+
+/// Whether an archived version is this upload already, copied there by steps that did not end.
+fn is_copy(mark: &Mark, source: &ObjectInfo, archived: &ObjectInfo) -> bool {
+    let expected = Expected {
+        size_bytes: source.size_bytes,
+        checksums: source.checksums.clone(),
+    };
+    Mark::of(&archived.metadata).as_ref() == Some(mark)
+        && matches!(compare(&expected, archived), Verdict::Same(_))
+}
+
+fn full_checksum(source: &ObjectInfo) -> Option<two_buckets_objects::Checksum> {
+    source
+        .checksums
+        .iter()
+        .find(|checksum| checksum.kind == ChecksumKind::FullObject)
+        .cloned()
+}
+
+fn is_gone(error: &two_buckets_depot::Error) -> bool {
+    use two_buckets_depot::Error;
+    matches!(
+        error,
+        Error::NoSuchKey { .. } | Error::NoSuchVersion | Error::IsDeleteMarker { .. }
+    )
+}

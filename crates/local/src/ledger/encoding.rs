@@ -1,0 +1,428 @@
+//! Rows as JSON. The types here are what is on the disk and nothing else; every row carries its version.
+
+use serde::{Deserialize, Serialize};
+use two_buckets_objects::{
+    Algorithm, Checksum, ChecksumKind, ETag, ObjectRef, Timestamp, VersionId, VersionRef,
+};
+use two_buckets_pipeline::ledger::Result;
+use two_buckets_pipeline::{
+    ArchiveRecord, Attempt, AttemptOutcome, BootId, FencingToken, Holder, Lease, Order, Report,
+    Staged, Upload, UploadId,
+};
+
+use super::corrupt;
+
+/// The version of both kinds of row.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct LeaseRow {
+    v: u32,
+    holder: String,
+    token: u64,
+    expires_at: i64,
+    boot: u64,
+    dirty: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the row of an upload has the upload's facts"
+)]
+struct UploadRow {
+    v: u32,
+    bucket: String,
+    key: String,
+    state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    staged: Option<StagedRow>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    minted: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    closed: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    look_in_archive: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<ChecksumRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    media_type: Option<String>,
+    attempts: u32,
+    attempts_ever: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    log: Vec<AttemptRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    archive: Option<ArchiveRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    report: Option<String>,
+    received_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    finished_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StagedRow {
+    version_id: String,
+    last_modified: i64,
+    number: u64,
+    size_bytes: u64,
+    etag: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChecksumRow {
+    algorithm: String,
+    /// Parts of a composite checksum; absent for one over the full object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parts: Option<u32>,
+    value: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ArchiveRow {
+    bucket: String,
+    key: String,
+    version_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<ChecksumRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AttemptRow {
+    number: u32,
+    started_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outcome: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+pub(super) fn lease_to(lease: &Lease) -> Vec<u8> {
+    serde_json::to_vec(&LeaseRow {
+        v: VERSION,
+        holder: lease.holder.0.clone(),
+        token: lease.token.0,
+        expires_at: lease.expires_at.millis(),
+        boot: lease.boot.0,
+        dirty: lease.dirty,
+    })
+    .expect("numbers and texts are JSON")
+}
+
+pub(super) fn lease_from(key: &ObjectRef, value: &[u8]) -> Result<Lease> {
+    let row: LeaseRow = serde_json::from_slice(value).map_err(|_| corrupt("a lease"))?;
+    check_version(row.v)?;
+    Ok(Lease {
+        key: key.clone(),
+        holder: Holder(row.holder),
+        token: FencingToken(row.token),
+        expires_at: Timestamp::from_millis(row.expires_at),
+        boot: BootId(row.boot),
+        dirty: row.dirty,
+    })
+}
+
+fn check_version(version: u32) -> Result<()> {
+    if version == VERSION {
+        Ok(())
+    } else {
+        Err(corrupt("its version is not known"))
+    }
+}
+
+pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
+    serde_json::to_vec(&UploadRow {
+        v: VERSION,
+        bucket: upload.key.bucket.to_string(),
+        key: upload.key.key.to_string(),
+        state: upload.state.name().into(),
+        staged: upload.staged.as_ref().map(|staged| StagedRow {
+            version_id: staged.version_id.to_string(),
+            last_modified: staged.order.last_modified.millis(),
+            number: staged.order.number,
+            size_bytes: staged.size_bytes,
+            etag: staged.etag.to_string(),
+        }),
+        minted: upload.minted,
+        closed: upload.closed,
+        look_in_archive: upload.look_in_archive,
+        checksum: upload.checksum.as_ref().map(checksum_to),
+        media_type: upload.media_type.clone(),
+        attempts: upload.attempts,
+        attempts_ever: upload.attempts_ever,
+        log: upload.log.iter().map(attempt_to).collect(),
+        next_attempt_at: upload.next_attempt_at.map(Timestamp::millis),
+        reason: upload.reason.clone(),
+        archive: upload.archive.as_ref().map(|record| ArchiveRow {
+            bucket: record.at.bucket.to_string(),
+            key: record.at.key.to_string(),
+            version_id: record.at.version_id.to_string(),
+            checksum: record.checksum.as_ref().map(checksum_to),
+        }),
+        report: upload
+            .report
+            .as_ref()
+            .map(|report| report.as_str().to_owned()),
+        received_at: upload.received_at.millis(),
+        started_at: upload.started_at.map(Timestamp::millis),
+        finished_at: upload.finished_at.map(Timestamp::millis),
+    })
+    .expect("numbers and texts are JSON")
+}
+
+pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
+    let row: UploadRow = serde_json::from_slice(value).map_err(|_| corrupt("an upload"))?;
+    check_version(row.v)?;
+    Ok(Upload {
+        id,
+        key: ObjectRef {
+            bucket: row.bucket.parse().map_err(|_| corrupt("a bucket"))?,
+            key: row.key.parse().map_err(|_| corrupt("a key"))?,
+        },
+        staged: row.staged.map(|staged| Staged {
+            version_id: VersionId::new(staged.version_id),
+            order: Order {
+                last_modified: Timestamp::from_millis(staged.last_modified),
+                number: staged.number,
+            },
+            size_bytes: staged.size_bytes,
+            etag: ETag::new(&staged.etag),
+        }),
+        minted: row.minted,
+        state: row.state.parse().map_err(|_| corrupt("a state"))?,
+        closed: row.closed,
+        look_in_archive: row.look_in_archive,
+        checksum: row.checksum.as_ref().map(checksum_from).transpose()?,
+        media_type: row.media_type,
+        attempts: row.attempts,
+        attempts_ever: row.attempts_ever,
+        log: row
+            .log
+            .into_iter()
+            .map(attempt_from)
+            .collect::<Result<_>>()?,
+        next_attempt_at: row.next_attempt_at.map(Timestamp::from_millis),
+        reason: row.reason,
+        archive: row.archive.map(archive_from).transpose()?,
+        report: row
+            .report
+            .map(|json| Report::new(json).map_err(|_| corrupt("a report")))
+            .transpose()?,
+        received_at: Timestamp::from_millis(row.received_at),
+        started_at: row.started_at.map(Timestamp::from_millis),
+        finished_at: row.finished_at.map(Timestamp::from_millis),
+    })
+}
+
+fn archive_from(row: ArchiveRow) -> Result<ArchiveRecord> {
+    Ok(ArchiveRecord {
+        at: VersionRef {
+            bucket: row.bucket.parse().map_err(|_| corrupt("a bucket"))?,
+            key: row.key.parse().map_err(|_| corrupt("a key"))?,
+            version_id: VersionId::new(row.version_id),
+        },
+        checksum: row.checksum.as_ref().map(checksum_from).transpose()?,
+    })
+}
+
+fn attempt_to(attempt: &Attempt) -> AttemptRow {
+    AttemptRow {
+        number: attempt.number,
+        started_at: attempt.started_at.millis(),
+        ended_at: attempt.ended.map(|(at, _)| at.millis()),
+        outcome: attempt.ended.map(|(_, outcome)| outcome.name().into()),
+        reason: attempt.reason.clone(),
+    }
+}
+
+fn attempt_from(row: AttemptRow) -> Result<Attempt> {
+    const OUTCOMES: [AttemptOutcome; 4] = [
+        AttemptOutcome::Succeeded,
+        AttemptOutcome::Transient,
+        AttemptOutcome::Permanent,
+        AttemptOutcome::Crashed,
+    ];
+    let ended = match (row.ended_at, row.outcome) {
+        (None, None) => None,
+        (Some(at), Some(name)) => {
+            let outcome = OUTCOMES
+                .into_iter()
+                .find(|outcome| outcome.name() == name)
+                .ok_or_else(|| corrupt("an attempt"))?;
+            Some((Timestamp::from_millis(at), outcome))
+        }
+        _ => return Err(corrupt("an attempt")),
+    };
+    Ok(Attempt {
+        number: row.number,
+        started_at: Timestamp::from_millis(row.started_at),
+        ended,
+        reason: row.reason,
+    })
+}
+
+fn checksum_to(checksum: &Checksum) -> ChecksumRow {
+    ChecksumRow {
+        algorithm: checksum.algorithm.name().into(),
+        parts: match checksum.kind {
+            ChecksumKind::FullObject => None,
+            ChecksumKind::Composite { parts } => Some(parts),
+        },
+        value: hex(&checksum.value),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect()
+}
+
+fn checksum_from(row: &ChecksumRow) -> Result<Checksum> {
+    let algorithm: Algorithm = row.algorithm.parse().map_err(|_| corrupt("a checksum"))?;
+    let value = (0..row.value.len())
+        .step_by(2)
+        .map(|at| {
+            row.value
+                .get(at..at + 2)
+                .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        })
+        .collect::<Option<Vec<u8>>>()
+        .filter(|value| value.len() == algorithm.length_bytes())
+        .ok_or_else(|| corrupt("a checksum"))?;
+    Ok(Checksum {
+        algorithm,
+        kind: row
+            .parts
+            .map_or(ChecksumKind::FullObject, |parts| ChecksumKind::Composite {
+                parts,
+            }),
+        value: value.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use two_buckets_objects::ListedVersion;
+    use two_buckets_pipeline::{Begin, End};
+
+    fn key() -> ObjectRef {
+        ObjectRef {
+            bucket: "staging".parse().unwrap(),
+            key: "a/\u{e4}\n\"".parse().unwrap(),
+        }
+    }
+
+    fn checksum(kind: ChecksumKind) -> Checksum {
+        Checksum {
+            algorithm: Algorithm::Crc32,
+            kind,
+            value: vec![0, 1, 0xfe, 0xff].into(),
+        }
+    }
+
+    #[test]
+    fn every_upload_survives_being_a_row() {
+        let at = Timestamp::from_millis;
+        let id = UploadId::new("0000000000000001").unwrap();
+        let bare = Upload::minted(id.clone(), key(), at(-5));
+        let mut full = bare.clone();
+        full.arrive(
+            7,
+            &ListedVersion {
+                key: key().key,
+                version_id: VersionId::new("v"),
+                is_latest: true,
+                is_delete_marker: false,
+                last_modified: at(3),
+                size_bytes: u64::MAX,
+                etag: Some(ETag::new("e-2")),
+            },
+        );
+        full.checksum = Some(checksum(ChecksumKind::Composite { parts: 3 }));
+        full.media_type = Some("text/plain".into());
+        let Begin::Begun(processing) = full.begin_attempt(3, at(4)) else {
+            panic!("a listed upload is due");
+        };
+        let mut deferred = processing.clone();
+        deferred.end(
+            End::Deferred {
+                reason: "later".into(),
+                next_attempt_at: at(9),
+                is_counted: true,
+                look_in_archive: true,
+            },
+            at(5),
+        );
+        let mut archived = processing.clone();
+        archived.record_archived(
+            ArchiveRecord {
+                at: VersionRef {
+                    bucket: "archive".parse().unwrap(),
+                    key: key().key,
+                    version_id: VersionId::new("x"),
+                },
+                checksum: Some(checksum(ChecksumKind::FullObject)),
+            },
+            false,
+            Some(Report::new("{\"lines\":1}".into()).unwrap()),
+            at(6),
+        );
+        archived.close();
+        for upload in [bare, processing, deferred, archived] {
+            assert_eq!(
+                upload_from(id.clone(), &upload_to(&upload)).unwrap(),
+                upload
+            );
+        }
+    }
+
+    #[test]
+    fn every_lease_survives_being_a_row() {
+        let lease = Lease {
+            key: key(),
+            holder: Holder("worker 1".into()),
+            token: FencingToken(u64::MAX),
+            expires_at: Timestamp::from_millis(-1),
+            boot: BootId(3),
+            dirty: true,
+        };
+        assert_eq!(lease_from(&key(), &lease_to(&lease)).unwrap(), lease);
+    }
+
+    #[test]
+    fn a_row_of_a_later_version_is_refused_not_guessed_at() {
+        let lease = br#"{"v":2,"holder":"a","token":1,"expires_at":1,"boot":1,"dirty":false}"#;
+        assert!(lease_from(&key(), lease).is_err());
+        let id = UploadId::new("0000000000000001").unwrap();
+        let row = upload_to(&Upload::minted(id.clone(), key(), Timestamp::default()));
+        let later = String::from_utf8(row)
+            .unwrap()
+            .replace("\"v\":1", "\"v\":2");
+        assert!(upload_from(id, later.as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,273 @@
+//! The ledger on depot's rows, in the same transactions as the objects. Its format is in `docs/format.md`, "Ledger rows".
+
+mod changes;
+mod encoding;
+mod reading;
+mod tables;
+
+use std::time::Duration;
+
+use two_buckets_depot::{Depot, Transaction};
+use two_buckets_objects::{ListedVersion, ObjectRef, Timestamp, VersionRef};
+use two_buckets_pipeline::ledger::{
+    Capabilities, Claim, ClaimKey, Counts, Error, Ledger, ListUploads, MoveUpload, MovedInOne,
+    Noted, Release, Result, SourceFacts, StartUpload, Started, UploadPage,
+};
+use two_buckets_pipeline::{ArchiveRecord, Begin, BootId, End, Lease, Report, Upload, UploadId};
+
+use crate::blocking::blocking;
+use changes::Failed;
+use tables::Rows;
+
+/// The ledger of an embedded store.
+///
+/// Opening it begins a new boot, which voids the leases of the one before: their holders were threads of a process
+/// that is gone.
+#[derive(Clone)]
+pub struct DepotLedger {
+    depot: Depot,
+    boot: BootId,
+}
+
+impl DepotLedger {
+    /// Opens the ledger in a store. Blocks on the disk.
+    pub fn open(depot: Depot) -> Result<Self> {
+        let boot = depot
+            .transaction(|tx| Rows(tx).next(tables::BOOT).map_err(Failed))
+            .map_err(|Failed(error)| error)?;
+        Ok(Self {
+            depot,
+            boot: BootId(boot),
+        })
+    }
+
+    /// The boot this opening began.
+    pub fn boot(&self) -> BootId {
+        self.boot
+    }
+
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Rows<'_, '_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let depot = self.depot.clone();
+        blocking(move || {
+            depot
+                .transaction(|tx: &mut Transaction<'_>| change(&mut Rows(tx)).map_err(Failed))
+                .map_err(|Failed(error)| error)
+        })
+        .await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Depot) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let depot = self.depot.clone();
+        blocking(move || read(&depot)).await
+    }
+}
+
+impl Ledger for DepotLedger {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            starts_in_one: true,
+            moves_in_one: true,
+        }
+    }
+
+    async fn claim(&self, claim: &ClaimKey) -> Result<Claim> {
+        let (claim, boot) = (claim.clone(), self.boot);
+        self.change(move |rows| rows.claim(&claim, boot)).await
+    }
+
+    async fn renew(&self, lease: &Lease, expires_at: Timestamp) -> Result<Lease> {
+        let lease = lease.clone();
+        self.change(move |rows| {
+            let mut held = rows.fenced(&lease)?;
+            held.expires_at = expires_at;
+            rows.set_lease(&held);
+            Ok(held)
+        })
+        .await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<Release> {
+        let lease = lease.clone();
+        self.change(move |rows| {
+            let mut held = rows.fenced(&lease)?;
+            if held.dirty {
+                held.dirty = false;
+                rows.set_lease(&held);
+                Ok(Release::LookAgain)
+            } else {
+                rows.remove_lease(&held.key);
+                Ok(Release::Released)
+            }
+        })
+        .await
+    }
+
+    async fn live_lease(&self, key: &ObjectRef, now: Timestamp) -> Result<Option<Lease>> {
+        let (key, boot) = (key.clone(), self.boot);
+        self.read(move |depot| {
+            Ok(reading::lease(depot, &key)?.filter(|lease| lease.is_live(now, boot)))
+        })
+        .await
+    }
+
+    async fn note(&self, lease: &Lease, versions: &[ListedVersion]) -> Result<Noted> {
+        let (lease, versions) = (lease.clone(), versions.to_vec());
+        self.change(move |rows| {
+            rows.fenced(&lease)?;
+            rows.note(&lease.key, &versions)
+        })
+        .await
+    }
+
+    async fn begin_attempt(
+        &self,
+        lease: &Lease,
+        id: &UploadId,
+        facts: &SourceFacts,
+        attempts_max: u32,
+        now: Timestamp,
+    ) -> Result<Begin> {
+        let (lease, id, facts) = (lease.clone(), id.clone(), facts.clone());
+        self.change(move |rows| {
+            rows.fenced(&lease)?;
+            let upload = rows.upload(&id)?;
+            rows.begin_attempt(upload, facts, attempts_max, now)
+        })
+        .await
+    }
+
+    async fn end(&self, lease: &Lease, id: &UploadId, end: &End, now: Timestamp) -> Result<Upload> {
+        let (lease, id, end) = (lease.clone(), id.clone(), end.clone());
+        self.change(move |rows| {
+            rows.fenced(&lease)?;
+            rows.update(&id, |upload| upload.end(end, now))
+        })
+        .await
+    }
+
+    async fn record_archived(
+        &self,
+        lease: &Lease,
+        id: &UploadId,
+        record: &ArchiveRecord,
+        is_late: bool,
+        report: Option<&Report>,
+        now: Timestamp,
+    ) -> Result<Upload> {
+        let (lease, id, record, report) =
+            (lease.clone(), id.clone(), record.clone(), report.cloned());
+        self.change(move |rows| {
+            rows.fenced(&lease)?;
+            rows.update(&id, |upload| {
+                upload.record_archived(record, is_late, report, now);
+            })
+        })
+        .await
+    }
+
+    async fn close(&self, lease: &Lease, id: &UploadId) -> Result<()> {
+        let (lease, id) = (lease.clone(), id.clone());
+        self.change(move |rows| {
+            rows.fenced(&lease)?;
+            rows.update(&id, Upload::close).map(drop)
+        })
+        .await
+    }
+
+    async fn start(&self, start: &StartUpload) -> Result<Started> {
+        let (start, boot) = (start.clone(), self.boot);
+        self.change(move |rows| rows.start(&start, boot)).await
+    }
+
+    async fn move_in_one(&self, lease: &Lease, upload: &MoveUpload) -> Result<MovedInOne> {
+        let (lease, upload) = (lease.clone(), upload.clone());
+        self.change(move |rows| {
+            rows.fenced(&lease)?;
+            rows.move_in_one(&lease, upload)
+        })
+        .await
+    }
+
+    async fn mint(&self, key: &ObjectRef, now: Timestamp) -> Result<Upload> {
+        let key = key.clone();
+        self.change(move |rows| rows.mint(key, now)).await
+    }
+
+    async fn get(&self, id: &UploadId) -> Result<Option<Upload>> {
+        let id = id.clone();
+        self.read(move |depot| reading::get(depot, &id)).await
+    }
+
+    async fn find(&self, version: &VersionRef) -> Result<Option<Upload>> {
+        let version = version.clone();
+        self.read(move |depot| reading::find(depot, &version)).await
+    }
+
+    async fn unfinished_of(&self, key: &ObjectRef) -> Result<Vec<Upload>> {
+        let key = key.clone();
+        self.read(move |depot| reading::unfinished_of(depot, &key))
+            .await
+    }
+
+    async fn unfinished(&self, after: Option<&UploadId>, limit: usize) -> Result<Vec<Upload>> {
+        let after = after.cloned();
+        self.read(move |depot| reading::unfinished(depot, after.as_ref(), limit))
+            .await
+    }
+
+    async fn oldest_unfinished(&self) -> Result<Option<Upload>> {
+        self.read(|depot| Ok(reading::unfinished(depot, None, 1)?.pop()))
+            .await
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Upload>> {
+        self.read(move |depot| reading::due(depot, now, limit))
+            .await
+    }
+
+    async fn list(&self, options: &ListUploads) -> Result<UploadPage> {
+        let options = options.clone();
+        self.read(move |depot| reading::list(depot, &options)).await
+    }
+
+    async fn counts(&self) -> Result<Counts> {
+        self.read(reading::counts).await
+    }
+
+    async fn retry(&self, id: &UploadId) -> Result<Upload> {
+        let id = id.clone();
+        self.change(move |rows| {
+            let before = rows.upload(&id)?;
+            let mut after = before.clone();
+            after.retry()?;
+            rows.set_upload(Some(&before), &after)?;
+            Ok(after)
+        })
+        .await
+    }
+}
+
+fn expires_at(now: Timestamp, life: Duration) -> Timestamp {
+    now.after(life)
+}
+
+fn corrupt(what: &str) -> Error {
+    Error::Unavailable {
+        reason: format!("a ledger row is not as it was written: {what}"),
+        source: None,
+    }
+}
+
+/// The one place where the store's failures become the ledger's: in all of them the caller stops and looks again later.
+fn unavailable(error: two_buckets_depot::Error) -> Error {
+    Error::Unavailable {
+        reason: error.to_string(),
+        source: Some(Box::new(error)),
+    }
+}

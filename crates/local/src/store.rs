@@ -1,0 +1,247 @@
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use two_buckets_depot::{
+    CopyMetadata, CopyObject, Depot, FoundObject, ListObjects, PutObject, Reader, Selector,
+};
+use two_buckets_objects::{
+    Body, BucketName, ByteRange, Capabilities, CopyOptions, Error, Key, LIST_PAGE_MAX,
+    ListVersions, ObjectInfo, ObjectRef, ObjectStore, PutOptions, Result,
+    SINGLE_PUT_SIZE_BYTES_MAX, VersionId, VersionMarker, VersionPage, VersionRef, WriteCondition,
+    Written,
+};
+
+use crate::blocking::blocking;
+
+/// How much of a body is read or written at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// The embedded store as the pipeline sees it.
+///
+/// A version that was moved to the archive a moment ago still answers to HEAD and GET for the store's grace; lists
+/// tell the truth at once. Dropping a future that writes may leave the write done: it ends on its own thread.
+#[derive(Clone)]
+pub struct DepotStore {
+    depot: Depot,
+}
+
+impl DepotStore {
+    /// The buckets of this store.
+    pub fn new(depot: Depot) -> Self {
+        Self { depot }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        what: String,
+        call: impl FnOnce(&Depot) -> two_buckets_depot::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let depot = self.depot.clone();
+        blocking(move || call(&depot))
+            .await
+            .map_err(|error| converted(what, error))
+    }
+}
+
+impl ObjectStore for DepotStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            conditional_copy: true,
+        }
+    }
+
+    async fn head(&self, at: &ObjectRef) -> Result<ObjectInfo> {
+        let object = at.clone();
+        self.run(name(at), move |depot| {
+            depot.head(&object, &Selector::Current)
+        })
+        .await
+        .map(|found| found.info)
+    }
+
+    async fn head_version(&self, at: &VersionRef) -> Result<ObjectInfo> {
+        let (object, selector) = (at.object(), Selector::Version(at.version_id.clone()));
+        self.run(name_of_version(at), move |depot| {
+            depot.head(&object, &selector)
+        })
+        .await
+        .map(|found| found.info)
+    }
+
+    async fn read_version(&self, at: &VersionRef, range: Option<ByteRange>) -> Result<Body> {
+        let (object, selector) = (at.object(), Selector::Version(at.version_id.clone()));
+        let (_, reader): (FoundObject, Reader) = self
+            .run(name_of_version(at), move |depot| {
+                depot.read(&object, &selector, range)
+            })
+            .await?;
+        let what = name_of_version(at);
+        let pieces = futures::stream::unfold(Some(reader), move |reader| {
+            let what = what.clone();
+            async move {
+                let mut reader = reader?;
+                let (piece, reader) = blocking(move || {
+                    let piece = reader.next_piece(PIECE_BYTES);
+                    (piece, reader)
+                })
+                .await;
+                match piece {
+                    Ok(piece) if piece.is_empty() => None,
+                    Ok(piece) => Some((Ok(piece), Some(reader))),
+                    Err(error) => Some((Err(converted(what, error)), None)),
+                }
+            }
+        });
+        Ok(Box::pin(pieces))
+    }
+
+    async fn put(&self, to: &ObjectRef, mut body: Body, options: PutOptions) -> Result<Written> {
+        let algorithms: Vec<_> = options.checksum.into_iter().collect();
+        let mut writer = self
+            .depot
+            .body_writer(&algorithms, SINGLE_PUT_SIZE_BYTES_MAX);
+        let mut gathered = BytesMut::new();
+        loop {
+            let next = body.next().await.transpose()?;
+            let is_last = next.is_none();
+            gathered.extend_from_slice(&next.unwrap_or_default());
+            if gathered.len() >= PIECE_BYTES || (is_last && !gathered.is_empty()) {
+                let piece: Bytes = gathered.split().freeze();
+                let (written, back) = blocking(move || {
+                    let written = writer.write(&piece);
+                    (written, writer)
+                })
+                .await;
+                written.map_err(|error| converted(name(to), error))?;
+                writer = back;
+            }
+            if is_last {
+                break;
+            }
+        }
+        let (what, to) = (name(to), to.clone());
+        self.run(what, move |depot| {
+            depot.put(
+                &to,
+                writer.finish()?,
+                PutObject {
+                    condition: options.condition,
+                    metadata: options.metadata,
+                    tags: options.tags,
+                    checksum: options.checksum,
+                },
+            )
+        })
+        .await
+    }
+
+    async fn copy_version(
+        &self,
+        from: &VersionRef,
+        to: &ObjectRef,
+        options: CopyOptions,
+    ) -> Result<Written> {
+        let (object, selector) = (from.object(), Selector::Version(from.version_id.clone()));
+        let to = to.clone();
+        self.run(name_of_version(from), move |depot| {
+            depot.copy(
+                &object,
+                &selector,
+                &to,
+                CopyObject {
+                    condition: options.condition,
+                    source_etag: None,
+                    metadata: CopyMetadata::Keep(options.add_user_metadata),
+                    tags: None,
+                    checksum: None,
+                },
+            )
+        })
+        .await
+        .map(|(_, written)| written)
+    }
+
+    async fn delete_version(&self, at: &VersionRef) -> Result<()> {
+        let (object, selector) = (at.object(), Selector::Version(at.version_id.clone()));
+        self.run(name_of_version(at), move |depot| {
+            depot.delete(&object, &selector, &WriteCondition::None)
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn list_versions(
+        &self,
+        bucket: &BucketName,
+        options: ListVersions,
+    ) -> Result<VersionPage> {
+        let wanted = ListObjects {
+            prefix: options.prefix,
+            delimiter: None,
+            after: options
+                .after
+                .as_ref()
+                .map(|marker| marker.key.as_str().to_owned()),
+            after_version: options
+                .after
+                .and_then(|marker| marker.version_id)
+                .map(|id| id.as_str().to_owned()),
+            limit: Some(match options.limit {
+                0 => LIST_PAGE_MAX,
+                limit => limit.min(LIST_PAGE_MAX),
+            }),
+        };
+        let (what, in_bucket) = (format!("bucket {bucket}"), bucket.clone());
+        let page = self
+            .run(what, move |depot| depot.list_versions(&in_bucket, &wanted))
+            .await?;
+        let next = match page.next {
+            None => None,
+            Some((key, version_id)) => Some(VersionMarker {
+                key: key.parse::<Key>().map_err(|error| Error::Unavailable {
+                    reason: "the store named a page by no key".into(),
+                    source: Some(Box::new(error)),
+                })?,
+                version_id: version_id.map(VersionId::new),
+            }),
+        };
+        Ok(VersionPage {
+            versions: page.entries,
+            next,
+        })
+    }
+}
+
+fn name(at: &ObjectRef) -> String {
+    format!("{}/{}", at.bucket, at.key)
+}
+
+fn name_of_version(at: &VersionRef) -> String {
+    format!("version {} of {}/{}", at.version_id, at.bucket, at.key)
+}
+
+/// The one place where depot's failures become the store's.
+fn converted(what: String, error: two_buckets_depot::Error) -> Error {
+    use two_buckets_depot::Error as Depot;
+    let reason = error.to_string();
+    match error {
+        Depot::NoSuchBucket(bucket) => Error::NotFound {
+            what: format!("bucket {bucket}"),
+        },
+        Depot::NoSuchKey { .. }
+        | Depot::NoSuchVersion
+        | Depot::IsDeleteMarker { .. }
+        | Depot::NoSuchUpload => Error::NotFound { what },
+        Depot::ConditionFailed => Error::ConditionFailed { key: what },
+        Depot::Corrupt { .. } => Error::Integrity { reason },
+        Depot::DiskFull | Depot::ReadOnly => Error::NotWritten {
+            reason,
+            source: Some(Box::new(error)),
+        },
+        // A commit that the disk failed may be on it: only looking tells.
+        Depot::Io(_) => Error::Unknown {
+            reason,
+            source: Some(Box::new(error)),
+        },
+        _ => Error::Refused { reason },
+    }
+}

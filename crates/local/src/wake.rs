@@ -1,0 +1,341 @@
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use two_buckets_depot::Created;
+use two_buckets_objects::{BucketName, ObjectRef, Timestamp};
+use two_buckets_pipeline::{WakeUp, WakeUps, Why};
+
+/// The most keys that wait to be looked at. A key takes some hundred bytes.
+const WAITING_MAX: usize = 100_000;
+/// The most keys that wait for a moment to come.
+const TIMERS_MAX: usize = 100_000;
+
+/// Wake-ups of one process: each key waits at most once, and is not handed out while a worker is on it.
+///
+/// A hint for a key in work is kept and handed out when that work has ended, so nothing is missed and workers of one
+/// process never turn each other away. When a hint does not fit it is dropped and [`WakeQueue::overflowed`] says
+/// that a sweep is due.
+#[derive(Clone, Default)]
+pub struct WakeQueue {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// A key waits, or the queue was closed.
+    arrived: Notify,
+    /// There is room again.
+    left: Notify,
+    /// The earliest timer is another, or the queue was closed.
+    timers_changed: Notify,
+    /// Hints were dropped, and there is room again.
+    overflowed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Keys that wait, in order; why is in `whys`.
+    waiting: VecDeque<ObjectRef>,
+    /// Why each waiting or held-back key was woken.
+    whys: HashMap<ObjectRef, Why>,
+    in_work: HashSet<ObjectRef>,
+    timers: BinaryHeap<Reverse<(Timestamp, ObjectRef)>>,
+    has_overflowed: bool,
+    is_closed: bool,
+}
+
+/// A key handed out to a worker. Dropping it makes the key free for the next.
+pub struct Woken {
+    /// The key and why.
+    pub wake_up: WakeUp,
+    queue: WakeQueue,
+}
+
+impl WakeQueue {
+    /// Hands a hint in, at once. Never blocks, so the store may call it for every new version.
+    pub fn push(&self, wake_up: WakeUp) {
+        let mut state = self.state();
+        state.push(wake_up);
+        drop(state);
+        self.shared.arrived.notify_one();
+    }
+
+    /// The next key, once there is one; none when the queue was closed.
+    pub async fn next(&self) -> Option<Woken> {
+        loop {
+            let arrived = self.shared.arrived.notified();
+            {
+                let mut state = self.state();
+                if state.is_closed {
+                    drop(state);
+                    // One notice wakes one worker; pass it on.
+                    self.shared.arrived.notify_one();
+                    return None;
+                }
+                if let Some(wake_up) = state.pop() {
+                    let has_more = !state.waiting.is_empty();
+                    drop(state);
+                    if has_more {
+                        self.shared.arrived.notify_one();
+                    }
+                    self.shared.left.notify_one();
+                    return Some(Woken {
+                        wake_up,
+                        queue: self.clone(),
+                    });
+                }
+            }
+            arrived.await;
+        }
+    }
+
+    /// Moves keys whose moment has come to those that wait; says when to come again, if anything waits for a moment.
+    pub fn ring(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut state = self.state();
+        let mut has_rung = false;
+        while let Some(Reverse((at, _))) = state.timers.peek()
+            && *at <= now
+        {
+            let Some(Reverse((_, key))) = state.timers.pop() else {
+                break;
+            };
+            state.push(WakeUp {
+                key,
+                why: Why::Event,
+            });
+            has_rung = true;
+        }
+        let next = state.timers.peek().map(|Reverse((at, _))| *at);
+        drop(state);
+        if has_rung {
+            self.shared.arrived.notify_one();
+        }
+        next
+    }
+
+    /// Ends when the earliest moment may have become another.
+    pub async fn timers_changed(&self) {
+        self.shared.timers_changed.notified().await;
+    }
+
+    /// Ends when hints were dropped and there is room again: a sweep is due.
+    pub async fn overflowed(&self) {
+        self.shared.overflowed.notified().await;
+    }
+
+    /// What the store is to call for each new version: those in staging wake their key.
+    pub fn on_created(&self, staging: BucketName) -> Arc<dyn Fn(&Created) + Send + Sync> {
+        let queue = self.clone();
+        Arc::new(move |created| {
+            if created.at.bucket == staging {
+                queue.push(WakeUp {
+                    key: created.at.object(),
+                    why: Why::Event,
+                });
+            }
+        })
+    }
+
+    /// How many keys wait to be looked at or are in work.
+    pub fn backlog(&self) -> usize {
+        let state = self.state();
+        state.whys.len() + state.in_work.len()
+    }
+
+    /// Hands out nothing more. What waits is forgotten: the sweep at the next start finds it.
+    pub fn close(&self) {
+        self.state().is_closed = true;
+        self.shared.arrived.notify_one();
+        self.shared.left.notify_one();
+        self.shared.timers_changed.notify_one();
+    }
+
+    fn done(&self, key: &ObjectRef) {
+        let mut state = self.state();
+        state.in_work.remove(key);
+        if state.whys.contains_key(key) {
+            state.waiting.push_back(key.clone());
+        }
+        let has_recovered = state.has_overflowed && state.whys.len() <= WAITING_MAX / 2;
+        if has_recovered {
+            state.has_overflowed = false;
+        }
+        drop(state);
+        self.shared.arrived.notify_one();
+        if has_recovered {
+            self.shared.overflowed.notify_one();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements that could panic: they only move values.
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn push(&mut self, wake_up: WakeUp) {
+        if self.is_closed {
+            return;
+        }
+        if let Some(why) = self.whys.get_mut(&wake_up.key) {
+            *why = (*why).max(wake_up.why);
+            return;
+        }
+        if self.whys.len() >= WAITING_MAX {
+            self.has_overflowed = true;
+            return;
+        }
+        self.whys.insert(wake_up.key.clone(), wake_up.why);
+        if !self.in_work.contains(&wake_up.key) {
+            self.waiting.push_back(wake_up.key);
+        }
+    }
+
+    fn pop(&mut self) -> Option<WakeUp> {
+        let key = self.waiting.pop_front()?;
+        let why = self.whys.remove(&key)?;
+        self.in_work.insert(key.clone());
+        Some(WakeUp { key, why })
+    }
+}
+
+impl Drop for Woken {
+    fn drop(&mut self) {
+        self.queue.done(&self.wake_up.key);
+    }
+}
+
+impl WakeUps for WakeQueue {
+    async fn wake(&self, wake_up: WakeUp, not_before: Option<Timestamp>) {
+        let Some(at) = not_before else {
+            self.push(wake_up);
+            return;
+        };
+        {
+            let mut state = self.state();
+            if state.is_closed {
+                return;
+            }
+            if state.timers.len() >= TIMERS_MAX {
+                state.has_overflowed = true;
+                return;
+            }
+            state.timers.push(Reverse((at, wake_up.key)));
+        }
+        self.shared.timers_changed.notify_one();
+    }
+
+    async fn room(&self) {
+        loop {
+            let left = self.shared.left.notified();
+            {
+                let state = self.state();
+                if state.is_closed || state.whys.len() < WAITING_MAX {
+                    return;
+                }
+            }
+            left.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    fn key(name: &str) -> ObjectRef {
+        ObjectRef {
+            bucket: "staging".parse().unwrap(),
+            key: name.parse().unwrap(),
+        }
+    }
+
+    fn event(name: &str) -> WakeUp {
+        WakeUp {
+            key: key(name),
+            why: Why::Event,
+        }
+    }
+
+    fn next(queue: &WakeQueue) -> Option<Woken> {
+        queue.next().now_or_never().flatten()
+    }
+
+    #[test]
+    fn a_key_waits_once_however_often_it_is_woken_and_the_stronger_reason_counts() {
+        let queue = WakeQueue::default();
+        queue.push(event("a"));
+        queue.push(WakeUp {
+            key: key("a"),
+            why: Why::Gone,
+        });
+        queue.push(event("a"));
+        let woken = next(&queue).unwrap();
+        assert_eq!(woken.wake_up.why, Why::Gone);
+        assert!(next(&queue).is_none());
+    }
+
+    #[test]
+    fn a_hint_for_a_key_in_work_is_handed_out_when_the_work_has_ended() {
+        let queue = WakeQueue::default();
+        queue.push(event("a"));
+        let woken = next(&queue).unwrap();
+        queue.push(event("a"));
+        queue.push(event("b"));
+        assert_eq!(next(&queue).unwrap().wake_up.key, key("b"));
+        assert!(next(&queue).is_none());
+        drop(woken);
+        assert_eq!(next(&queue).unwrap().wake_up.key, key("a"));
+        assert_eq!(queue.backlog(), 0);
+    }
+
+    #[test]
+    fn a_full_queue_drops_the_hint_and_asks_for_a_sweep_once_there_is_room() {
+        let queue = WakeQueue::default();
+        for n in 0..=WAITING_MAX {
+            queue.push(event(&n.to_string()));
+        }
+        assert!(queue.room().now_or_never().is_none());
+        drop(next(&queue));
+        assert!(queue.room().now_or_never().is_some());
+        assert!(queue.overflowed().now_or_never().is_none());
+        while queue.backlog() > WAITING_MAX / 2 {
+            drop(next(&queue));
+        }
+        assert!(queue.overflowed().now_or_never().is_some());
+        assert!(queue.overflowed().now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_timer_rings_when_its_moment_has_come_and_not_before() {
+        let queue = WakeQueue::default();
+        let at = Timestamp::from_millis;
+        queue.wake(event("late"), Some(at(20))).now_or_never();
+        queue.wake(event("soon"), Some(at(10))).now_or_never();
+        assert_eq!(queue.ring(at(9)), Some(at(10)));
+        assert!(next(&queue).is_none());
+        assert_eq!(queue.ring(at(10)), Some(at(20)));
+        assert_eq!(next(&queue).unwrap().wake_up.key, key("soon"));
+        assert_eq!(queue.ring(at(99)), None);
+        assert_eq!(next(&queue).unwrap().wake_up.key, key("late"));
+    }
+
+    #[test]
+    fn a_closed_queue_hands_out_nothing_to_anybody() {
+        let queue = WakeQueue::default();
+        queue.push(event("a"));
+        queue.close();
+        queue.push(event("b"));
+        for _ in 0..3 {
+            assert!(matches!(queue.next().now_or_never(), Some(None)));
+        }
+    }
+}

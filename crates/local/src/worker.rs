@@ -1,0 +1,317 @@
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tracing::{error, info, warn};
+use two_buckets_depot::{Depot, Versioning};
+use two_buckets_objects::{BucketName, Timestamp};
+use two_buckets_pipeline::{
+    Clock, Driver, Incoming, ProcessError, Processor, Report, Settings, SweepError, Sweeper, Swept,
+};
+
+use crate::{DepotLedger, DepotStore, WakeQueue};
+
+/// How many workers there are, and how often they look for what no wake-up told of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many keys are worked on at once; at least one.
+    pub workers: usize,
+    /// How long between two sweeps.
+    pub sweep_every: Duration,
+    /// How long draining waits for functions that run.
+    pub drain_wait_max: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workers: 8,
+            sweep_every: Duration::from_mins(5),
+            drain_wait_max: Duration::from_secs(20),
+        }
+    }
+}
+
+/// How soon a sweep that failed is repeated.
+const SWEEP_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// The longest wait for a moment before the wall clock is looked at again, which may have jumped.
+const TIMER_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Why workers could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Without versions an overwritten upload is gone before anybody saw it.
+    #[error("versioning of bucket {0} is not enabled; enable it, the pipeline rests on it")]
+    NotVersioned(BucketName),
+    /// The store failed.
+    #[error("the workers cannot start: {0}")]
+    Store(#[from] two_buckets_depot::Error),
+}
+
+/// The store's clock: its time never goes back.
+#[derive(Clone)]
+pub struct DepotClock(pub Depot);
+
+impl Clock for DepotClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        tokio::time::sleep(wait).await;
+    }
+}
+
+type LocalDriver<P> = Driver<DepotStore, DepotLedger, InTask<P>, DepotClock, WakeQueue>;
+
+/// A pool of workers on one store, with its timers and its sweep.
+pub struct Workers<P> {
+    driver: Arc<LocalDriver<P>>,
+    queue: WakeQueue,
+    is_stopping: Arc<AtomicBool>,
+    /// One sweep at a time; held over a whole sweep.
+    sweeping: Arc<tokio::sync::Mutex<()>>,
+    pool: JoinSet<()>,
+    background: Vec<JoinHandle<()>>,
+    drain_wait_max: Duration,
+}
+
+impl<P: Processor> Workers<P> {
+    /// Starts workers, timers and the sweep, whose first run begins at once. Both buckets must be versioned.
+    /// Must be called in a runtime. Blocks on the disk for a moment.
+    pub fn start(
+        depot: Depot,
+        ledger: DepotLedger,
+        queue: WakeQueue,
+        processor: P,
+        settings: Settings,
+        options: &Options,
+    ) -> Result<Self, StartError> {
+        for bucket in [&settings.staging, &settings.archive] {
+            if depot.bucket(bucket)?.versioning != Versioning::Enabled {
+                return Err(StartError::NotVersioned(bucket.clone()));
+            }
+        }
+        let driver = Arc::new(Driver {
+            store: Arc::new(DepotStore::new(depot.clone())),
+            ledger: Arc::new(ledger),
+            processor: Arc::new(InTask(Arc::new(processor))),
+            clock: Arc::new(DepotClock(depot)),
+            wake_ups: Arc::new(queue.clone()),
+            random: Arc::new(random),
+            settings,
+        });
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let sweeping = Arc::default();
+        let mut pool = JoinSet::new();
+        for _ in 0..options.workers.max(1) {
+            pool.spawn(work(
+                Arc::clone(&driver),
+                queue.clone(),
+                Arc::clone(&is_stopping),
+            ));
+        }
+        let background = vec![
+            tokio::spawn(ring(Arc::clone(&driver), queue.clone())),
+            tokio::spawn(sweep_always(
+                Arc::clone(&driver),
+                queue.clone(),
+                Arc::clone(&is_stopping),
+                Arc::clone(&sweeping),
+                options.sweep_every,
+            )),
+        ];
+        Ok(Self {
+            driver,
+            queue,
+            is_stopping,
+            sweeping,
+            pool,
+            background,
+            drain_wait_max: options.drain_wait_max,
+        })
+    }
+
+    /// What sweeps on demand.
+    pub fn sweep_handle(&self) -> SweepHandle<P> {
+        SweepHandle {
+            driver: Arc::clone(&self.driver),
+            is_stopping: Arc::clone(&self.is_stopping),
+            sweeping: Arc::clone(&self.sweeping),
+        }
+    }
+
+    /// Begins nothing new, waits for what runs, and ends. What runs longer than the wait is cut off and begins again
+    /// at the next start, as one of its attempts.
+    pub async fn drain(mut self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        self.queue.close();
+        for task in &self.background {
+            task.abort();
+        }
+        let all = async { while self.pool.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.drain_wait_max, all)
+            .await
+            .is_err()
+        {
+            warn!(
+                workers = self.pool.len(),
+                "functions still run and are cut off; they run again at the next start"
+            );
+            self.pool.shutdown().await;
+        }
+        for task in self.background {
+            if let Err(error) = task.await
+                && error.is_panic()
+            {
+                error!(%error, "a task of the workers panicked");
+            }
+        }
+    }
+}
+
+/// Sweeps on demand. Cheap to clone; outlives the workers without harm.
+pub struct SweepHandle<P> {
+    driver: Arc<LocalDriver<P>>,
+    is_stopping: Arc<AtomicBool>,
+    sweeping: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl<P> Clone for SweepHandle<P> {
+    fn clone(&self) -> Self {
+        Self {
+            driver: Arc::clone(&self.driver),
+            is_stopping: Arc::clone(&self.is_stopping),
+            sweeping: Arc::clone(&self.sweeping),
+        }
+    }
+}
+
+impl<P: Processor> SweepHandle<P> {
+    /// Sweeps once, after a sweep that is under way.
+    pub async fn sweep(&self) -> Result<Swept, SweepError> {
+        let _one_at_a_time = self.sweeping.lock().await;
+        let sweeper = Sweeper {
+            driver: &*self.driver,
+        };
+        sweeper
+            .sweep(&|| self.is_stopping.load(Ordering::Relaxed))
+            .await
+    }
+}
+
+async fn work<P: Processor>(
+    driver: Arc<LocalDriver<P>>,
+    queue: WakeQueue,
+    is_stopping: Arc<AtomicBool>,
+) {
+    let stopping = || is_stopping.load(Ordering::Relaxed);
+    while let Some(woken) = queue.next().await {
+        driver
+            .run(&woken.wake_up.key, woken.wake_up.why, &stopping)
+            .await;
+    }
+}
+
+async fn ring<P: Processor>(driver: Arc<LocalDriver<P>>, queue: WakeQueue) {
+    loop {
+        let now = driver.clock.now();
+        let wait = match queue.ring(now) {
+            Some(at) => at.since(now).min(TIMER_WAIT_MAX),
+            None => TIMER_WAIT_MAX,
+        };
+        tokio::select! {
+            () = queue.timers_changed() => {}
+            () = driver.clock.sleep(wait) => {}
+        }
+    }
+}
+
+async fn sweep_always<P: Processor>(
+    driver: Arc<LocalDriver<P>>,
+    queue: WakeQueue,
+    is_stopping: Arc<AtomicBool>,
+    sweeping: Arc<tokio::sync::Mutex<()>>,
+    every: Duration,
+) {
+    let sweep = SweepHandle {
+        driver: Arc::clone(&driver),
+        is_stopping,
+        sweeping,
+    };
+    loop {
+        let wait = match sweep.sweep().await {
+            Ok(swept) => {
+                if swept.woken + swept.finished + swept.explained > 0 {
+                    info!(
+                        listed = swept.listed,
+                        woken = swept.woken,
+                        finished = swept.finished,
+                        explained = swept.explained,
+                        "the sweep found work"
+                    );
+                }
+                every
+            }
+            Err(error) => {
+                warn!(%error, "the sweep is repeated soon");
+                SWEEP_AGAIN_AFTER.min(every)
+            }
+        };
+        tokio::select! {
+            () = queue.overflowed() => {}
+            () = driver.clock.sleep(wait) => {}
+        }
+    }
+}
+
+/// A number for waits: good enough to spread them, nothing else rests on it.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Runs the function in a task of its own, so that its panic is its own crash and not the worker's.
+struct InTask<P>(Arc<P>);
+
+impl<P: Processor> Processor for InTask<P> {
+    async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
+        let processor = Arc::clone(&self.0);
+        let task = AbortOnDrop(tokio::spawn(async move { processor.process(upload).await }));
+        task.await.unwrap_or_else(|error| {
+            Err(ProcessError::Crashed(match error.try_into_panic() {
+                Ok(panic) => format!("the function panicked: {}", panic_text(&*panic)),
+                Err(_) => "the function was stopped".into(),
+            }))
+        })
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it left no message")
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        std::pin::Pin::new(&mut self.0).poll(cx)
+    }
+}

@@ -1,0 +1,4 @@
+//! The pipeline on the embedded store, from a version in staging to its archive record.
+
+mod bench;
+mod workers;
