@@ -1,12 +1,16 @@
 //! Two Buckets' traits on one machine.
 
 mod blocking;
+mod grants;
 mod ledger;
 mod store;
+mod tracker;
 mod wake;
 mod worker;
 
+pub use grants::SignedUrls;
 pub use ledger::DepotLedger;
 pub use store::DepotStore;
+pub use tracker::{LedgerTracker, SweepNow};
 pub use wake::WakeQueue;
 pub use worker::{DepotClock, Options as WorkerOptions, StartError, SweepHandle, Workers};
