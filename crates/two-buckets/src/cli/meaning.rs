@@ -1,0 +1,391 @@
+//! What the words that were typed mean. Decided once, here; commands get values that cannot contradict each other.
+
+use std::path::PathBuf;
+
+use clap::Parser as _;
+use two_buckets_objects::Key;
+
+use super::typed::{EverywhereFlags, PutFlags, ServeFlags, StatusFlags, Typed, TypedCommand};
+use crate::config::Flags;
+use crate::failure::Failure;
+
+/// A command and the settings given with it.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// What to do.
+    pub(crate) command: Command,
+    /// The settings given by flags.
+    pub(crate) flags: Flags,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Run the server.
+    Serve,
+    /// Upload files.
+    Put(Put),
+    /// Show uploads.
+    Status(Status),
+    /// Make failed uploads pending.
+    Retry {
+        /// Of one key, or all of them.
+        which: Which,
+        /// How to print.
+        output: Output,
+    },
+    /// Sweep now.
+    Sweep(Output),
+    /// Print the exports for AWS tools.
+    Env(Output),
+    /// Print the settings.
+    Config(Output),
+}
+
+/// For whom to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Tables and sentences.
+    Person,
+    /// JSON.
+    Program,
+}
+
+/// What `put` shall do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Put {
+    /// The files; at least one.
+    pub(crate) files: Vec<PathBuf>,
+    /// How their keys are chosen.
+    pub(crate) naming: Naming,
+    /// How many at once; at least one.
+    pub(crate) parallel: usize,
+    /// Whether to wait until they are archived.
+    pub(crate) wait: bool,
+    /// How to print.
+    pub(crate) output: Output,
+}
+
+/// How the keys of uploaded files are chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// The server mints a new, unique key.
+    Minted,
+    /// This key; there is one file.
+    Key(Key),
+    /// The prefix and the file's own name.
+    Prefix(String),
+}
+
+/// What `status` shall show.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// Only this key.
+    pub(crate) key: Option<Key>,
+    /// Only this state.
+    pub(crate) state: Option<&'static str>,
+    /// The most uploads.
+    pub(crate) limit: usize,
+    /// How to print.
+    pub(crate) output: Output,
+}
+
+/// Which failed uploads to retry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those of this key.
+    Key(Key),
+    /// All.
+    All,
+}
+
+/// The states of an upload, as the ledger and the API name them.
+pub(crate) const STATES: [&str; 6] = [
+    "pending",
+    "processing",
+    "archived",
+    "failed",
+    "late",
+    "duplicate",
+];
+
+/// How parsing ended without a command: by words clap prints itself (`--help`, `--version`), or in failure.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// To be printed on standard output; success.
+    Printed(String),
+    /// To be reported.
+    Failed(Failure),
+}
+
+/// Parses the words of a command line, the program's own name first.
+pub(crate) fn parse(
+    words: impl IntoIterator<Item = std::ffi::OsString>,
+) -> Result<Invocation, Stopped> {
+    match Typed::try_parse_from(words) {
+        Ok(typed) => understand(typed).map_err(Stopped::Failed),
+        Err(error) if error.use_stderr() => {
+            Err(Stopped::Failed(Failure::usage(one_sentence(&error))))
+        }
+        Err(error) => Err(Stopped::Printed(error.render().to_string())),
+    }
+}
+
+fn understand(typed: Typed) -> Result<Invocation, Failure> {
+    let Typed {
+        everywhere,
+        serve: before,
+        command,
+    } = typed;
+    let (command, serve) = match command {
+        None => (Command::Serve, before),
+        Some(TypedCommand::Serve(after)) => (Command::Serve, either(before, after)?),
+        Some(TypedCommand::Config { serve, output }) => {
+            (Command::Config(output.into()), either(before, serve)?)
+        }
+        Some(command) => {
+            if let Some((name, _)) = given(&before).first() {
+                return Err(Failure::usage(format!(
+                    "--{name} is a flag of the server; this command only needs --data to find it"
+                )));
+            }
+            (client_command(command)?, before)
+        }
+    };
+    Ok(Invocation {
+        command,
+        flags: flags(everywhere, serve),
+    })
+}
+
+fn client_command(command: TypedCommand) -> Result<Command, Failure> {
+    Ok(match command {
+        TypedCommand::Put(put) => Command::Put(put_meaning(put)?),
+        TypedCommand::Status(status) => Command::Status(status_meaning(status)?),
+        TypedCommand::Retry(retry) => Command::Retry {
+            which: match retry.key {
+                Some(key) => Which::Key(parse_key(&key)?),
+                None => Which::All,
+            },
+            output: retry.output.into(),
+        },
+        TypedCommand::Sweep(output) => Command::Sweep(output.into()),
+        TypedCommand::Env(output) => Command::Env(output.into()),
+        TypedCommand::Serve(_) => Command::Serve,
+        TypedCommand::Config { output, .. } => Command::Config(output.into()),
+    })
+}
+
+fn put_meaning(put: PutFlags) -> Result<Put, Failure> {
+    let naming = match (put.key, put.prefix) {
+        (Some(_), _) if put.files.len() > 1 => {
+            return Err(Failure::usage(format!(
+                "--key names one file, but {} were given; use --prefix for many",
+                put.files.len()
+            )));
+        }
+        (Some(key), _) => Naming::Key(parse_key(&key)?),
+        (None, Some(prefix)) => Naming::Prefix(prefix),
+        (None, None) => Naming::Minted,
+    };
+    Ok(Put {
+        files: put.files,
+        naming,
+        parallel: usize::from(put.parallel.max(1)),
+        wait: put.wait,
+        output: put.output.into(),
+    })
+}
+
+fn status_meaning(status: StatusFlags) -> Result<Status, Failure> {
+    let state = match status.state {
+        None => None,
+        Some(typed) => Some(
+            STATES
+                .into_iter()
+                .find(|state| *state == typed)
+                .ok_or_else(|| {
+                    Failure::usage(format!(
+                        "there is no state {typed:?}; the states are {}",
+                        STATES.join(", ")
+                    ))
+                })?,
+        ),
+    };
+    Ok(Status {
+        key: status.key.as_deref().map(parse_key).transpose()?,
+        state,
+        limit: usize::try_from(status.limit).unwrap_or(usize::MAX),
+        output: status.output.into(),
+    })
+}
+
+fn parse_key(key: &str) -> Result<Key, Failure> {
+    key.parse()
+        .map_err(|error| Failure::usage(format!("{error}")))
+}
+
+/// The flags of the server that were given, by name.
+fn given(flags: &ServeFlags) -> Vec<(&'static str, &std::ffi::OsString)> {
+    [
+        ("s3", &flags.s3),
+        ("web", &flags.web),
+        ("staging", &flags.staging),
+        ("archive", &flags.archive),
+        ("region", &flags.region),
+        ("workers", &flags.workers),
+        ("max-attempts", &flags.max_attempts),
+        ("sweep-interval-s", &flags.sweep_interval_s),
+        ("just-moved-grace-s", &flags.just_moved_grace_s),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| value.as_ref().map(|value| (name, value)))
+    .collect()
+}
+
+/// The server's flags may stand before its command or behind it, not both.
+fn either(before: ServeFlags, after: ServeFlags) -> Result<ServeFlags, Failure> {
+    match (given(&before).first(), given(&after).first()) {
+        (Some((first, _)), Some(_)) => Err(Failure::usage(format!(
+            "--{first} stands before the command and other flags behind it; put all of them behind it"
+        ))),
+        (Some(_), None) => Ok(before),
+        _ => Ok(after),
+    }
+}
+
+fn flags(everywhere: EverywhereFlags, serve: ServeFlags) -> Flags {
+    let config_file = everywhere.config.map(PathBuf::from);
+    let values = given(&serve)
+        .into_iter()
+        .chain(
+            [
+                ("data", &everywhere.data),
+                ("log-format", &everywhere.log_format),
+                ("log", &everywhere.log),
+            ]
+            .into_iter()
+            .filter_map(|(name, value)| value.as_ref().map(|value| (name, value))),
+        )
+        .map(|(name, value)| (name, value.clone()))
+        .collect();
+    Flags {
+        config_file,
+        values,
+    }
+}
+
+impl From<super::typed::OutputFlags> for Output {
+    fn from(flags: super::typed::OutputFlags) -> Self {
+        if flags.json {
+            Self::Program
+        } else {
+            Self::Person
+        }
+    }
+}
+
+/// Clap explains itself in several lines; of those the reason and its tips, in one.
+fn one_sentence(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let reason: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"))
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .collect();
+    let reason = reason.join(" ");
+    format!(
+        "{}; see two-buckets --help",
+        reason.strip_prefix("error: ").unwrap_or(&reason)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, Invocation, Naming, Output, Stopped, Which, parse};
+
+    fn check(line: &str) -> Invocation {
+        parse(
+            std::iter::once("two-buckets")
+                .chain(line.split_whitespace())
+                .map(Into::into),
+        )
+        .unwrap()
+    }
+
+    fn refused(line: &str) -> String {
+        let stopped = parse(
+            std::iter::once("two-buckets")
+                .chain(line.split_whitespace())
+                .map(Into::into),
+        )
+        .unwrap_err();
+        match stopped {
+            Stopped::Failed(failure) => {
+                assert_eq!(failure.code(), 2, "{line}");
+                failure.to_string()
+            }
+            Stopped::Printed(text) => panic!("{line} printed {text}"),
+        }
+    }
+
+    #[test]
+    fn no_command_means_serve_and_takes_its_flags() {
+        let without = check("--s3 127.0.0.1:0 --data d");
+        let with = check("serve --s3 127.0.0.1:0 --data d");
+        assert_eq!(without.command, Command::Serve);
+        assert_eq!(with.command, Command::Serve);
+        assert_eq!(without.flags, with.flags);
+        assert_eq!(
+            with.flags.values.get("s3"),
+            Some(&"127.0.0.1:0".to_owned().into())
+        );
+    }
+
+    #[test]
+    fn a_key_names_one_file() {
+        let Command::Put(put) = check("put a --key k/1").command else {
+            panic!("put");
+        };
+        assert_eq!(put.naming, Naming::Key("k/1".parse().unwrap()));
+        assert!(refused("put a b --key k").contains("--prefix"));
+        refused("put a --key k --prefix p");
+        refused("put");
+    }
+
+    #[test]
+    fn retry_needs_a_key_or_all_and_not_both() {
+        assert_eq!(
+            check("retry --all --json").command,
+            Command::Retry {
+                which: Which::All,
+                output: Output::Program
+            }
+        );
+        refused("retry");
+        refused("retry k --all");
+    }
+
+    #[test]
+    fn a_bad_word_is_answered_with_one_sentence() {
+        for line in [
+            "--nonsense",
+            "nonsense",
+            "status --limit x",
+            "status --state lost",
+        ] {
+            let sentence = refused(line);
+            assert!(!sentence.contains('\n'), "{sentence}");
+            assert!(!sentence.starts_with("error"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn flags_of_the_server_are_refused_where_they_would_mean_nothing() {
+        assert!(refused("--s3 127.0.0.1:1 status").contains("--s3"));
+        assert!(refused("--s3 127.0.0.1:1 serve --web 127.0.0.1:2").contains("--s3"));
+        check("--data d status");
+        check("status --data d");
+    }
+}

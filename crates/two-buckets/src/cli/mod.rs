@@ -1,0 +1,36 @@
+//! The command line: what was typed, what it means, and the commands that speak to a running server.
+
+mod api;
+mod config;
+mod env;
+pub(crate) mod meaning;
+mod print;
+mod put;
+mod retry;
+mod s3;
+mod status;
+mod sweep;
+mod typed;
+mod wire;
+
+use crate::config::{Environment, Settings};
+use crate::failure::Failure;
+pub(crate) use meaning::{Command, Stopped, parse};
+pub(crate) use print::text as print_text;
+
+/// Runs any command but `serve`.
+pub(crate) async fn run(
+    command: Command,
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    match command {
+        Command::Serve => unreachable!("the caller runs the server itself"),
+        Command::Put(put) => put::run(put, settings, environment).await,
+        Command::Status(status) => status::run(&status, settings).await,
+        Command::Retry { which, output } => retry::run(&which, output, settings).await,
+        Command::Sweep(output) => sweep::run(output, settings).await,
+        Command::Env(output) => env::run(output, settings, environment),
+        Command::Config(output) => config::run(output, settings),
+    }
+}

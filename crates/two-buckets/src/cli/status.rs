@@ -1,0 +1,229 @@
+use std::fmt::Write as _;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::meaning::{Output, STATES, Status};
+use super::print;
+use super::wire::{Page, Upload, read};
+use crate::config::Settings;
+use crate::failure::Failure;
+
+/// As many uploads as one answer of the API may hold.
+const PAGE_MAX: usize = 1000;
+
+/// Shows uploads; with a key that has just one, all that is known of it.
+pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Failure> {
+    let api = Api::find(settings)?;
+    let (uploads, first_page, is_cut) = uploads(&api, status).await?;
+    if status.output == Output::Program {
+        return print::json(&json!({
+            "uploads": uploads,
+            "counts": first_page.counts,
+            "oldest_unfinished": first_page.oldest_unfinished,
+        }));
+    }
+    let shown: Vec<Upload> = uploads.into_iter().map(read).collect::<Result<_, _>>()?;
+    match (shown.as_slice(), &status.key) {
+        ([], Some(key)) => Err(Failure::failed(format!(
+            "there is no upload of {}{}",
+            print::harmless(key.as_str()),
+            status
+                .state
+                .map(|state| format!(" that is {state}"))
+                .unwrap_or_default()
+        ))),
+        ([only], Some(_)) => {
+            let upload = api
+                .get(&format!("/api/uploads/{}", encoded(&only.id)))
+                .await?;
+            print::text(&detail(&read(upload)?))
+        }
+        (shown, _) => {
+            if !shown.is_empty() {
+                let rows: Vec<_> = shown.iter().map(row).collect();
+                print::table(
+                    &["KEY", "STATE", "SIZE", "RECEIVED", "ATTEMPTS", "REASON"],
+                    &rows,
+                )?;
+                print::text("\n")?;
+            }
+            if is_cut {
+                print::text(&format!(
+                    "the newest {} are shown; --limit shows more\n",
+                    shown.len()
+                ))?;
+            }
+            print::text(&summary(&first_page))
+        }
+    }
+}
+
+/// At most `status.limit` uploads, the newest first, with the first page, and whether there are more.
+async fn uploads(api: &Api, status: &Status) -> Result<(Vec<Value>, Page, bool), Failure> {
+    let mut found = Vec::new();
+    let mut first: Option<Page> = None;
+    let mut after: Option<String> = None;
+    loop {
+        let mut path = format!(
+            "/api/uploads?limit={}",
+            (status.limit - found.len()).min(PAGE_MAX)
+        );
+        for (name, value) in [
+            ("state", status.state),
+            (
+                "key",
+                status.key.as_ref().map(two_buckets_objects::Key::as_str),
+            ),
+            ("after", after.as_deref()),
+        ] {
+            if let Some(value) = value {
+                write!(path, "&{name}={}", encoded(value))
+                    .expect("writing to a String cannot fail");
+            }
+        }
+        let mut page: Page = read(api.get(&path).await?)?;
+        let is_empty = page.uploads.is_empty();
+        found.append(&mut page.uploads);
+        after = page.next.clone();
+        let first = &*first.get_or_insert(page);
+        if after.is_none() || is_empty || found.len() >= status.limit {
+            let is_cut = after.is_some();
+            let first = Page {
+                uploads: Vec::new(),
+                next: None,
+                counts: first.counts.clone(),
+                oldest_unfinished: first.oldest_unfinished.clone(),
+            };
+            return Ok((found, first, is_cut));
+        }
+    }
+}
+
+fn row(upload: &Upload) -> Vec<String> {
+    vec![
+        print::harmless(&upload.key),
+        upload.state.clone(),
+        upload.size.map(print::size).unwrap_or_default(),
+        upload
+            .received_at
+            .as_deref()
+            .map(moment)
+            .unwrap_or_default(),
+        upload.attempts.to_string(),
+        upload
+            .reason
+            .as_deref()
+            .map(print::harmless)
+            .unwrap_or_default(),
+    ]
+}
+
+fn detail(upload: &Upload) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            writeln!(text, "{name:<13}{}", print::harmless(&value))
+                .expect("writing to a String cannot fail");
+        }
+    };
+    line("key", Some(upload.key.clone()));
+    line("version", upload.version_id.clone());
+    line("state", Some(upload.state.clone()));
+    line("reason", upload.reason.clone());
+    line(
+        "size",
+        upload
+            .size
+            .map(|size| format!("{} ({size} bytes)", print::size(size))),
+    );
+    line("media type", upload.media_type.clone());
+    line("sha256", upload.sha256.clone());
+    line("received", upload.received_at.as_deref().map(moment));
+    line("finished", upload.finished_at.as_deref().map(moment));
+    line(
+        "next attempt",
+        upload.next_attempt_at.as_deref().map(moment),
+    );
+    line(
+        "archived as",
+        upload.archive.as_ref().map(|archive| {
+            format!(
+                "{}/{} version {}",
+                archive.bucket,
+                archive.key,
+                archive.version_id.as_deref().unwrap_or("unknown")
+            )
+        }),
+    );
+    for attempt in &upload.attempts_log {
+        line(
+            &format!("attempt {}", attempt.number),
+            Some(format!(
+                "{}  {}{}",
+                attempt
+                    .started_at
+                    .as_deref()
+                    .map(moment)
+                    .unwrap_or_default(),
+                attempt.outcome.as_deref().unwrap_or("running"),
+                attempt
+                    .reason
+                    .as_deref()
+                    .map(|reason| format!(": {reason}"))
+                    .unwrap_or_default()
+            )),
+        );
+    }
+    if let Some(Value::Object(report)) = &upload.report {
+        for (name, value) in report {
+            let value = match value {
+                Value::String(value) => value.clone(),
+                other => other.to_string(),
+            };
+            line("report", Some(format!("{name}: {value}")));
+        }
+    }
+    text
+}
+
+fn summary(page: &Page) -> String {
+    let counts: Vec<String> = STATES
+        .into_iter()
+        .filter_map(|state| {
+            let n = page.counts.get(state)?.as_u64()?;
+            (n > 0).then(|| format!("{n} {state}"))
+        })
+        .collect();
+    let mut text = if counts.is_empty() {
+        "no uploads yet\n".to_owned()
+    } else {
+        format!("{}\n", counts.join(", "))
+    };
+    let oldest = &page.oldest_unfinished;
+    if let (Some(key), Some(age)) = (
+        oldest.get("key").and_then(Value::as_str),
+        oldest.get("age_s").and_then(Value::as_f64),
+    ) {
+        writeln!(
+            text,
+            "oldest unfinished: {}, for {age:.0} s",
+            print::harmless(key)
+        )
+        .expect("writing to a String cannot fail");
+    }
+    text
+}
+
+/// A stamp as the API writes it, shorter: `2026-11-23 10:50:50 UTC`.
+fn moment(stamp: &str) -> String {
+    match (stamp.get(..10), stamp.get(11..19)) {
+        (Some(day), Some(time)) => format!("{day} {time} UTC"),
+        _ => stamp.to_owned(),
+    }
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}

@@ -1,0 +1,149 @@
+//! What can be typed, as clap reads it. What it means is [`meaning`](super::meaning)'s affair; nothing here does any work.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Files come in, a function runs on each, and they are kept.
+///
+/// Without a command, the server starts.
+#[derive(clap::Parser, Debug)]
+#[command(name = "two-buckets", version, disable_help_subcommand = true)]
+pub(crate) struct Typed {
+    #[command(flatten)]
+    pub(crate) everywhere: EverywhereFlags,
+    #[command(flatten)]
+    pub(crate) serve: ServeFlags,
+    #[command(subcommand)]
+    pub(crate) command: Option<TypedCommand>,
+}
+
+/// The flags that every command takes.
+#[derive(clap::Args, Debug, Default, Clone)]
+pub(crate) struct EverywhereFlags {
+    /// The data folder; it holds all files and how to reach a running server
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<OsString>,
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<OsString>,
+    /// How to write logs: text or json
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<OsString>,
+    /// What to log, such as info, debug or two_buckets=debug,warn
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(crate) log: Option<OsString>,
+}
+
+/// The flags of the server.
+#[derive(clap::Args, Debug, Default, Clone)]
+pub(crate) struct ServeFlags {
+    /// Where S3 listens; loopback only, port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) s3: Option<OsString>,
+    /// Where the page and its API listen; loopback only, port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) web: Option<OsString>,
+    /// The bucket that files come into
+    #[arg(long, value_name = "NAME")]
+    pub(crate) staging: Option<OsString>,
+    /// The bucket that keeps them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) archive: Option<OsString>,
+    /// The region that S3 says it is
+    #[arg(long, value_name = "NAME")]
+    pub(crate) region: Option<OsString>,
+    /// How many files are processed at once
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<OsString>,
+    /// How often a file is tried before it is set aside as failed
+    #[arg(long, value_name = "N")]
+    pub(crate) max_attempts: Option<OsString>,
+    /// Seconds between sweeps of the staging bucket
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) sweep_interval_s: Option<OsString>,
+    /// Seconds that a file just archived can still be read from staging
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) just_moved_grace_s: Option<OsString>,
+}
+
+/// The commands.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum TypedCommand {
+    /// Start the server (what happens without a command)
+    Serve(ServeFlags),
+    /// Upload files
+    Put(PutFlags),
+    /// Show what became of uploads, the newest first
+    Status(StatusFlags),
+    /// Make failed uploads pending again
+    Retry(RetryFlags),
+    /// Look through the staging bucket now, and wake whatever has something to do
+    Sweep(OutputFlags),
+    /// Print the shell exports that point AWS tools at this server: eval "$(two-buckets env)"
+    Env(OutputFlags),
+    /// Print each setting with its value and where it comes from
+    Config {
+        #[command(flatten)]
+        serve: ServeFlags,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+}
+
+/// How to print.
+#[derive(clap::Args, Debug, Clone, Copy)]
+pub(crate) struct OutputFlags {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The flags of `put`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct PutFlags {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The key to upload the one file under, instead of a new one made for it
+    #[arg(long, value_name = "KEY", conflicts_with = "prefix")]
+    pub(crate) key: Option<String>,
+    /// Upload each file under this prefix and its own name, instead of a new key made for it
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Option<String>,
+    /// How many files are uploaded at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) parallel: u8,
+    /// Wait until every file is archived; exit with 1 if one fails
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+/// The flags of `status`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct StatusFlags {
+    /// Only uploads of this key
+    pub(crate) key: Option<String>,
+    /// Only uploads in this state: pending, processing, archived, failed, late or duplicate
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<String>,
+    /// The most uploads to show
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+/// The flags of `retry`.
+#[derive(clap::Args, Debug)]
+#[group(id = "which", required = true, multiple = false, args = ["key", "all"])]
+pub(crate) struct RetryFlags {
+    /// Retry the failed uploads of this key
+    pub(crate) key: Option<String>,
+    /// Retry all failed uploads
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}

@@ -1,0 +1,71 @@
+//! The API's answers, as far as commands read them. Absent fields are no reason to fail: an older server may answer.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// One upload.
+#[derive(Deserialize, Debug)]
+pub(super) struct Upload {
+    pub(super) id: String,
+    pub(super) key: String,
+    pub(super) state: String,
+    pub(super) size: Option<u64>,
+    pub(super) received_at: Option<String>,
+    pub(super) finished_at: Option<String>,
+    #[serde(default)]
+    pub(super) attempts: u32,
+    pub(super) next_attempt_at: Option<String>,
+    pub(super) reason: Option<String>,
+    pub(super) media_type: Option<String>,
+    pub(super) sha256: Option<String>,
+    pub(super) version_id: Option<String>,
+    pub(super) archive: Option<Archived>,
+    pub(super) report: Option<Value>,
+    #[serde(default)]
+    pub(super) attempts_log: Vec<Attempt>,
+}
+
+/// Where it is kept.
+#[derive(Deserialize, Debug)]
+pub(super) struct Archived {
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) version_id: Option<String>,
+}
+
+/// One attempt at it.
+#[derive(Deserialize, Debug)]
+pub(super) struct Attempt {
+    pub(super) number: u32,
+    pub(super) started_at: Option<String>,
+    pub(super) outcome: Option<String>,
+    pub(super) reason: Option<String>,
+}
+
+/// A page of uploads.
+#[derive(Deserialize, Debug)]
+pub(super) struct Page {
+    pub(super) uploads: Vec<Value>,
+    pub(super) next: Option<String>,
+    #[serde(default)]
+    pub(super) counts: Value,
+    #[serde(default)]
+    pub(super) oldest_unfinished: Value,
+}
+
+/// A grant to upload one file.
+#[derive(Deserialize)]
+pub(super) struct Grant {
+    pub(super) url: String,
+    pub(super) key: String,
+    #[serde(default)]
+    pub(super) headers: std::collections::BTreeMap<String, String>,
+}
+
+/// Reads an answer as what it must be.
+pub(super) fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
+    serde_json::from_value(value)
+        .map_err(|error| Failure::failed(format!("the server's answer is not understood: {error}")))
+}

@@ -1,0 +1,226 @@
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::{Origin, Setting, Settings};
+use crate::failure::Failure;
+
+/// The settings given by flags.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flags {
+    /// The configuration file, if one was named.
+    pub(crate) config_file: Option<PathBuf>,
+    /// The values by the flag's name, as `max-attempts`.
+    pub(crate) values: BTreeMap<&'static str, OsString>,
+}
+
+/// The variables of the environment that begin with `TWO_BUCKETS_`.
+pub(crate) struct Environment(pub(crate) BTreeMap<String, OsString>);
+
+impl Environment {
+    /// The process's own.
+    pub(crate) fn of_process() -> Self {
+        Self(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+                .filter(|(name, _)| name.starts_with("TWO_BUCKETS_"))
+                .collect(),
+        )
+    }
+
+    /// A variable; none if it is empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0
+            .get(name)
+            .map(OsString::as_os_str)
+            .filter(|value| !value.is_empty())
+    }
+}
+
+/// Reads the configuration file that the flags or the environment name, or else the default one if it is there.
+pub(super) fn read_file(
+    flags: &Flags,
+    environment: &Environment,
+) -> Result<(Option<PathBuf>, toml::Table), Failure> {
+    let named = flags
+        .config_file
+        .clone()
+        .or_else(|| environment.get("TWO_BUCKETS_CONFIG").map(PathBuf::from));
+    let (path, must_exist) = match named {
+        Some(path) => (path, true),
+        None => match dirs::config_dir() {
+            Some(folder) => (folder.join("two-buckets").join("config.toml"), false),
+            None => return Ok((None, toml::Table::new())),
+        },
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => {
+            return Ok((None, toml::Table::new()));
+        }
+        Err(error) => {
+            return Err(Failure::usage(format!(
+                "the configuration file {} cannot be read: {error}",
+                path.display()
+            )));
+        }
+    };
+    match text.parse::<toml::Table>() {
+        Ok(table) => Ok((Some(path), table)),
+        Err(error) => {
+            let line = error.span().map_or(1, |span| {
+                text.bytes()
+                    .take(span.start)
+                    .filter(|byte| *byte == b'\n')
+                    .count()
+                    + 1
+            });
+            Err(Failure::usage(format!(
+                "the configuration file {} is no TOML, line {line}: {}",
+                path.display(),
+                error.message()
+            )))
+        }
+    }
+}
+
+/// Where settings are looked up, and the problems met.
+pub(super) struct Sources<'a> {
+    flags: &'a Flags,
+    environment: &'a Environment,
+    file: Option<&'a Path>,
+    table: toml::Table,
+    known: Vec<&'static str>,
+    problems: Vec<String>,
+}
+
+impl<'a> Sources<'a> {
+    pub(super) fn new(
+        flags: &'a Flags,
+        environment: &'a Environment,
+        file: Option<&'a Path>,
+        table: toml::Table,
+    ) -> Self {
+        Self {
+            flags,
+            environment,
+            file,
+            table,
+            known: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Looks a setting up: flag, environment, file, default. With a problem the answer is none.
+    pub(super) fn setting<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&OsStr) -> Result<T, String>,
+        default: Option<T>,
+    ) -> Option<Setting<T>> {
+        self.known.push(name);
+        let (raw, origin, shown) = match self.find(name) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                if default.is_none() {
+                    self.problem(format!("there is no default for --{name} here; give it"));
+                }
+                return default.map(|value| Setting {
+                    value,
+                    origin: Origin::Default,
+                });
+            }
+            Err(problem) => {
+                self.problem(problem);
+                return None;
+            }
+        };
+        match parse(&raw) {
+            Ok(value) => Some(Setting { value, origin }),
+            Err(problem) => {
+                self.problem(format!("{shown}: {problem}"));
+                None
+            }
+        }
+    }
+
+    fn find(&self, name: &'static str) -> Result<Option<(OsString, Origin, String)>, String> {
+        if let Some(value) = self.flags.values.get(name) {
+            return Ok(Some((
+                value.clone(),
+                Origin::Flag(name),
+                format!("--{name}"),
+            )));
+        }
+        let variable = variable(name);
+        if let Some(value) = self.environment.get(&variable) {
+            return Ok(Some((
+                value.to_owned(),
+                Origin::Environment(variable.clone()),
+                variable,
+            )));
+        }
+        let Some((file, value)) = self
+            .file
+            .and_then(|file| Some((file, self.table.get(&entry(name))?)))
+        else {
+            return Ok(None);
+        };
+        let shown = format!("{} in {}", entry(name), file.display());
+        let text = match value {
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Integer(number) => number.to_string(),
+            other => {
+                return Err(format!(
+                    "{shown}: is {}, but must be a text or a whole number",
+                    other.type_str()
+                ));
+            }
+        };
+        Ok(Some((text.into(), Origin::File(file.to_owned()), shown)))
+    }
+
+    /// Lists names in the file that mean nothing, for they are mostly misspelt.
+    pub(super) fn refuse_unknown_names(&mut self) {
+        let entries: Vec<String> = self.known.iter().map(|name| entry(name)).collect();
+        if let Some(file) = self.file {
+            for name in self.table.keys().filter(|name| !entries.contains(name)) {
+                self.problems.push(format!(
+                    "{name} in {} is no setting; there are {}",
+                    file.display(),
+                    entries.join(", ")
+                ));
+            }
+        }
+    }
+
+    pub(super) fn problem(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    /// The settings, or all problems.
+    pub(super) fn finish(self, settings: Option<Settings>) -> Result<Settings, Failure> {
+        match (self.problems.as_slice(), settings) {
+            ([], Some(settings)) => Ok(settings),
+            ([only], _) => Err(Failure::usage(only.clone())),
+            (problems, _) => Err(Failure::usage(format!(
+                "the settings have {} problems: {}",
+                problems.len(),
+                problems.join("; ")
+            ))),
+        }
+    }
+}
+
+/// A setting's variable: `max-attempts` is `TWO_BUCKETS_MAX_ATTEMPTS`.
+fn variable(name: &str) -> String {
+    format!(
+        "TWO_BUCKETS_{}",
+        name.to_ascii_uppercase().replace('-', "_")
+    )
+}
+
+/// A setting's entry in the file: `max-attempts` is `max_attempts`.
+fn entry(name: &str) -> String {
+    name.replace('-', "_")
+}

@@ -1,0 +1,53 @@
+//! What a person sees when the server is ready.
+
+use std::io::Write as _;
+use std::path::Path;
+
+/// Where things are.
+pub(super) struct Banner<'a> {
+    /// The page's URL; none in a build without the page.
+    pub(super) page: Option<&'a str>,
+    /// The S3 endpoint.
+    pub(super) s3: &'a str,
+    /// The data folder.
+    pub(super) data: &'a Path,
+    /// Whether `--data` must be given to other commands.
+    pub(super) is_default_data: bool,
+    /// The bucket that files come into.
+    pub(super) staging: &'a str,
+    /// What runs on each file.
+    pub(super) processor: &'a str,
+}
+
+impl Banner<'_> {
+    /// Writes it on standard error, beside the logs: standard output is for data.
+    pub(super) fn show(&self) {
+        // Whoever closed standard error does not want to read this.
+        _ = std::io::stderr().lock().write_all(self.text().as_bytes());
+    }
+
+    fn text(&self) -> String {
+        let data = if self.is_default_data {
+            String::new()
+        } else {
+            format!(" --data {}", self.data.display())
+        };
+        let page = self.page.map_or_else(
+            || "none in this build".to_owned(),
+            |page| format!("{page}/"),
+        );
+        format!(
+            "\n  Two Buckets {} is ready: every file is given to `{}` and kept.\n\n  \
+             page    {page}\n  \
+             S3      {}\n  \
+             data    {}\n  \
+             try     two-buckets put{data} FILE\n  \
+             or      eval \"$(two-buckets env{data})\" && aws s3 cp FILE s3://{}/\n\n",
+            env!("CARGO_PKG_VERSION"),
+            self.processor,
+            self.s3,
+            self.data.display(),
+            self.staging,
+        )
+    }
+}

@@ -1,0 +1,246 @@
+//! The server: everything on one machine, put together.
+//!
+//! This is composition only. What a request means is said in `s3-api` and `uploads`, what becomes of a file in
+//! `pipeline`, what is on the disk in `depot`.
+
+mod banner;
+mod buckets;
+mod folder;
+mod listener;
+pub(crate) mod record;
+mod signals;
+mod upkeep;
+mod web;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use two_buckets_depot::{Depot, Options};
+use two_buckets_local::{
+    DepotLedger, DepotStore, LedgerTracker, WakeQueue, WorkerOptions, Workers,
+};
+use two_buckets_objects::{BucketName, Key};
+use two_buckets_pipeline::archive::{LATE_PREFIX, RESULTS_PREFIX};
+use two_buckets_pipeline::{Holder, Processor, Settings as PipelineSettings};
+use two_buckets_s3_api::{Config, Credentials, Limits, S3Service};
+
+use crate::clock;
+use crate::config::{Environment, Origin, Settings};
+use crate::failure::Failure;
+use crate::root_key::{RootKey, random_text};
+use banner::Banner;
+use listener::Listener;
+use record::{LeftRecord, Running};
+use signals::Signals;
+
+/// How long requests and files in work may go on once the server was told to stop. Service managers kill after 90 s
+/// (systemd, `DefaultTimeoutStopSec`) or 30 s (Kubernetes, `terminationGracePeriodSeconds`).
+const DRAIN_MAX: Duration = Duration::from_secs(25);
+/// Bodies up to this size live in the store's log, larger ones in a file of their own.
+const SMALL_BODY_BYTES_MAX: usize = 128 << 10;
+/// As long as the token's alphabet makes it unguessable: 238 bits.
+const ADMIN_TOKEN_LENGTH: usize = 40;
+
+/// Runs the server until it is told to stop and has drained.
+pub(crate) async fn run<P: Processor>(
+    processor: P,
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let mut signals = Signals::catch()?;
+    let data = &settings.data.value;
+    let (staging, archive) = (&settings.staging.value, &settings.archive.value);
+    folder::make(data)?;
+    let queue = WakeQueue::default();
+    let depot = folder::open_store(
+        data,
+        Options {
+            clock: Arc::new(clock::now),
+            just_moved_grace: settings.just_moved_grace.value,
+            small_body_bytes_max: SMALL_BODY_BYTES_MAX,
+            on_created: Some(queue.on_created(staging.clone())),
+        },
+    )?;
+    let s3 = Listener::bind("S3", "s3", settings.s3.value).await?;
+    let web = Listener::bind("the page", "web", settings.web.value).await?;
+    let root_key = RootKey::find_or_make(data, environment)?;
+    buckets::ensure(&depot, staging)?;
+    buckets::ensure(&depot, archive)?;
+    buckets::allow_page(&depot, staging, web.address())?;
+
+    let (stop, stopping) = watch::channel(false);
+    let admin_token = random_text(
+        ADMIN_TOKEN_LENGTH,
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+    )?;
+    let credentials = Credentials {
+        access_key_id: root_key.access_key_id.clone(),
+        secret_access_key: root_key.secret_access_key,
+    };
+    let s3_url = format!("http://{}", s3.address());
+    let web_url = format!("http://{}", web.address());
+    let name = processor_name::<P>();
+    let ledger = DepotLedger::open(depot.clone())
+        .map_err(|error| Failure::failed(format!("the ledger cannot be opened: {error}")))?;
+    let workers = Workers::start(
+        depot.clone(),
+        ledger.clone(),
+        queue.clone(),
+        processor,
+        pipeline_settings(settings),
+        &WorkerOptions {
+            workers: settings.workers.value,
+            sweep_every: settings.sweep_interval.value,
+            drain_wait_max: DRAIN_MAX,
+        },
+    )
+    .map_err(|error| Failure::failed(error.to_string()))?;
+    let page = web::service(
+        &web::Parts {
+            settings,
+            s3: s3.address(),
+            web: web.address(),
+            credentials: credentials.clone(),
+            admin_token: &admin_token,
+            processor: &name,
+        },
+        |facts| LedgerTracker {
+            facts,
+            ledger: Arc::new(ledger),
+            store: Arc::new(DepotStore::new(depot.clone())),
+            wake_ups: Arc::new(queue),
+            sweeper: workers.sweep_handle(),
+        },
+    )?;
+    let limits = Limits {
+        drain_timeout: DRAIN_MAX,
+        ..Limits::default()
+    };
+    let s3_service = S3Service::new(Config {
+        depot: depot.clone(),
+        credentials,
+        region: settings.region.value.clone(),
+        clock: Arc::new(clock::now),
+        refuse_write: Some(Arc::new(refuse_reserved(staging, archive))),
+        staging_buckets: vec![staging.clone()],
+        limits,
+    });
+
+    let record = LeftRecord::leave(
+        data,
+        &Running {
+            s3: s3_url.clone(),
+            web: web_url.clone(),
+            region: &settings.region.value,
+            staging: staging.as_str(),
+            archive: archive.as_str(),
+            access_key_id: &root_key.access_key_id,
+            admin_token: &admin_token,
+        },
+    )?;
+    Banner {
+        page: cfg!(feature = "page").then_some(web_url.as_str()),
+        s3: &s3_url,
+        data,
+        is_default_data: settings.data.origin == Origin::Default,
+        staging: staging.as_str(),
+        processor: &name,
+    }
+    .show();
+    tracing::info!(s3 = s3_url, web = web_url, "ready");
+
+    let serving = async {
+        tokio::join!(
+            s3.serve_s3(s3_service, told(&stopping), limits),
+            web.serve(page, told(&stopping), DRAIN_MAX),
+            async {
+                told(&stopping).await;
+                workers.drain().await;
+            },
+            keep_up(&depot, [staging, archive], told(&stopping)),
+        )
+    };
+    let until_told = async {
+        signals.next().await;
+        tracing::info!(
+            "stopping: requests and files in work may end first, at most {} s",
+            DRAIN_MAX.as_secs()
+        );
+        // Every receiver lives in the tasks that this ends.
+        stop.send_replace(true);
+        tokio::spawn(signals.exit_at_next());
+    };
+    let ((), _) = tokio::join!(until_told, serving);
+    drop(record);
+    drop(depot);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn pipeline_settings(settings: &Settings) -> PipelineSettings {
+    PipelineSettings {
+        attempts_max: settings.max_attempts.value,
+        ..PipelineSettings::new(
+            settings.staging.value.clone(),
+            settings.archive.value.clone(),
+            Holder(format!("process {}", std::process::id())),
+        )
+    }
+}
+
+/// Ends when the server is told to stop.
+fn told(stopping: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut stopping = stopping.clone();
+    async move {
+        // The sender is gone when the server is, which is a stop as well.
+        _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// Only the pipeline writes what it makes.
+fn refuse_reserved(
+    staging: &BucketName,
+    archive: &BucketName,
+) -> impl Fn(&BucketName, &Key) -> Option<String> + Send + Sync + 'static {
+    let buckets = [staging.clone(), archive.clone()];
+    move |bucket, key| {
+        if !buckets.contains(bucket) {
+            return None;
+        }
+        [RESULTS_PREFIX, LATE_PREFIX]
+            .into_iter()
+            .find(|prefix| key.as_str().starts_with(prefix))
+            .map(|prefix| format!("keys that begin with {prefix} are reserved for the pipeline"))
+    }
+}
+
+/// Does what is due on a schedule until told to stop.
+async fn keep_up(depot: &Depot, buckets: [&BucketName; 2], stop: impl Future<Output = ()>) {
+    tokio::pin!(stop);
+    loop {
+        for bucket in buckets {
+            let (depot, bucket) = (depot.clone(), bucket.clone());
+            let swept =
+                tokio::task::spawn_blocking(move || upkeep::abort_incomplete(&depot, &bucket));
+            match swept.await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "unfinished uploads could not be looked through; next time again");
+                }
+                Err(error) => tracing::error!(%error, "looking for unfinished uploads broke"),
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(upkeep::INTERVAL) => {}
+            () = &mut stop => return,
+        }
+    }
+}
+
+/// What a person calls the function: the name of its type, `Describe` as `describe`.
+fn processor_name<P>() -> String {
+    let path = std::any::type_name::<P>();
+    let path = path.split('<').next().unwrap_or(path);
+    path.rsplit("::").next().unwrap_or(path).to_lowercase()
+}

@@ -1,0 +1,83 @@
+//! The web listener: the page and the upload API, behind the guards against foreign pages.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use hyper_util::service::TowerToHyperService;
+use tower::Layer as _;
+use two_buckets_local::SignedUrls;
+use two_buckets_s3_api::Credentials;
+use two_buckets_uploads::{
+    AdminToken, Guard, GuardLayer, KeyTemplate, S3Address, ServerFacts, Sources, Tracker,
+    UploadApi, router,
+};
+
+use crate::clock;
+use crate::config::Settings;
+use crate::failure::Failure;
+use crate::page;
+
+/// What answers there.
+pub(super) type WebService = TowerToHyperService<Guard<Router>>;
+
+/// What the web listener is made of.
+pub(super) struct Parts<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) s3: SocketAddr,
+    pub(super) web: SocketAddr,
+    pub(super) credentials: Credentials,
+    pub(super) admin_token: &'a str,
+    pub(super) processor: &'a str,
+}
+
+/// Puts the service together.
+pub(super) fn service<T: Tracker>(
+    parts: &Parts<'_>,
+    tracker: impl FnOnce(ServerFacts) -> T,
+) -> Result<WebService, Failure> {
+    let Parts {
+        settings, s3, web, ..
+    } = parts;
+    let endpoint = format!("http://{s3}");
+    let facts = ServerFacts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        page_url: cfg!(feature = "page").then(|| format!("http://{web}/")),
+        s3: S3Address {
+            endpoint: endpoint.clone(),
+            region: settings.region.value.clone(),
+        },
+        staging: settings.staging.value.clone(),
+        archive: settings.archive.value.clone(),
+        processor: parts.processor.to_owned(),
+        paused: false,
+    };
+    let api = router(UploadApi {
+        tracker: tracker(facts),
+        grants: SignedUrls {
+            credentials: parts.credentials.clone(),
+            region: settings.region.value.clone(),
+            host: s3.to_string(),
+            staging: settings.staging.value.clone(),
+            clock: Arc::new(clock::now),
+        },
+        key_template: KeyTemplate::default(),
+        sources: Sources {
+            now: Arc::new(clock::now),
+            random: Arc::new(random),
+        },
+    });
+    let token: AdminToken = parts
+        .admin_token
+        .parse()
+        .map_err(|error| Failure::failed(format!("the admin token: {error}")))?;
+    let page = page::router(&endpoint).map_err(|error| Failure::failed(error.to_string()))?;
+    let guard = GuardLayer::new(*web, token).map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(TowerToHyperService::new(guard.layer(api.merge(page))))
+}
+
+fn random() -> u128 {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system gave randomness when the server started");
+    u128::from_le_bytes(bytes)
+}
