@@ -416,6 +416,8 @@ impl Upload {
             End::Failed { reason, outcome } => {
                 let reason = cut(reason);
                 self.end_attempt(now, outcome, Some(reason.clone()));
+                // A worker that stalled may archive it even now; whoever retries it has to look.
+                self.look_in_archive |= outcome == AttemptOutcome::Crashed;
                 self.state = State::Failed;
                 self.reason = Some(reason);
                 self.next_attempt_at = None;
