@@ -1,3 +1,4 @@
+use http::header::CONTENT_LENGTH;
 use http::{Method, Request};
 use serde_json::Value;
 
@@ -18,7 +19,11 @@ pub(super) async fn upload(
     wanted["sha256"] = Value::String(source.sha256(0, source.size_bytes).await?);
     let grant: Grant = read(uploader.api.post("/api/signedurl", &wanted).await?)?;
     let answer = s3::send(uploader.api, sent, |progress| {
-        let mut request = Request::builder().method(Method::PUT).uri(&grant.url);
+        // Signed, so it must be sent, for an empty file as well, where the client would leave it out.
+        let mut request = Request::builder()
+            .method(Method::PUT)
+            .uri(&grant.url)
+            .header(CONTENT_LENGTH, source.size_bytes);
         for (name, value) in &grant.headers {
             request = request.header(name, value);
         }
