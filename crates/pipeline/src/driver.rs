@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use two_buckets_objects::{BucketName, ObjectInfo, ObjectRef, ObjectStore, VersionId, VersionRef};
 
 use crate::backoff::{
@@ -510,8 +510,24 @@ fn end_of<S, L, P, C: Clock, W>(driver: &Driver<S, L, P, C, W>, turn: Turn, fail
 
 fn archived(upload: &Upload, tally: &mut Tally) {
     tally.archived += 1;
-    debug!(bucket = %upload.key.bucket, key = %upload.key.key, upload = %upload.id,
-        attempt = upload.attempts_ever, state = %upload.state, "archived");
+    let duration_ms = upload
+        .started_at
+        .zip(upload.finished_at)
+        .map(|(began, ended)| u64::try_from(ended.since(began).as_millis()).unwrap_or(u64::MAX));
+    let how = match upload.state {
+        State::Late => "archived beside a newer upload of its key",
+        _ => "archived",
+    };
+    info!(bucket = %upload.key.bucket, key = %upload.key.key, version_id = version_id(upload),
+        attempt = upload.attempts_ever, duration_ms, "{how}");
+}
+
+/// The version in staging, for logs.
+fn version_id(upload: &Upload) -> &str {
+    upload
+        .staged
+        .as_ref()
+        .map_or("none", |staged| staged.version_id.as_str())
 }
 
 async fn ended<S, L, P, C, W: WakeUps>(
@@ -527,8 +543,8 @@ async fn ended<S, L, P, C, W: WakeUps>(
             next_attempt_at, ..
         } => {
             tally.deferred += 1;
-            info!(bucket = %upload.key.bucket, key = %upload.key.key, upload = %upload.id,
-                attempt = upload.attempts_ever, reason, "put off");
+            info!(bucket = %upload.key.bucket, key = %upload.key.key, version_id = version_id(upload),
+                attempt = upload.attempts_ever, reason, "an attempt failed and is repeated later");
             let wake_up = WakeUp {
                 key: upload.key.clone(),
                 why: Why::Event,
@@ -536,20 +552,20 @@ async fn ended<S, L, P, C, W: WakeUps>(
             driver.wake_ups.wake(wake_up, Some(*next_attempt_at)).await;
         }
         End::Crashed { reason } => {
-            warn!(bucket = %upload.key.bucket, key = %upload.key.key, upload = %upload.id,
+            warn!(bucket = %upload.key.bucket, key = %upload.key.key, version_id = version_id(upload),
                 attempt = upload.attempts_ever, reason, "the function crashed");
         }
         End::Failed { .. } if upload.state == State::Failed => {
             tally.explained += u64::from(was_gone);
             tally.failed += u64::from(!was_gone);
-            warn!(bucket = %upload.key.bucket, key = %upload.key.key, upload = %upload.id,
+            warn!(bucket = %upload.key.bucket, key = %upload.key.key, version_id = version_id(upload),
                 attempt = upload.attempts_ever, reason, "set aside as failed");
         }
         End::Failed { .. } => {}
         End::Duplicate { of } => {
             tally.duplicate += 1;
-            info!(bucket = %upload.key.bucket, key = %upload.key.key, upload = %upload.id, %of,
-                "a repeat of an archived upload");
+            info!(bucket = %upload.key.bucket, key = %upload.key.key, version_id = version_id(upload), %of,
+                "a repeat of an archived upload, removed");
         }
     }
 }
