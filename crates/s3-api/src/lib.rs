@@ -22,6 +22,7 @@ mod credentials;
 mod digests;
 mod error;
 mod host;
+mod lifecycle;
 mod payload;
 mod query;
 mod refusal;
@@ -35,4 +36,5 @@ mod unsupported;
 
 pub use config::{Config, Limits, RefuseWrite};
 pub use credentials::Credentials;
+pub use lifecycle::{AbortIncomplete, UnreadableLifecycle};
 pub use service::{AnswerBody, S3Service};

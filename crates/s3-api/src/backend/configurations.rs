@@ -406,18 +406,18 @@ fn check_lifecycle(bucket: &BucketName, is_staging: bool, rules: &[LifecycleRule
                 "transitions are not supported; there is one storage class",
             ));
         }
-        // A rule that only removes delete markers without versions behind them takes no file away.
-        let expires = rule
-            .expiration
-            .as_ref()
-            .is_some_and(|expiration| expiration.days.is_some() || expiration.date.is_some())
-            || rule.noncurrent_version_expiration.is_some();
+        let expires = rule.expiration.is_some() || rule.noncurrent_version_expiration.is_some();
         if is_staging && expires {
             return Err(S3Error::with_message(
                 S3ErrorCode::InvalidRequest,
                 format!(
                     "bucket {bucket} is a staging bucket: a rule that expires versions would lose files that are not processed yet"
                 ),
+            ));
+        }
+        if expires {
+            return Err(convert::not_implemented(
+                "rules that expire versions are not run here; incomplete multipart uploads are the only thing a rule can remove",
             ));
         }
     }
