@@ -10,7 +10,7 @@ use crate::failure::Failure;
 /// The name of the rule that lets the page upload; a document with only this rule is ours to renew.
 const PAGE_RULE: &str = "two-buckets-page";
 /// After how many days the parts of an upload that was never completed are removed, unless the user says otherwise.
-pub(super) const ABORT_INCOMPLETE_DAYS: u32 = 7;
+const ABORT_INCOMPLETE_DAYS: u32 = 7;
 
 /// Sees to it that the bucket is there and versioned. One that somebody made without versioning is refused: its
 /// versions may be overwritten in place, so they cannot be verified before they are deleted.

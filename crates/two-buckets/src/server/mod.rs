@@ -158,7 +158,7 @@ pub(crate) async fn run<P: Processor>(
                 told(&stopping).await;
                 workers.drain().await;
             },
-            keep_up(&depot, [staging, archive], told(&stopping)),
+            keep_up(&depot, told(&stopping)),
         )
     };
     let until_told = async {
@@ -216,20 +216,16 @@ fn refuse_reserved(
 }
 
 /// Does what is due on a schedule until told to stop.
-async fn keep_up(depot: &Depot, buckets: [&BucketName; 2], stop: impl Future<Output = ()>) {
+async fn keep_up(depot: &Depot, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
     loop {
-        for bucket in buckets {
-            let (depot, bucket) = (depot.clone(), bucket.clone());
-            let swept =
-                tokio::task::spawn_blocking(move || upkeep::abort_incomplete(&depot, &bucket));
-            match swept.await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "unfinished uploads could not be looked through; next time again");
-                }
-                Err(error) => tracing::error!(%error, "looking for unfinished uploads broke"),
+        let depot = depot.clone();
+        match tokio::task::spawn_blocking(move || upkeep::abort_incomplete(&depot)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "unfinished uploads could not be looked through; next time again");
             }
+            Err(error) => tracing::error!(%error, "looking for unfinished uploads broke"),
         }
         tokio::select! {
             () = tokio::time::sleep(upkeep::INTERVAL) => {}

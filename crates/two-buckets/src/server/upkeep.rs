@@ -2,21 +2,40 @@
 
 use std::time::Duration;
 
-use two_buckets_depot::{Depot, Error, ListUploads};
+use two_buckets_depot::{ConfigKind, Depot, Error, ListUploads};
 use two_buckets_objects::{BucketName, ObjectRef};
-
-use super::buckets::ABORT_INCOMPLETE_DAYS;
+use two_buckets_s3_api::AbortIncomplete;
 
 /// How often it is looked for such uploads; they are days old when they go, so an hour more is nothing.
 pub(super) const INTERVAL: Duration = Duration::from_hours(1);
 
-/// Aborts the multipart uploads of this bucket that were begun more than seven days ago, as its lifecycle rule says
-/// (S3 User Guide, "Configuring a bucket lifecycle configuration to delete incomplete multipart uploads").
-/// Gives how many. Blocks on the disk.
-pub(super) fn abort_incomplete(depot: &Depot, bucket: &BucketName) -> Result<u64, Error> {
-    let age = Duration::from_hours(24) * ABORT_INCOMPLETE_DAYS;
+/// Aborts the multipart uploads that their bucket's lifecycle rules give up on. Gives how many. Blocks on the disk.
+pub(super) fn abort_incomplete(depot: &Depot) -> Result<u64, Error> {
+    let mut aborted = 0;
+    for bucket in depot.buckets()? {
+        let bucket = bucket.name;
+        let Some(document) = depot.bucket_config(&bucket, ConfigKind::Lifecycle)? else {
+            continue;
+        };
+        match AbortIncomplete::rules(&document) {
+            Ok(rules) => {
+                for rule in rules {
+                    aborted += apply(depot, &bucket, &rule)?;
+                }
+            }
+            Err(error) => tracing::error!(%bucket, "{error}"),
+        }
+    }
+    Ok(aborted)
+}
+
+fn apply(depot: &Depot, bucket: &BucketName, rule: &AbortIncomplete) -> Result<u64, Error> {
+    let age = Duration::from_hours(24) * rule.days;
     let now = depot.now();
-    let mut options = ListUploads::default();
+    let mut options = ListUploads {
+        prefix: rule.prefix.clone(),
+        ..ListUploads::default()
+    };
     let mut aborted = 0;
     loop {
         let page = depot.list_uploads(bucket, &options)?;
@@ -49,5 +68,62 @@ pub(super) fn abort_incomplete(depot: &Depot, bucket: &BucketName) -> Result<u64
             }
             None => return Ok(aborted),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
+
+    use two_buckets_depot::{CreateUpload, Depot, ListUploads, Options};
+    use two_buckets_objects::{BucketName, ObjectRef, Timestamp};
+
+    use super::abort_incomplete;
+    use crate::server::buckets;
+
+    #[test]
+    fn an_upload_nobody_completes_is_removed_after_seven_days_and_no_sooner() {
+        const DAY_MS: i64 = 24 * 3600 * 1000;
+        let now = Arc::new(AtomicI64::new(1_795_431_050_000));
+        let clock = {
+            let now = Arc::clone(&now);
+            Arc::new(move || Timestamp::from_millis(now.load(Ordering::Relaxed)))
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            clock,
+            just_moved_grace: Duration::ZERO,
+            small_body_bytes_max: 1024,
+            on_created: None,
+        };
+        let depot = Depot::open(&folder.path().join("store"), options).unwrap();
+        let staging: BucketName = "staging".parse().unwrap();
+        buckets::ensure(&depot, &staging).unwrap();
+        let begin = |key: &str| {
+            let at = ObjectRef {
+                bucket: staging.clone(),
+                key: key.parse().unwrap(),
+            };
+            depot.create_upload(&at, CreateUpload::default()).unwrap();
+        };
+        let left = || {
+            let page = depot.list_uploads(&staging, &ListUploads::default());
+            let uploads = page.unwrap().uploads;
+            uploads
+                .iter()
+                .map(|upload| upload.key.as_str().to_owned())
+                .collect::<Vec<_>>()
+        };
+        begin("forgotten");
+        now.fetch_add(DAY_MS, Ordering::Relaxed);
+        begin("younger");
+        now.fetch_add(6 * DAY_MS - 1, Ordering::Relaxed);
+        assert_eq!(abort_incomplete(&depot).unwrap(), 0);
+        assert_eq!(left(), ["forgotten", "younger"]);
+        now.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(abort_incomplete(&depot).unwrap(), 1);
+        assert_eq!(left(), ["younger"]);
     }
 }

@@ -5,11 +5,9 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{Server, ask, bare, complaint, program};
 
-fn refused(change: impl FnOnce(&mut Command)) -> String {
+fn refused(arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = bare(&program(), folder.path());
-    change(&mut command);
-    said_no(&mut command)
+    said_no(bare(&program(), folder.path()).args(arguments))
 }
 
 fn said_no(command: &mut Command) -> String {
@@ -23,14 +21,14 @@ fn said_no(command: &mut Command) -> String {
 
 #[test]
 fn a_bad_flag_is_refused() {
-    assert!(refused(|command| drop(command.arg("--colour"))).contains("--colour"));
-    let said = refused(|command| drop(command.args(["serve", "--workers", "many"])));
+    assert!(refused(&["--colour"]).contains("--colour"));
+    let said = refused(&["serve", "--workers", "many"]);
     assert!(said.contains("--workers"), "{said}");
 }
 
 #[test]
 fn an_address_that_others_can_reach_is_refused() {
-    let said = refused(|command| drop(command.args(["--s3", "0.0.0.0:0"])));
+    let said = refused(&["--s3", "0.0.0.0:0"]);
     assert!(
         said.contains("0.0.0.0:0") && said.contains("127.0.0.1"),
         "{said}"
@@ -42,9 +40,7 @@ fn a_taken_port_is_refused() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap().to_string();
     for (flag, other) in [("--s3", "--web"), ("--web", "--s3")] {
-        let said = refused(|command| {
-            command.args([flag, &address, other, "127.0.0.1:0"]);
-        });
+        let said = refused(&[flag, &address, other, "127.0.0.1:0"]);
         assert!(said.contains(&address) && said.contains(flag), "{said}");
     }
 }
