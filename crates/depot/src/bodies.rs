@@ -6,7 +6,10 @@ use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use two_buckets_objects::{Algorithm, Checksum, Hasher};
 
-use crate::engine::{BlobFile, BlobReader, BlobWriter, BodyId, CHUNK_BYTES, Pinned, Place, Shared};
+use crate::engine::{
+    BlobFile, BlobReader, BlobWriter, BodyId, CHUNK_BYTES, Pinned, Place, Shared,
+    TRANSACTION_BYTES_MAX,
+};
 use crate::{Depot, Error, Result};
 
 /// A body on its way in. Small ones stay in memory, others go to a file as they come, so memory is bounded whatever
@@ -32,6 +35,10 @@ pub struct Body {
     md5: [u8; 16],
     checksums: Vec<Checksum>,
 }
+
+/// The largest body that can live in the log, whatever the options say: a record is held in memory whole.
+const SMALL_BODY_BYTES_LIMIT: usize = 4 << 20;
+const _: () = assert!(2 * SMALL_BODY_BYTES_LIMIT <= TRANSACTION_BYTES_MAX);
 
 /// Where a body is until its transaction is durable.
 pub(crate) enum Content {
@@ -156,9 +163,6 @@ impl BodyWriter {
         })
     }
 }
-
-/// The largest body that can live in the log, whatever the options say: a record is held in memory whole.
-const SMALL_BODY_BYTES_LIMIT: usize = 4 << 20;
 
 impl Body {
     /// The size.

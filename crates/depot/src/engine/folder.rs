@@ -30,13 +30,14 @@ pub(super) fn identify(storage: &dyn Storage, now: Timestamp) -> Result<u64, Ope
             if size >= FILE_BYTES as u64 {
                 file.read_at(0, &mut bytes).map_err(OpenError::Io)?;
             }
-            if let Some(store) = read(&bytes)? {
-                create_folders(storage)?;
-                return Ok(store);
-            }
-            // The crash of a first start leaves half a file and nothing else, which may be begun anew.
+            let store = read(&bytes)?;
+            // A first start that was interrupted leaves half a file, or one that only seems durable, and no data.
+            // Then it is made anew.
             if has_data(storage)? {
-                return Err(OpenError::Corrupt(format!("the file {FILE}")));
+                return match store {
+                    Some(store) => Ok(store),
+                    None => Err(OpenError::Corrupt(format!("the file {FILE}"))),
+                };
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -44,7 +45,8 @@ pub(super) fn identify(storage: &dyn Storage, now: Timestamp) -> Result<u64, Ope
     }
     let store = now.millis().cast_unsigned();
     write(storage, store).map_err(OpenError::Io)?;
-    create_folders(storage)?;
+    storage.create_dir(log::FOLDER).map_err(OpenError::Io)?;
+    storage.create_dir(blob::FOLDER).map_err(OpenError::Io)?;
     Ok(store)
 }
 
@@ -68,11 +70,6 @@ pub(super) fn check_is_ours(storage: &dyn Storage) -> Result<(), OpenError> {
 fn has_data(storage: &dyn Storage) -> Result<bool, OpenError> {
     let log = storage.list(log::FOLDER).map_err(OpenError::Io)?;
     Ok(!log.is_empty())
-}
-
-fn create_folders(storage: &dyn Storage) -> Result<(), OpenError> {
-    storage.create_dir(log::FOLDER).map_err(OpenError::Io)?;
-    storage.create_dir(blob::FOLDER).map_err(OpenError::Io)
 }
 
 /// The store; none if the file was not written whole.

@@ -50,6 +50,7 @@ pub(crate) use body::{BodyId, Place};
 pub(crate) use checkpoint::Schedule;
 pub(crate) use index::{LsmIndex, MapIndex, Rows};
 pub(crate) use pins::Pinned;
+pub(crate) use record::PAYLOAD_BYTES_MAX as TRANSACTION_BYTES_MAX;
 pub(crate) use table::Table;
 pub(crate) use transaction::Transaction;
 

@@ -8,7 +8,7 @@ use super::body::{BodyId, Fields};
 /// The bytes before a record's payload.
 pub(super) const HEADER_BYTES: usize = 48;
 /// The most bytes of a payload. A transaction is held in memory whole, and so is each record that is read back.
-pub(super) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"2Brc");
 /// Where the checksum begins to cover the header: behind itself.

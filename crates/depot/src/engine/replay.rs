@@ -47,7 +47,7 @@ pub(super) fn replay(
         offset: log::HEADER_BYTES,
     });
     if segments.is_empty() {
-        if known.is_some() {
+        if position.sequence > 0 {
             return Err(corrupt("the log is gone, the index is there"));
         }
         create_first(storage.as_ref(), store)?;
@@ -69,9 +69,11 @@ pub(super) fn replay(
             position.segment
         )));
     }
+    if let Some(last) = todo.last() {
+        replay.mend_end(*last, position)?;
+    }
     for segment in &todo {
-        let is_last = Some(segment) == todo.last();
-        replay.segment(*segment, is_last, &mut position)?;
+        replay.segment(*segment, &mut position)?;
     }
     replay.apply(position)?;
     Ok(Replayed {
@@ -81,7 +83,8 @@ pub(super) fn replay(
     })
 }
 
-/// A crash while a segment was made leaves its last one without a whole header, and then without any record.
+/// A crash while a segment was made leaves the last one without a record, perhaps without a whole header, and perhaps
+/// without anything of it being durable. It is made again when it is needed.
 fn drop_unborn_segment(
     storage: &dyn Storage,
     segments: &mut BTreeSet<u64>,
@@ -90,9 +93,7 @@ fn drop_unborn_segment(
         return Ok(());
     };
     let file = storage.open(&log::path(last)).map_err(OpenError::Io)?;
-    let size_bytes = file.size_bytes().map_err(OpenError::Io)?;
-    let header = read(file.as_ref(), 0, size_bytes.min(log::HEADER_BYTES))?;
-    if size_bytes <= log::HEADER_BYTES && Header::read(&header).is_none() {
+    if file.size_bytes().map_err(OpenError::Io)? <= log::HEADER_BYTES {
         storage.remove(&log::path(last)).map_err(OpenError::Io)?;
         storage.sync_dir(log::FOLDER).map_err(OpenError::Io)?;
         segments.remove(&last);
@@ -112,6 +113,13 @@ fn create_first(storage: &dyn Storage, store: u64) -> Result<(), OpenError> {
     }
 }
 
+/// A segment with all its bytes and its header.
+struct Segment {
+    file: Arc<dyn File>,
+    bytes: Vec<u8>,
+    header: Header,
+}
+
 struct Replay<'a> {
     storage: &'a dyn Storage,
     store: u64,
@@ -122,22 +130,52 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    /// Stages what a segment holds behind the position, and moves the position to its end.
-    fn segment(
-        &mut self,
-        segment: u64,
-        is_last: bool,
-        position: &mut Position,
-    ) -> Result<(), OpenError> {
-        let file = self
-            .storage
-            .open(&log::path(segment))
+    /// Cuts off what was being written at the end of the log and makes sure that the rest is durable, before anybody
+    /// can see it.
+    ///
+    /// The last group may be there though its sync never came, or failed: a killed process leaves it in the system's
+    /// memory, and after a failed sync the system may take it for written though it is not. So it is written again.
+    fn mend_end(&self, segment: u64, position: Position) -> Result<(), OpenError> {
+        let Segment {
+            file,
+            bytes,
+            header,
+        } = self.open(segment)?;
+        let (mut offset, mut next) = if position.segment == segment {
+            (to_usize(position.offset)?, position.sequence + 1)
+        } else {
+            (to_usize(log::HEADER_BYTES)?, header.first_sequence)
+        };
+        let mut group = (next, offset);
+        while let Some(record) = self.record_at(&bytes, offset, next) {
+            if record.head.group != group.0 {
+                group = (record.head.group, offset);
+            }
+            offset += record.size_bytes();
+            next += 1;
+        }
+        let rest = bytes.get(offset..).unwrap_or_default();
+        if has_synced_record(self.store, rest, next) {
+            return Err(corrupt(format!(
+                "record {next} in log segment {segment} at byte {offset}"
+            )));
+        }
+        let again = bytes.get(group.1..offset).unwrap_or_default();
+        file.write_at(group.1 as u64, again)
             .map_err(OpenError::Io)?;
-        let size_bytes = file.size_bytes().map_err(OpenError::Io)?;
-        let bytes = read(file.as_ref(), 0, size_bytes)?;
-        let header = Header::read(&bytes)
-            .filter(|header| header.store == self.store && header.segment == segment)
-            .ok_or_else(|| corrupt(format!("the header of log segment {segment}")))?;
+        if !rest.is_empty() {
+            let bytes = rest.len();
+            tracing::info!(segment, bytes, "cut off the torn end of the log");
+            file.truncate(offset as u64).map_err(OpenError::Io)?;
+        }
+        file.sync()
+            .and_then(|()| self.storage.sync_dir(log::FOLDER))
+            .map_err(OpenError::Io)
+    }
+
+    /// Stages what a segment holds behind the position, and moves the position to its end.
+    fn segment(&mut self, segment: u64, position: &mut Position) -> Result<(), OpenError> {
+        let Segment { bytes, header, .. } = self.open(segment)?;
         if position.segment != segment {
             if header.first_sequence != position.sequence + 1 {
                 return Err(corrupt(format!(
@@ -155,13 +193,7 @@ impl Replay<'_> {
                 "log segment {segment} ends before what the index has of it"
             )));
         }
-        while let Some(record) = bytes
-            .get(offset..)
-            .and_then(|rest| Record::read(self.store, rest))
-        {
-            if record.head.sequence != position.sequence + 1 {
-                break;
-            }
+        while let Some(record) = self.record_at(&bytes, offset, position.sequence + 1) {
             self.record(segment, offset as u64, &record)?;
             offset += record.size_bytes();
             *position = Position {
@@ -176,23 +208,37 @@ impl Replay<'_> {
                 self.apply(*position)?;
             }
         }
-        let rest = bytes.get(offset..).unwrap_or_default();
-        if rest.is_empty() {
-            return Ok(());
-        }
-        if !is_last || has_synced_record(self.store, rest, position.sequence + 1) {
+        if offset < bytes.len() {
             return Err(corrupt(format!(
                 "record {} in log segment {segment} at byte {offset}",
                 position.sequence + 1
             )));
         }
-        tracing::info!(
-            segment,
-            bytes = rest.len(),
-            "cut off the torn end of the log"
-        );
-        file.truncate(offset as u64).map_err(OpenError::Io)?;
-        file.sync().map_err(OpenError::Io)
+        Ok(())
+    }
+
+    /// Reads a segment, which must be this store's.
+    fn open(&self, segment: u64) -> Result<Segment, OpenError> {
+        let file = self
+            .storage
+            .open(&log::path(segment))
+            .map_err(OpenError::Io)?;
+        let size_bytes = file.size_bytes().map_err(OpenError::Io)?;
+        let bytes = read(file.as_ref(), 0, size_bytes)?;
+        let header = Header::read(&bytes)
+            .filter(|header| header.store == self.store && header.segment == segment)
+            .ok_or_else(|| corrupt(format!("the header of log segment {segment}")))?;
+        Ok(Segment {
+            file,
+            bytes,
+            header,
+        })
+    }
+
+    /// The record at this offset, if there is a whole one and it is the one expected.
+    fn record_at<'b>(&self, bytes: &'b [u8], offset: usize, sequence: u64) -> Option<Record<'b>> {
+        let rest = bytes.get(offset..)?;
+        Record::read(self.store, rest).filter(|record| record.head.sequence == sequence)
     }
 
     fn record(&mut self, segment: u64, at: u64, record: &Record<'_>) -> Result<(), OpenError> {

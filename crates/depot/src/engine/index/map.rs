@@ -57,6 +57,18 @@ impl MapIndex {
             .collect();
         generations.sort_unstable();
         let mut rows = BTreeMap::new();
+        // The newest that was begun whole counts; a crash may have left a newer one that was not.
+        for generation in generations.iter().rev() {
+            let file = storage.open(&path(*generation))?;
+            let size = usize::try_from(file.size_bytes()?).map_err(io::Error::other)?;
+            let mut bytes = vec![0; size];
+            file.read_at(0, &mut bytes)?;
+            let mut rest = bytes.as_slice();
+            if read(&mut rest, &mut rows).is_some() {
+                while read(&mut rest, &mut rows).is_some() {}
+                break;
+            }
+        }
         let mut journal = Journal {
             storage: Arc::clone(storage),
             generation: generations.last().copied().unwrap_or(0),
@@ -64,35 +76,10 @@ impl MapIndex {
             size_bytes: 0,
             first_bytes: 0,
         };
-        // The newest that was begun whole; a crash may have left a newer one that was not.
-        while let Some(generation) = generations.pop() {
-            let file = storage.open(&path(generation))?;
-            let size = usize::try_from(file.size_bytes()?).map_err(io::Error::other)?;
-            let mut bytes = vec![0; size];
-            file.read_at(0, &mut bytes)?;
-            let mut rest = bytes.as_slice();
-            let Some(first) = read(&mut rest, &mut rows) else {
-                storage.remove(&path(generation))?;
-                continue;
-            };
-            while read(&mut rest, &mut rows).is_some() {}
-            journal.size_bytes = (bytes.len() - rest.len()) as u64;
-            journal.first_bytes = first;
-            if !rest.is_empty() {
-                // Synced, so that what is cut off cannot come back behind what is written next.
-                file.truncate(journal.size_bytes)?;
-                file.sync()?;
-            }
-            if generation == journal.generation {
-                journal.file = Some(file);
-            }
-            break;
-        }
-        for older in generations {
-            storage.remove(&path(older))?;
-        }
-        if journal.file.is_none() {
-            journal.begin(&rows)?;
+        // Begun anew at each opening: nobody knows what of the old one is durable and what only seems so.
+        journal.begin(&rows)?;
+        for generation in generations {
+            journal.forget(generation)?;
         }
         Ok(Self {
             rows: RwLock::new(Arc::new(rows)),
@@ -168,7 +155,11 @@ impl Journal {
         self.size_bytes = first.len() as u64;
         self.first_bytes = self.size_bytes;
         self.file = Some(file);
-        match self.storage.remove(&path(before)) {
+        self.forget(before)
+    }
+
+    fn forget(&self, generation: u64) -> io::Result<()> {
+        match self.storage.remove(&path(generation)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -197,8 +188,8 @@ fn encode<'a>(rows: impl Iterator<Item = (&'a Bytes, Option<&'a Bytes>)>) -> Vec
     entry
 }
 
-/// Takes the next entry into the rows and says how long it was; none if there is no whole one.
-fn read(rest: &mut &[u8], rows: &mut BTreeMap<Bytes, Bytes>) -> Option<u64> {
+/// Takes the next entry into the rows; none if there is no whole one.
+fn read(rest: &mut &[u8], rows: &mut BTreeMap<Bytes, Bytes>) -> Option<()> {
     let mut fields = Fields(rest);
     if fields.u32()? != MAGIC {
         return None;
@@ -221,7 +212,7 @@ fn read(rest: &mut &[u8], rows: &mut BTreeMap<Bytes, Bytes>) -> Option<u64> {
             rows.insert(key, Bytes::copy_from_slice(value));
         }
     }
-    Some((HEADER_BYTES + length) as u64)
+    Some(())
 }
 
 /// A walk that seeks anew at each step, because an iterator cannot own the map it borrows from.

@@ -22,8 +22,12 @@ impl DiskStorage {
                 .recursive(true)
                 .mode(0o700)
                 .create(folder)?;
-            if let Some(parent) = folder.canonicalize()?.parent() {
-                fs::File::open(parent)?.sync_all()?;
+        }
+        // A store whose own folder is lost with a crash is lost. Folders above it that we may not even open were there
+        // long before.
+        for above in folder.canonicalize()?.ancestors().skip(1) {
+            if let Ok(above) = fs::File::open(above) {
+                above.sync_all()?;
             }
         }
         Ok(Self {

@@ -10,6 +10,7 @@
 //!   each one that was not synced is lost or kept. Syncing a file does not make its name durable.
 //! * A **crash** ends every operation from then on. [`MemoryStorage::after_crash`] gives what a disk may hold then;
 //!   which of the possible ones, the seed chooses.
+//! * A **kill** of the process loses nothing that was written: [`MemoryStorage::after_kill`].
 //! * A **failed operation** changes nothing, but a write that fails may leave a part of its bytes, and after a failed
 //!   sync nothing it should have made durable is durable, nor will a later sync report it again.
 //! * A **full disk** takes the part of a write that fits.
@@ -77,7 +78,7 @@ struct Disk {
     counts: BTreeMap<Operation, u64>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inode {
     bytes: Vec<u8>,
     synced: Vec<u8>,
@@ -86,6 +87,7 @@ struct Inode {
     handles: usize,
 }
 
+#[derive(Clone)]
 enum Change {
     Write { offset: usize, bytes: Vec<u8> },
     Truncate(usize),
@@ -208,6 +210,28 @@ impl MemoryStorage {
                 synced_names: names.clone(),
                 names,
                 dirs: disk.dirs.clone(),
+                ..Disk::default()
+            })),
+        }
+    }
+
+    /// The disk as the next process finds it after this one was killed: all that was written can be read, and what was
+    /// not synced is still not.
+    #[must_use]
+    pub fn after_kill(&self) -> Self {
+        let disk = self.disk();
+        let mut inodes = disk.inodes.clone();
+        for inode in inodes.values_mut() {
+            inode.handles = 0;
+        }
+        Self {
+            disk: Arc::new(Mutex::new(Disk {
+                inodes,
+                next_inode: disk.next_inode,
+                names: disk.names.clone(),
+                dirs: disk.dirs.clone(),
+                synced_names: disk.synced_names.clone(),
+                unsynced_names: disk.unsynced_names.clone(),
                 ..Disk::default()
             })),
         }

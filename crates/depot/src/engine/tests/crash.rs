@@ -1,6 +1,6 @@
 //! The machine stops at every operation of a run, and the disk holds whatever it may hold then.
 
-use super::world::{RUN, Step, act, open, state, states};
+use super::world::{RUN, State, Step, act, open, state, states};
 use crate::engine::storage::memory::Fault;
 use crate::engine::storage::{MemoryStorage, Storage as _};
 
@@ -146,4 +146,54 @@ fn a_body_that_is_dropped_leaves_no_file() {
     };
     assert!(failed.is_err());
     assert_eq!(storage.files(), before);
+}
+
+#[test]
+fn what_was_seen_after_a_kill_outlives_a_power_loss_behind_it() {
+    let states = states();
+    let operations = operations_of_the_run();
+    for kill_at in 0..operations {
+        let (storage, acknowledged) = run_until_crash(kill_at);
+        let disk = storage.after_kill();
+        let case = format!("kill at operation {kill_at}");
+        let engine = open(&disk).unwrap_or_else(|error| panic!("{case}: {error}"));
+        let seen = state(&engine);
+        let at = states.iter().rposition(|state| *state == seen);
+        let at = at.unwrap_or_else(|| panic!("{case}: no state of the run"));
+        assert!(
+            (acknowledged..=acknowledged + 1).contains(&at),
+            "{case}: {acknowledged} acknowledged, {at} there"
+        );
+        // Closing makes the index durable; the log must not be behind it.
+        drop(engine);
+        check_power_loss(&disk, &seen, &case);
+    }
+}
+
+fn check_power_loss(disk: &MemoryStorage, seen: &State, case: &str) {
+    for seed in [0, 1, 3] {
+        let disk = disk.after_crash(seed);
+        let engine = open(&disk).unwrap_or_else(|error| panic!("{case}, {seed}: {error}"));
+        assert!(state(&engine) == *seen, "{case}, seed {seed}");
+    }
+}
+
+#[test]
+fn what_was_seen_after_a_failed_sync_and_a_restart_outlives_a_power_loss_behind_it() {
+    for fail_at in 0..operations_of_the_run() {
+        let storage = MemoryStorage::new();
+        storage.fault_at(fail_at, Fault::Fail(std::io::ErrorKind::Other));
+        let failed = match open(&storage) {
+            Ok(engine) => RUN.iter().find_map(|step| act(&engine, *step).err()),
+            Err(_) => Some(crate::Error::ReadOnly),
+        };
+        if matches!(failed, Some(crate::Error::ReadOnly)) {
+            // Everything can be read, also what the failed sync should have made durable and did not.
+            let case = format!("failure at operation {fail_at}");
+            let engine = open(&storage).unwrap_or_else(|error| panic!("{case}: {error}"));
+            let seen = state(&engine);
+            drop(engine);
+            check_power_loss(&storage, &seen, &case);
+        }
+    }
 }

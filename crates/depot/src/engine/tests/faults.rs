@@ -7,8 +7,8 @@ use std::sync::Arc;
 use two_buckets_objects::Timestamp;
 
 use super::world::{
-    EVERYTHING, ROWS, RUN, SETTINGS, Step, act, body, body_of, content, named, open, open_with,
-    read, state, states,
+    EVERYTHING, ROWS, RUN, SETTINGS, State, Step, act, body, body_of, content, named, open,
+    open_with, read, state, states,
 };
 use crate::bodies::Reader;
 use crate::engine::storage::memory::{Fault, Operation};
@@ -224,7 +224,7 @@ fn a_body_whose_file_is_gone_or_unreadable_is_an_error() {
 }
 
 /// A store whose index is lost, so that opening reads the whole log, and the state it had.
-fn without_index() -> (MemoryStorage, std::collections::BTreeMap<Vec<u8>, Vec<u8>>) {
+fn without_index() -> (MemoryStorage, State) {
     let storage = MemoryStorage::new();
     let engine = open(&storage).unwrap();
     for step in RUN.iter().take(7) {

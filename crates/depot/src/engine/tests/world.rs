@@ -85,8 +85,10 @@ pub(super) fn read(engine: &Engine, id: BodyId, size_bytes: u64) -> Result<Vec<u
 
 pub(super) const EVERYTHING: (Bound<&[u8]>, Bound<&[u8]>) = (Bound::Unbounded, Bound::Unbounded);
 
+pub(super) type State = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// What the rows say, without the ids of bodies, every one of which must be readable and right.
-pub(super) fn state(engine: &Engine) -> BTreeMap<Vec<u8>, Vec<u8>> {
+pub(super) fn state(engine: &Engine) -> State {
     let mut state = BTreeMap::new();
     for row in engine.range(ROWS, EVERYTHING, false) {
         let (key, value) = row.unwrap();
@@ -204,7 +206,7 @@ pub(super) fn act(engine: &Engine, step: Step) -> Result<()> {
 }
 
 /// The states after none, one, two, … of the steps.
-pub(super) fn states() -> Vec<BTreeMap<Vec<u8>, Vec<u8>>> {
+pub(super) fn states() -> Vec<State> {
     let engine = open(&MemoryStorage::new()).unwrap();
     let mut states = vec![state(&engine)];
     for step in RUN {
