@@ -61,6 +61,7 @@ const paths = {
 	copy: "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
 	search: "M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9zM10.3 10.3l3.2 3.2",
 	arrow: "M2.5 8h10.5M9.5 4.5 13 8l-3.5 3.5",
+	mark: "M1 4h6L6 12.5H2zM9 4h6l-1 8.5h-4z",
 	away: "M8 4.5v4.2M8 11.4v.1M8 1.8 14.8 13.6H1.2z",
 } as const;
 export type Icon = keyof typeof paths;

@@ -41,7 +41,9 @@ export function ago(then: number, now: number, locale?: string): string {
 	if (s < 60) return `${s} s ago`;
 	if (s < 3600) return `${Math.floor(s / 60)} min ago`;
 	if (s < 86_400) return `${Math.floor(s / 3600)} h ago`;
-	return new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(then);
+	const thisYear = new Date(then).getFullYear() === new Date(now).getFullYear();
+	const year = thisYear ? {} : ({ year: "numeric" } as const);
+	return new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", ...year }).format(then);
 }
 
 /** Date and time to the millisecond, in the reader's zone. */

@@ -6,7 +6,7 @@ import { children, h } from "./dom.ts";
 import { plural } from "./format.ts";
 import { plain } from "./names.ts";
 import { type Link, Poll } from "./poll.ts";
-import { isHere, type Row, rows, type Shown } from "./rows.ts";
+import { fits, isHere, type Row, rows, type Shown } from "./rows.ts";
 import { filesMax, Uploader } from "./uploader.ts";
 import { Announcer } from "./view/announce.ts";
 import { DetailPanel } from "./view/detail.ts";
@@ -59,7 +59,7 @@ const filters = new Filters(() => {
 });
 const actions = {
 	open: (row: Row) => {
-		location.hash = row.upload?.id ?? row.id;
+		location.hash = encodeURIComponent(row.upload?.id ?? row.id);
 	},
 	cancel: (row: Row) => uploader.cancel(row.id),
 	dismiss: (row: Row) => uploader.dismiss(row.id),
@@ -69,9 +69,10 @@ const actions = {
 	},
 };
 const table = new Table(actions);
-const panel = new DetailPanel(actions, () => {
+const panel = new DetailPanel(actions, (id) => {
 	detail = null;
-	if (location.hash !== "") history.pushState(null, "", location.pathname + location.search);
+	// The address may already name the next upload.
+	if (addressed() === id) history.pushState(null, "", location.pathname + location.search);
 });
 const more = h("button", { type: "button", class: "button more", hidden: true }, "Show more");
 more.addEventListener("click", () => {
@@ -191,8 +192,9 @@ async function refreshDetail(): Promise<void> {
 	const row = panelRow();
 	if (row && !row.upload) return;
 	const id = row?.upload?.id ?? asked;
-	const upToDate = detail?.id === id && row?.upload && same(detail, row.upload);
-	if (upToDate && detail && api.isFinal(detail.state)) return;
+	// What the list shows to be unchanged and at its end is not asked for again.
+	const listed = row?.upload && row.upload !== detail ? row.upload : null;
+	if (detail?.id === id && listed && same(detail, listed) && api.isFinal(listed.state)) return;
 	try {
 		const answer = await api.detail(id);
 		if (panel.id === asked) detail = answer;
@@ -265,15 +267,18 @@ function drawNow(): void {
 	const now = Date.now();
 	const sendings = uploader.all;
 	const current = listedFor === wish();
-	const listed = current && filters.wanted.filter !== "here" ? (listing?.uploads ?? []) : [];
-	const all = rows(listed, sendings, seen, filters.wanted);
+	const known = listing?.uploads ?? [];
+	// Until the answer to a new wish is there, what is known and fits is better than nothing.
+	const listed = current ? known : known.filter((upload) => fits(upload, filters.wanted));
+	const here = filters.wanted.filter === "here";
+	const all = rows(here ? [] : listed, sendings, seen, filters.wanted);
 	const shown = all.slice(0, pages * pageSize);
 	announce(rows(listing?.uploads ?? [], sendings, seen, { filter: "all", q: "" }));
 
 	notices.showLink(poll.link, now);
 	dropZone.show(sendings);
-	const here = rows([], sendings, seen, { filter: "here", q: "" }).length;
-	filters.show(listing?.counts ?? null, here);
+	const hereCount = rows([], sendings, seen, { filter: "here", q: "" }).length;
+	filters.show(listing?.counts ?? null, hereCount);
 	header.showOldest(listing?.oldest_unfinished ?? null);
 	retryAll.hidden = filters.wanted.filter !== "failed" || (listing?.counts.failed ?? 0) === 0;
 
@@ -322,8 +327,18 @@ function announce(everything: readonly Row[]): void {
 	}
 }
 
+/** The id after the `#` of the address; empty where there is none. */
+function addressed(): string {
+	const given = location.hash.slice(1);
+	try {
+		return decodeURIComponent(given);
+	} catch {
+		return given;
+	}
+}
+
 function openFromAddress(): void {
-	const id = decodeURIComponent(location.hash.slice(1));
+	const id = addressed();
 	if (id === "") {
 		if (panel.element.open) panel.element.close();
 		return;

@@ -80,6 +80,11 @@ function shown(sending: Sending, upload: Upload | null): Shown {
 		: upload.state;
 }
 
+/** Whether the server would list this upload for these wishes. */
+export const fits = (upload: Upload, { filter, q }: Wanted): boolean =>
+	(filter === "all" || filter === upload.state) &&
+	upload.key.toLowerCase().includes(q.toLowerCase());
+
 export const isHere = (row: Row): boolean =>
 	row.sending !== null && row.shown === row.sending.phase.is;
 

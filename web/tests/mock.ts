@@ -48,6 +48,9 @@ export class Mock {
 	};
 	/** Every PUT that began, by key. */
 	readonly puts: string[] = [];
+	/** How many PUTs were under way at once, at most. */
+	parallelMax = 0;
+	private parallel = 0;
 	/** How many calls for the list were answered. */
 	listings = 0;
 	processingMs = 60;
@@ -281,7 +284,10 @@ export class Mock {
 						"access-control-expose-headers": "ETag",
 					}
 				: {};
-		if (request.method === "OPTIONS") return void response.writeHead(204, cors).end();
+		// A browser sends a request again by itself where a connection it used before is cut.
+		if (request.method === "OPTIONS") {
+			return void response.writeHead(204, { ...cors, connection: "close" }).end();
+		}
 		const url = new URL(request.url ?? "/", this.s3Url);
 		const key = decodeURIComponent(url.pathname.replace("/staging/", ""));
 		this.puts.push(key);
@@ -295,7 +301,10 @@ export class Mock {
 			request.resume();
 			return;
 		}
+		this.parallel += 1;
+		this.parallelMax = Math.max(this.parallelMax, this.parallel);
 		const body = await read(request, this.faults.bytesPerS).catch(() => null);
+		this.parallel -= 1;
 		if (!body) return;
 		const fault = this.faults.puts.shift();
 		if (fault) return error(fault.status, fault.code, fault.message);

@@ -1,6 +1,7 @@
 /** A line of code or a value with a button that copies it. */
 
 import { h, icon, text } from "../dom.ts";
+import { lines } from "./name.ts";
 
 const saidForMs = 1500;
 
@@ -27,7 +28,7 @@ export function codeLine(what: string, code: string): HTMLElement {
 	return h(
 		"div",
 		{ class: "code-line" },
-		h("pre", { tabindex: "0", "aria-label": what }, h("code", {}, code)),
+		h("pre", { tabindex: "0", "aria-label": what }, h("code", {}, ...lines(code))),
 		copyButton(what, () => code),
 	);
 }

@@ -1,6 +1,6 @@
 /** Everything known of one upload, in a panel over the page. */
 
-import { type Attempt, contentUrl, type UploadDetail } from "../api.ts";
+import { type Attempt, contentUrl, type Json, type Upload, type UploadDetail } from "../api.ts";
 import { attribute, h, icon, text } from "../dom.ts";
 import { bytes, duration, moment, shellQuote } from "../format.ts";
 import type { Row } from "../rows.ts";
@@ -21,7 +21,7 @@ export class DetailPanel {
 
 	constructor(
 		private readonly actions: RowActions,
-		closed: () => void,
+		closed: (id: string) => void,
 	) {
 		const close = h("button", { type: "button", class: "quiet icon-only", title: "Close" });
 		close.append(icon("cancel"), h("span", { class: "visually-hidden" }, "Close"));
@@ -29,7 +29,12 @@ export class DetailPanel {
 		this.element = h(
 			"dialog",
 			{ class: "detail", "aria-labelledby": "detail-title" },
-			h("header", {}, h("div", { class: "heading" }, this.title, close), this.chip, this.says),
+			h(
+				"header",
+				{},
+				h("div", { class: "heading" }, this.title, close),
+				h("div", { class: "standing" }, this.chip, this.says),
+			),
 			this.body,
 		);
 		this.element.addEventListener("click", (event) => {
@@ -39,9 +44,12 @@ export class DetailPanel {
 			if (event.clientX < box.left) this.element.close();
 		});
 		this.element.addEventListener("close", () => {
+			// The event comes late: the panel may be open again, on another upload.
+			if (this.element.open) return;
+			const id = this.id;
 			this.id = null;
 			this.drawn = "";
-			closed();
+			if (id !== null) closed(id);
 		});
 	}
 
@@ -59,7 +67,7 @@ export class DetailPanel {
 	/** The upload is not known, or its details could not be had. */
 	problem(words: string): void {
 		this.drawn = "";
-		this.body.replaceChildren(h("p", { class: "reason" }, words));
+		this.body.replaceChildren(h("p", { class: "reason" }, named(sentence(words))));
 	}
 
 	show(row: Row, detail: UploadDetail | null): void {
@@ -105,11 +113,11 @@ export class DetailPanel {
 				: null,
 			facts([
 				["Size", upload.size === null ? null : exactly(upload.size)],
-				["Media type", upload.media_type],
+				["Media type", upload.media_type === null ? null : named(upload.media_type)],
 				["SHA-256", upload.sha256 ? copied("SHA-256", upload.sha256) : null],
 				["ETag", upload.etag ? mono(upload.etag) : null],
 			]),
-			upload.report ? section("Report", report(upload.report)) : null,
+			upload.report ? section("Report", report(upload.report, shownAbove(upload))) : null,
 			section(
 				"Times",
 				facts([
@@ -169,6 +177,13 @@ export class DetailPanel {
 	}
 }
 
+/** Entries of a report that repeat a line of the panel. */
+const shownAbove = ({ size, media_type, sha256 }: Upload): { [name: string]: Json } => ({
+	size,
+	media_type,
+	sha256,
+});
+
 type Fact = [name: string, value: Node | string | null];
 
 function facts(all: Fact[]): HTMLElement {
@@ -204,15 +219,15 @@ function when(time: string | null): Node | null {
 }
 
 const outcomes: Record<NonNullable<Attempt["outcome"]>, string> = {
-	succeeded: "succeeded",
-	transient: "failed, to be tried again",
-	permanent: "failed for good",
-	crashed: "crashed",
+	succeeded: "Succeeded",
+	transient: "Failed for now",
+	permanent: "Failed for good",
+	crashed: "Crashed",
 };
 
 function attempts(log: readonly Attempt[]): HTMLElement {
 	const items = log.map((attempt) => {
-		const outcome = attempt.outcome === null ? "under way" : outcomes[attempt.outcome];
+		const outcome = attempt.outcome === null ? "Under way" : outcomes[attempt.outcome];
 		const ms = attempt.ended_at
 			? Date.parse(attempt.ended_at) - Date.parse(attempt.started_at)
 			: null;
@@ -223,7 +238,7 @@ function attempts(log: readonly Attempt[]): HTMLElement {
 			h(
 				"div",
 				{},
-				h("p", {}, ms === null ? sentence(outcome) : `${sentence(outcome)} after ${duration(ms)}`),
+				h("p", {}, ms === null ? outcome : `${outcome} after ${duration(ms)}`),
 				attempt.reason ? h("p", { class: "why" }, named(sentence(attempt.reason))) : null,
 				h("p", { class: "faint" }, when(attempt.started_at)),
 			),

@@ -18,7 +18,7 @@ export function nothingYet(server: Server | null): HTMLElement {
 			"ol",
 			{ class: "steps" },
 			step(staging, "A file lands here. Once it is acknowledged it is on disk."),
-			step(processor, "This function runs on it: what it is, how large, its SHA-256."),
+			step(processor, "This function runs on it and reports what it found."),
 			step(archive, "It is kept here, byte for byte, with its report."),
 		),
 		h("p", {}, "Send one from this page, or with any S3 client:"),

@@ -16,7 +16,7 @@ export class Filters {
 	constructor(private readonly changed: () => void) {
 		const group = h("div", { class: "tabs", role: "group", "aria-label": "Show uploads by state" });
 		for (const filter of filters) {
-			const name = filter === "all" ? "All" : filter === "here" ? "On this page" : label[filter];
+			const name = filter === "all" ? "All" : filter === "here" ? "Sending" : label[filter];
 			const count = h("span", { class: "count" });
 			const button = h("button", { type: "button", "data-filter": filter }, name, " ", count);
 			button.addEventListener("click", () => this.choose(filter));

@@ -27,7 +27,7 @@ export class Header {
 		this.element = h(
 			"header",
 			{ class: "top" },
-			h("h1", {}, "Two Buckets"),
+			h("h1", {}, icon("mark"), "Two Buckets"),
 			this.path,
 			this.oldest,
 			this.s3,

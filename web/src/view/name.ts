@@ -18,3 +18,12 @@ export function named(name: string, className = ""): HTMLElement {
 	}
 	return isolated;
 }
+
+/** Text of several lines, whose own line breaks are meant. */
+export function lines(text: string): Node[] {
+	return text
+		.split("\n")
+		.flatMap((line, at) =>
+			at === 0 ? [named(line)] : [document.createTextNode("\n"), named(line)],
+		);
+}

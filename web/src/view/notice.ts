@@ -1,6 +1,7 @@
 /** What the reader should know now: the server is away, or something was refused. */
 
 import { h, icon, text } from "../dom.ts";
+import { plain } from "../names.ts";
 import type { Link } from "../poll.ts";
 import { sentence } from "./row.ts";
 
@@ -32,14 +33,13 @@ export class Notices {
 		if (link.is === "up") return;
 		text(
 			this.what,
-			link.said === null ? "Server not reachable." : `The server has a problem: ${link.said}.`,
+			link.said === null
+				? "Server not reachable."
+				: `The server has a problem: ${plain(link.said)}.`,
 		);
 		const s = Math.ceil((link.nextAt - now) / 1000);
 		const next = link.trying || s <= 0 ? "Trying now." : `Retrying in ${s} s.`;
-		text(
-			this.when,
-			`${next} What you see may be out of date; files being sent wait and go on by themselves.`,
-		);
+		text(this.when, `${next} Files on their way wait and go on by themselves.`);
 	}
 
 	/** Shows a sentence for a while. */
@@ -49,7 +49,7 @@ export class Notices {
 			this.said.hidden = true;
 		};
 		close.addEventListener("click", hide);
-		this.said.replaceChildren(icon("away"), h("p", {}, sentence(words)), close);
+		this.said.replaceChildren(icon("away"), h("p", {}, plain(sentence(words))), close);
 		this.said.hidden = false;
 		clearTimeout(this.timer);
 		this.timer = setTimeout(hide, noticeForMs);

@@ -2,7 +2,7 @@
 
 import type { Json } from "../api.ts";
 import { h } from "../dom.ts";
-import { named } from "./name.ts";
+import { lines, named } from "./name.ts";
 
 /** Reports come from user code over hostile files: what is drawn is bounded, the raw JSON is not cut below this. */
 const depthMax = 4;
@@ -10,18 +10,25 @@ const entriesMax = 100;
 const textMax = 2000;
 const rawMax = 200_000;
 
-export function report(value: Json): HTMLElement {
+/** Draws a report, without the entries that say again what `known` says; its raw form is whole. */
+export function report(
+	value: { [name: string]: Json },
+	known: { [name: string]: Json },
+): HTMLElement {
+	const news = Object.entries(value).filter(
+		([name, inner]) => inner !== (known[name] ?? undefined),
+	);
 	const raw = JSON.stringify(value, null, 2);
 	const shown = raw.length > rawMax ? `${raw.slice(0, rawMax)}\n… cut` : raw;
 	return h(
 		"div",
 		{ class: "report" },
-		draw(value, 0),
+		news.length > 0 ? draw(Object.fromEntries(news), 0) : null,
 		h(
 			"details",
 			{},
 			h("summary", {}, "Raw JSON"),
-			h("pre", { tabindex: "0", "aria-label": "The report as JSON" }, named(shown)),
+			h("pre", { tabindex: "0", "aria-label": "The report as JSON" }, ...lines(shown)),
 		),
 	);
 }

@@ -96,13 +96,16 @@ export class RowView {
 			this.bar.value = value;
 			attribute(this.bar, "aria-label", `Sent of ${plain(row.name)}`);
 		}
-		const note = phase ? noteOfSending(phase, row.sending?.size ?? 0, now) : noteOf(upload, now);
+		const note = plain(
+			phase ? noteOfSending(phase, row.sending?.size ?? 0, now) : noteOf(upload, now),
+		);
 		text(this.note, note);
 		attribute(this.note, "title", note.length > 40 ? note : undefined);
 
 		text(this.size, upload?.size != null ? bytes(upload.size) : sending ? bytes(sending.size) : "");
-		text(this.type, upload?.media_type ?? "");
-		attribute(this.type, "title", upload?.media_type ?? undefined);
+		const type = plain(upload?.media_type ?? "");
+		text(this.type, type);
+		attribute(this.type, "title", type || undefined);
 		text(this.took, upload?.finished_at ? duration(tookMs(upload)) : "");
 		const at = upload ? Date.parse(upload.received_at) : row.at;
 		text(this.received, ago(at, now));
@@ -167,6 +170,7 @@ export function tookMs(upload: Upload): number {
 function noteOfSending(phase: Sending["phase"], size: number, now: number): string {
 	switch (phase.is) {
 		case "sending": {
+			if (phase.sent >= size && size > 0) return "finishing";
 			const share = size > 0 ? Math.floor((phase.sent / size) * 100) : 0;
 			const parts = [`${share} %`];
 			if (phase.bytesPerS !== null) {
@@ -178,7 +182,7 @@ function noteOfSending(phase: Sending["phase"], size: number, now: number): stri
 		}
 		case "paused": {
 			const s = Math.ceil((phase.until - now) / 1000);
-			return `${sentence(phase.why)}; ${s > 0 ? `again in ${s} s` : "trying now"}`;
+			return `${s > 0 ? `Again in ${s} s` : "Trying now"}: ${phase.why}`;
 		}
 		case "failed":
 			return sentence(phase.why);
@@ -192,13 +196,12 @@ function noteOf(upload: Upload | null, now: number): string {
 	if (upload.state === "processing") {
 		return upload.attempts > 1 ? `attempt ${upload.attempts}` : "";
 	}
-	const reason = upload.reason ? sentence(upload.reason) : "";
 	if (upload.state === "pending" && upload.next_attempt_at) {
 		const s = Math.ceil((Date.parse(upload.next_attempt_at) - now) / 1000);
-		const when = s > 0 ? `again in ${seconds(s)}` : "due now";
-		return reason ? `${reason}; ${when}` : when;
+		const when = s > 0 ? `Again in ${seconds(s)}` : "Due now";
+		return upload.reason ? `${when}: ${upload.reason}` : when;
 	}
-	return upload.state === "archived" ? "" : reason;
+	return upload.state === "archived" || !upload.reason ? "" : sentence(upload.reason);
 }
 
 /** The first letter large: reasons are written to stand after a colon. */

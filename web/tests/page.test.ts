@@ -1,0 +1,461 @@
+/** What a person can do on the page, in a real browser, against a server that may misbehave. */
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, test as anyTest } from "node:test";
+import type { Locator, Page } from "playwright-core";
+import { chromiumPath, closeBrowser, type Visit, visit } from "./browser.ts";
+import type { Mock } from "./mock.ts";
+import { fill, fillHostile, hostileNames } from "./scene.ts";
+
+const skip = chromiumPath ? false : "chromium not found";
+if (skip) console.log(`skipped: ${skip}`);
+after(closeBrowser);
+
+/** A visit after which the page must have nothing to complain of. */
+function test(
+	claim: string,
+	prepare: (mock: Mock) => void,
+	steps: (visit: Visit) => Promise<void>,
+): void {
+	anyTest(claim, { skip, timeout: 180_000 }, () =>
+		visit(prepare, async (visit) => {
+			await steps(visit);
+			assert.deepEqual(visit.complaints, []);
+		}),
+	);
+}
+
+const nothing = (): void => {};
+
+const file = (name: string, content: Buffer | string = "content") => ({
+	name,
+	mimeType: "text/plain",
+	buffer: Buffer.from(content),
+});
+
+const choose = (page: Page, ...files: ReturnType<typeof file>[]): Promise<void> =>
+	page.setInputFiles("input[type=file]", files);
+
+const row = (page: Page, name: string): Locator =>
+	page.locator("tbody tr").filter({ has: page.getByRole("button", { name, exact: true }) });
+
+const inState = (page: Page, name: string, state: string): Promise<void> =>
+	row(page, name)
+		.and(page.locator(`[data-state=${state}]`))
+		.waitFor();
+
+/** Waits until a condition holds that no element shows. */
+async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+	const deadline = Date.now() + 30_000;
+	while (!(await holds())) {
+		assert.ok(Date.now() < deadline, `never came true: ${what}`);
+		await new Promise((resolve) => setTimeout(resolve, 20));
+	}
+}
+
+test(
+	"a chosen file is one row, and the same one, from its first byte until it is archived",
+	(mock) => {
+		mock.faults.bytesPerS = 4_000_000;
+	},
+	async ({ page, mock }) => {
+		const content = Buffer.alloc(6_000_000, "two buckets ");
+		await choose(page, file("orders.csv", content));
+		await inState(page, "orders.csv", "sending");
+		const element = await row(page, "orders.csv").elementHandle();
+		const bar = row(page, "orders.csv").getByRole("progressbar");
+		await until("the bar moves", async () => {
+			const value = await bar.evaluate((bar: HTMLProgressElement) => bar.value).catch(() => 1);
+			return value > 0;
+		});
+		await inState(page, "orders.csv", "archived");
+		assert.equal(await page.locator("tbody tr").count(), 1);
+		assert.ok(await element?.evaluate((element) => element.isConnected), "the row was replaced");
+		assert.equal(mock.uploads.length, 1);
+		assert.ok(mock.uploads[0]?.content.equals(content), "other bytes arrived");
+		assert.match((await row(page, "orders.csv").textContent()) ?? "", /6\.00 MB.*text\/csv/);
+		await until("it is said", async () =>
+			((await page.getByRole("status").textContent()) ?? "").includes("orders.csv archived."),
+		);
+	},
+);
+
+test(
+	"many files go four at a time and every one arrives",
+	(mock) => {
+		mock.faults.bytesPerS = 20_000_000;
+	},
+	async ({ page, mock }) => {
+		const files = Array.from({ length: 120 }, (_, i) => file(`f-${i}.txt`, `${i}`.repeat(20_000)));
+		await choose(page, ...files);
+		const archived = page.locator("[data-filter=archived] .count");
+		await until("all are archived", async () => (await archived.textContent()) === "120");
+		assert.equal(mock.parallelMax, 4);
+		assert.equal(new Set(mock.puts).size, 120);
+		for (const { name, buffer } of files) {
+			assert.ok(mock.find(`/${name}`)?.content.equals(buffer), `${name} differs`);
+		}
+		// The list shows a hundred rows; those it does not reach are followed by key.
+		await page.getByRole("button", { name: "Show more" }).click();
+		await until(
+			"every row says so",
+			async () => (await page.locator("tbody tr[data-state=archived]").count()) === 120,
+		);
+		await page.locator("[data-filter=here]").waitFor({ state: "hidden" });
+	},
+);
+
+test(
+	"a file is dropped anywhere on the window, and the window says that it may be",
+	nothing,
+	async ({ page, mock }) => {
+		await page.getByText("No uploads yet").waitFor();
+		const transfer = await page.evaluateHandle(() => {
+			const transfer = new DataTransfer();
+			transfer.items.add(new File(["dropped"], "dropped.txt"));
+			return transfer;
+		});
+		await page.dispatchEvent("h1", "dragenter", { dataTransfer: transfer });
+		await page.getByText("Drop to send").waitFor();
+		await page.dispatchEvent("h1", "drop", { dataTransfer: transfer });
+		await page.getByText("Drop to send").waitFor({ state: "hidden" });
+		await inState(page, "dropped.txt", "archived");
+		assert.equal(mock.find("dropped.txt")?.content.toString(), "dropped");
+	},
+);
+
+test(
+	"a connection cut in the middle is tried again, to the same key",
+	(mock) => {
+		mock.faults.cuts = 1;
+	},
+	async ({ page, mock }) => {
+		await choose(page, file("cut.bin", Buffer.alloc(3_000_000)));
+		await inState(page, "cut.bin", "paused");
+		await row(page, "cut.bin").getByText("the connection was lost").waitFor();
+		await inState(page, "cut.bin", "archived");
+		assert.equal(mock.puts.length, 2);
+		assert.equal(mock.puts[0], mock.puts[1]);
+	},
+);
+
+test(
+	"a file that was kept although its answer was lost is not kept twice",
+	(mock) => {
+		mock.faults.lostAnswers = 1;
+		mock.processingMs = 1200;
+	},
+	async ({ page, mock }) => {
+		await choose(page, file("once.txt"));
+		await until("it is sent again", () => mock.puts.length === 2);
+		await inState(page, "once.txt", "archived");
+		assert.equal(mock.uploads.length, 1);
+		assert.equal(await page.locator("tbody tr").count(), 1);
+	},
+);
+
+test(
+	"a busy store is tried again, a refusal is not and is told in words",
+	(mock) => {
+		mock.faults.puts = [{ status: 503, code: "SlowDown", message: "Reduce your request rate." }];
+	},
+	async ({ page, mock }) => {
+		await choose(page, file("busy.txt"));
+		await row(page, "busy.txt").getByText("the store is busy").waitFor();
+		await inState(page, "busy.txt", "archived");
+		mock.faults.puts = [{ status: 403, code: "AccessDenied", message: "Access Denied" }];
+		await choose(page, file("denied.txt"));
+		await inState(page, "denied.txt", "failed");
+		await row(page, "denied.txt").getByText("The store refused this upload").waitFor();
+		assert.equal(mock.puts.filter((key) => key.endsWith("denied.txt")).length, 1);
+	},
+);
+
+test(
+	"a file the server will not take says why, and can be tried again or dismissed",
+	(mock) => {
+		mock.faults.refusals = ["files end at 5 GB here", "files end at 5 GB here"];
+	},
+	async ({ page, mock }) => {
+		await choose(page, file("large.iso"), file("larger.iso"));
+		await row(page, "large.iso").getByText("Files end at 5 GB here").waitFor();
+		await page.getByRole("button", { name: "Dismiss larger.iso" }).click();
+		await row(page, "larger.iso").waitFor({ state: "detached" });
+		await page.getByRole("button", { name: "Retry large.iso" }).click();
+		await inState(page, "large.iso", "archived");
+		assert.equal(mock.uploads.length, 1);
+	},
+);
+
+test(
+	"a cancelled file is not kept, and can still be sent after all",
+	(mock) => {
+		mock.faults.bytesPerS = 500_000;
+	},
+	async ({ page, mock }) => {
+		await choose(page, file("second-thoughts.bin", Buffer.alloc(5_000_000)));
+		await inState(page, "second-thoughts.bin", "sending");
+		await until("bytes are under way", () => mock.puts.length === 1);
+		await page.getByRole("button", { name: "Cancel second-thoughts.bin" }).click();
+		await inState(page, "second-thoughts.bin", "cancelled");
+		assert.equal(mock.uploads.length, 0);
+		mock.faults.bytesPerS = Number.POSITIVE_INFINITY;
+		await page.getByRole("button", { name: "Retry second-thoughts.bin" }).click();
+		await inState(page, "second-thoughts.bin", "archived");
+		assert.equal(mock.uploads.length, 1);
+	},
+);
+
+test(
+	"a server that goes away is waited for, and files chosen meanwhile are sent when it is back",
+	fill,
+	async ({ page, mock }) => {
+		await row(page, "harbour.jpg").waitFor();
+		await mock.go();
+		await page.getByText("Server not reachable.").waitFor();
+		await page.getByText(/Retrying in \d+ s\./).waitFor();
+		await row(page, "harbour.jpg").waitFor();
+		await choose(page, file("patience.txt"));
+		await inState(page, "patience.txt", "paused");
+		await mock.come();
+		await page.getByRole("button", { name: "Try now" }).click();
+		await page.getByText("Server not reachable.").waitFor({ state: "hidden" });
+		await inState(page, "patience.txt", "archived");
+		assert.equal(mock.uploads.filter(({ key }) => key.endsWith("patience.txt")).length, 1);
+	},
+);
+
+test(
+	"a file chosen while the network is cut goes once it is back",
+	nothing,
+	async ({ page, mock }) => {
+		await page.getByText("No uploads yet").waitFor();
+		await page.context().setOffline(true);
+		await choose(page, file("train.bin"));
+		await inState(page, "train.bin", "paused");
+		assert.equal(mock.puts.length, 0);
+		await page.context().setOffline(false);
+		await inState(page, "train.bin", "archived");
+		await page.getByText("Server not reachable.").waitFor({ state: "hidden" });
+	},
+);
+
+test(
+	"a hidden page asks nothing, and asks at once when it is seen again",
+	nothing,
+	async ({ page, mock }) => {
+		await page.clock.install();
+		await page.reload();
+		await page.getByText("No uploads yet").waitFor();
+		const show = (state: string): Promise<void> =>
+			page.evaluate((state) => {
+				Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+				document.dispatchEvent(new Event("visibilitychange"));
+			}, state);
+		const before = mock.listings;
+		await page.clock.runFor(3000);
+		await until("a page in sight asks", () => mock.listings > before);
+		await show("hidden");
+		await page.clock.runFor(1000);
+		const hidden = mock.listings;
+		await page.clock.runFor(60_000);
+		assert.equal(mock.listings, hidden);
+		await show("visible");
+		await until("it asks again", () => mock.listings > hidden);
+	},
+);
+
+test("everything can be done from the keyboard", fill, async ({ page, mock }) => {
+	await row(page, "harbour.jpg").waitFor();
+	// Choosers are caught from here on, not only once the key is on its way.
+	page.on("filechooser", () => {});
+	const focused = (): Promise<string> =>
+		page.evaluate(() => {
+			const at = document.activeElement;
+			if (at === document.body) return "";
+			return at?.getAttribute("aria-label") ?? at?.getAttribute("title") ?? at?.textContent ?? "";
+		});
+	const tabTo = async (wanted: RegExp): Promise<void> => {
+		for (let presses = 0; presses < 30; presses += 1) {
+			await page.keyboard.press("Tab");
+			if (wanted.test(await focused())) return;
+		}
+		assert.fail(`Tab never came to ${wanted}`);
+	};
+	await page.locator("body").focus();
+
+	await tabTo(/Choose files/);
+	const chooser = page.waitForEvent("filechooser");
+	await page.keyboard.press("Enter");
+	await (await chooser).setFiles([file("typed.txt")]);
+	await inState(page, "typed.txt", "archived");
+
+	await tabTo(/^Failed/);
+	await page.keyboard.press("Space");
+	await row(page, "harbour.jpg").waitFor({ state: "detached" });
+	await tabTo(/Find uploads/);
+	await page.keyboard.type("nov.zip");
+	await page.waitForResponse((response) => response.url().includes("q=nov.zip"));
+	await tabTo(/backup-nov\.zip/);
+	mock.faults.failing = "";
+	await page.keyboard.press("Enter");
+	const dialog = page.getByRole("dialog");
+	await dialog.getByText("ran longer than 2 s").waitFor();
+	assert.ok(await dialog.evaluate((dialog) => dialog.contains(document.activeElement)));
+	await tabTo(/Retry/);
+	await page.keyboard.press("Enter");
+	await dialog.locator(".chip[data-state=archived]").waitFor();
+	await page.keyboard.press("Escape");
+	await dialog.waitFor({ state: "hidden" });
+
+	await tabTo(/Find uploads/);
+	await page.keyboard.press("Control+A");
+	await page.keyboard.press("Delete");
+	await page.keyboard.press("Shift+Tab");
+	for (let presses = 0; !/^All/.test(await focused()) && presses < 12; presses += 1) {
+		await page.keyboard.press("Shift+Tab");
+	}
+	await page.keyboard.press("Enter");
+	await row(page, "harbour.jpg").waitFor();
+	await tabTo(/backup-nov\.zip|typed\.txt/);
+	await page.keyboard.press("Home");
+	assert.match(await focused(), /typed\.txt/);
+	await page.keyboard.press("ArrowDown");
+	const second = await focused();
+	assert.doesNotMatch(second, /typed\.txt/);
+	await page.keyboard.press("Enter");
+	await dialog.waitFor();
+	await page.keyboard.press("Escape");
+	await dialog.waitFor({ state: "hidden" });
+	assert.equal(await focused(), second, "focus comes back to the row");
+	await page.keyboard.press("End");
+	assert.match(await focused(), /events-2026-11-21/);
+	await page.keyboard.press("Home");
+	assert.match(await focused(), /typed\.txt/);
+});
+
+test(
+	"a failed upload shows its reason and attempts, and is retried in one step",
+	fill,
+	async ({ page, mock }) => {
+		mock.faults.failing = "";
+		await page.getByRole("button", { name: "backup-nov.zip", exact: true }).click();
+		const dialog = page.getByRole("dialog");
+		await dialog.getByText("Failed for good after 1.4 s").waitFor();
+		await dialog.locator(".reason").getByText("1,198 were found").waitFor();
+		await dialog.getByRole("button", { name: "Retry" }).click();
+		await dialog.locator(".chip[data-state=archived]").waitFor();
+		await dialog.getByText("Succeeded after").waitFor();
+		assert.equal(await dialog.locator(".reason").count(), 0);
+		await dialog.getByText("aws s3 cp s3://archive/").waitFor();
+	},
+);
+
+test(
+	"a report is readable, whole in its raw form, and the panel has an address of its own",
+	fill,
+	async ({ page, mock }) => {
+		const { id } = mock.find("stations.csv") ?? assert.fail();
+		await page.goto(`${mock.url}/#${id}`);
+		const dialog = page.getByRole("dialog");
+		await dialog.getByText("station_id").first().waitFor();
+		await dialog.getByText("Raw JSON", { exact: true }).click();
+		const raw = await dialog.locator(".report pre").textContent();
+		assert.match(raw ?? "", /"delimiter": ","/);
+		await page.keyboard.press("Escape");
+		await until("its address is gone", () => new URL(page.url()).hash === "");
+		await page.goto(`${mock.url}/#no-such-upload`);
+		await dialog.getByText("There is no upload with the id").waitFor();
+	},
+);
+
+test("an uploaded page is saved as a file and never shown", nothing, async ({ page, mock }) => {
+	const html = "<script>window.opener.pwned = 1</script>";
+	await choose(page, { ...file("evil.html", html), mimeType: "text/html" });
+	await inState(page, "evil.html", "archived");
+	await page.getByRole("button", { name: "evil.html", exact: true }).click();
+	const download = page.waitForEvent("download");
+	await page.getByRole("link", { name: "Download" }).click();
+	assert.equal(await readFile(await (await download).path(), "utf8"), html);
+	assert.equal(new URL(page.url()).origin, mock.url);
+});
+
+test(
+	"the list is filtered by state, searched, and shown a hundred at a time",
+	(mock) => {
+		for (let i = 0; i < 250; i += 1) {
+			const state = i % 50 === 0 ? "failed" : "archived";
+			mock.add(`set/${i}.txt`, Buffer.from("x"), {
+				state,
+				received_at: new Date(Date.now() - i * 1000).toISOString(),
+			});
+		}
+	},
+	async ({ page }) => {
+		const count = (wanted: number): Promise<void> =>
+			until(`${wanted} rows`, async () => (await page.locator("tbody tr").count()) === wanted);
+		await count(100);
+		const more = page.getByRole("button", { name: "Show more" });
+		await more.click();
+		await count(200);
+		await more.click();
+		await count(250);
+		await more.waitFor({ state: "hidden" });
+		await page.getByRole("button", { name: /^Failed/ }).click();
+		await count(5);
+		assert.equal(await page.locator("[data-filter=failed] .count").textContent(), "5");
+		await page.getByLabel(/Find uploads/).fill("set/10");
+		await count(1);
+		await page.getByLabel(/Find uploads/).fill("nowhere");
+		await page.getByText("Nothing matches").waitFor();
+		await page.getByRole("button", { name: "Show all uploads" }).click();
+		await count(100);
+	},
+);
+
+test(
+	"names that mean harm are text wherever they are shown",
+	fillHostile,
+	async ({ page, mock }) => {
+		await page.getByText("__proto__").first().waitFor();
+		const dialog = page.getByRole("dialog");
+		assert.equal(mock.uploads.length, hostileNames.length);
+		for (const { id } of mock.uploads) {
+			await page.evaluate((id) => {
+				location.hash = id;
+			}, id);
+			await dialog.getByText("Attempts").waitFor();
+			await dialog.getByText("Raw JSON", { exact: true }).click();
+			const raw = /[\u202a-\u202e\u2066-\u2069\u200f]/;
+			const shown = (await page.locator("body").textContent()) ?? "";
+			assert.doesNotMatch(shown, raw, "a character that moves others is in the page");
+			await page.keyboard.press("Escape");
+			await dialog.waitFor({ state: "hidden" });
+		}
+		for (const name of hostileNames) await choose(page, file(name.replaceAll(/[/\0]/g, "_")));
+		await until("all are kept", () => mock.uploads.length === 2 * hostileNames.length);
+		await until(
+			"and shown",
+			async () => (await page.locator("tbody tr").count()) === 2 * hostileNames.length,
+		);
+		assert.equal(await page.evaluate(() => "pwned" in window), false);
+		assert.equal(await page.locator("img, iframe, object, embed, [onerror], [style]").count(), 0);
+		assert.equal(await page.locator("script").count(), 1);
+	},
+);
+
+anyTest("the policy the page is served with stops a script that got in", { skip }, () =>
+	visit(nothing, async ({ page, complaints }) => {
+		await page.evaluate(() => {
+			const script = document.createElement("script");
+			script.textContent = "window.pwned = 1";
+			document.body.append(script);
+		});
+		await until("it is reported", () => complaints.some((words) => words.includes("script-src")));
+		assert.equal(await page.evaluate(() => "pwned" in window), false);
+		const sent = page.evaluate(() => fetch("http://127.0.0.1:1/").then(String, () => "stopped"));
+		assert.equal(await sent, "stopped");
+		await until("so is this", () => complaints.some((words) => words.includes("connect-src")));
+	}),
+);
