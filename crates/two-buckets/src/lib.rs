@@ -18,6 +18,7 @@
 mod cli;
 mod clock;
 mod config;
+pub mod describe;
 mod failure;
 mod logs;
 pub mod page;
