@@ -32,6 +32,10 @@ pub(super) fn checkpoint(shared: &Shared) {
         tracing::warn!(%error, "the index could not be synced; the log keeps what it misses");
         return;
     }
+    if shared.check_writable().is_err() {
+        // What the memory says of live bodies may be ahead of what the index has.
+        return;
+    }
     for segment in empty {
         if shared.pins.hold_segment(segment) {
             continue;

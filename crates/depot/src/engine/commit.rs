@@ -35,6 +35,23 @@ pub(super) struct Pending {
     pub(super) waiter: Arc<Waiter>,
 }
 
+/// Nobody may wait for ever for a transaction that a panic of the commit thread took down; what became of it is known at
+/// the next open.
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if self.waiter.outcome.get().is_none() {
+            for (_, body) in self
+                .changes
+                .iter_mut()
+                .flat_map(|changes| &mut changes.added)
+            {
+                body.keep();
+            }
+            self.waiter.wake(Err(Refusal::ReadOnly));
+        }
+    }
+}
+
 /// How many payload bytes these changes take; an error if that is more than a transaction may.
 pub(super) fn size_bytes(changes: &Changes) -> Result<usize> {
     let mut size = changes.freed.len() * 9;
@@ -329,7 +346,7 @@ fn bodies(group: &mut [Pending]) -> impl Iterator<Item = &mut crate::Body> {
 fn fail_waiting(shared: &Shared, refusal: Refusal) {
     let mut writers = shared.writers();
     writers.overlay.clear();
-    let waiting: Vec<Pending> = writers.queue.drain(..).collect();
+    let waiting = std::mem::take(&mut writers.queue);
     drop(writers);
     for pending in waiting {
         pending.waiter.wake(Err(refusal));

@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use two_buckets_objects::Timestamp;
 
@@ -11,9 +12,10 @@ use super::world::{
     open_with, read, state, states,
 };
 use crate::bodies::Reader;
+use crate::engine::index::{Batch, Index};
 use crate::engine::storage::memory::{Fault, Operation};
 use crate::engine::storage::{MemoryStorage, Storage};
-use crate::engine::{CHUNK_BYTES, Engine, MapIndex, Settings};
+use crate::engine::{CHUNK_BYTES, Engine, MapIndex, Rows, Settings};
 use crate::{Error, OpenError};
 
 #[test]
@@ -496,4 +498,69 @@ fn a_body_that_was_added_twice_over_is_freed_with_the_last_hold() {
             .keys()
             .any(|path| path.starts_with("blobs/"))
     );
+}
+
+/// An index that fails or panics from some moment on.
+struct BadIndex {
+    index: MapIndex,
+    mood: Arc<AtomicU8>,
+}
+
+const WELL: u8 = 0;
+const FAILS: u8 = 1;
+const PANICS: u8 = 2;
+
+impl Index for BadIndex {
+    fn get(&self, key: &[u8]) -> crate::Result<Option<Vec<u8>>> {
+        self.index.get(key)
+    }
+    fn range(&self, from: Bound<Vec<u8>>, to: Bound<Vec<u8>>, backwards: bool) -> Rows<'static> {
+        self.index.range(from, to, backwards)
+    }
+    fn apply(&self, batch: &Batch) -> crate::Result<()> {
+        match self.mood.load(Ordering::Relaxed) {
+            WELL => self.index.apply(batch),
+            FAILS => Err(Error::Io(io::Error::other("the index is broken"))),
+            _ => panic!("the index panics, as this test wants it to"),
+        }
+    }
+    fn checkpoint(&self) -> crate::Result<()> {
+        self.index.checkpoint()
+    }
+}
+
+#[test]
+fn an_index_that_fails_or_panics_ends_writing_keeps_nobody_waiting_and_loses_nothing() {
+    for how in [FAILS, PANICS] {
+        let disk = MemoryStorage::new();
+        let mood = Arc::new(AtomicU8::new(WELL));
+        let engine = Engine::open(
+            Arc::new(disk.clone()),
+            |storage| {
+                Ok(Box::new(BadIndex {
+                    index: MapIndex::open(storage)?,
+                    mood: Arc::clone(&mood),
+                }))
+            },
+            Arc::new(|| Timestamp::from_millis(1_000)),
+            SETTINGS,
+        )
+        .unwrap();
+        act(&engine, Step::Set("a", "1")).unwrap();
+        mood.store(how, Ordering::Relaxed);
+        assert!(matches!(
+            act(&engine, Step::Put("body large", 5, 5_000)),
+            Err(Error::ReadOnly)
+        ));
+        mood.store(WELL, Ordering::Relaxed);
+        assert!(matches!(
+            act(&engine, Step::Set("a", "2")),
+            Err(Error::ReadOnly)
+        ));
+        assert_eq!(engine.get(ROWS, b"a").unwrap().unwrap(), b"1");
+        drop(engine);
+        // It was in the log, so its file must have stayed.
+        let state = state(&open(&disk.after_crash(0)).unwrap());
+        assert_eq!(state.len(), 2);
+    }
 }
