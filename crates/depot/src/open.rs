@@ -15,7 +15,7 @@ pub struct Options {
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// How long HEAD and GET of a version that was moved away still answer.
     pub just_moved_grace: Duration,
-    /// Bodies up to this size live in the log, larger ones in a file of their own.
+    /// Bodies up to this size, and never more than 4 MiB, live in the log, larger ones in a file of their own.
     pub small_body_bytes_max: usize,
     /// Called after each new version is durable, on the thread that wrote it. Must not block.
     pub on_created: Option<OnCreated>,
