@@ -1,7 +1,9 @@
 //! The store's errors as S3 says them.
 
+use http::{HeaderMap, HeaderValue, header};
 use s3s::{S3Error, S3ErrorCode};
 use two_buckets_depot::Error;
+use two_buckets_objects::Timestamp;
 
 use crate::payload::BoxError;
 use crate::refusal::Refusal;
@@ -21,6 +23,7 @@ pub(crate) fn of_depot(error: &Error) -> S3Error {
         Error::EntityTooSmall { .. } => S3ErrorCode::EntityTooSmall,
         Error::EntityTooLarge { .. } => S3ErrorCode::EntityTooLarge,
         Error::ConditionFailed => S3ErrorCode::PreconditionFailed,
+        Error::BadDigest { .. } => S3ErrorCode::BadDigest,
         Error::InvalidArgument(_) => S3ErrorCode::InvalidArgument,
         Error::DiskFull | Error::ReadOnly => {
             tracing::warn!(%error, "a request was refused");
@@ -35,7 +38,42 @@ pub(crate) fn of_depot(error: &Error) -> S3Error {
             S3ErrorCode::InternalError
         }
     };
-    S3Error::with_message(code, error.to_string())
+    let mut answer = S3Error::with_message(code, error.to_string());
+    if let Some(headers) = marker_headers(error) {
+        answer.set_headers(headers);
+    }
+    answer
+}
+
+/// What S3 says of a delete marker beside the error.
+fn marker_headers(error: &Error) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    match error {
+        Error::NoSuchKey {
+            delete_marker: Some(version_id),
+        } => {
+            let version_id = HeaderValue::try_from(version_id.as_str()).ok()?;
+            headers.insert("x-amz-version-id", version_id);
+        }
+        Error::IsDeleteMarker { last_modified } => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("DELETE"));
+            headers.insert(header::LAST_MODIFIED, http_date(*last_modified)?);
+        }
+        _ => return None,
+    }
+    headers.insert("x-amz-delete-marker", HeaderValue::from_static("true"));
+    Some(headers)
+}
+
+/// A moment as HTTP writes it.
+pub(crate) fn http_date(time: Timestamp) -> Option<HeaderValue> {
+    let nanos = i128::from(time.millis()) * 1_000_000;
+    let moment = time::OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
+    let mut text = Vec::new();
+    s3s::dto::Timestamp::from(moment)
+        .format(s3s::dto::TimestampFormat::HttpDate, &mut text)
+        .ok()?;
+    HeaderValue::from_bytes(&text).ok()
 }
 
 /// The error of a request's body: what the outer layer found wrong with it, or a connection that broke.

@@ -28,7 +28,9 @@ impl AbortIncomplete {
             .into_iter()
             .filter(|rule| is_enabled(&rule.status))
             .filter_map(|rule| {
-                let days = rule.abort_incomplete_multipart_upload?.days_after_initiation?;
+                let days = rule
+                    .abort_incomplete_multipart_upload?
+                    .days_after_initiation?;
                 let filter = rule.filter.unwrap_or_default();
                 let prefix = filter
                     .prefix
@@ -65,6 +67,9 @@ mod tests {
             AbortIncomplete::rules(document.as_bytes()),
             Ok(vec![rule("in/", 3), rule("old/", 9)])
         );
-        assert_eq!(AbortIncomplete::rules(b"nonsense"), Err(UnreadableLifecycle));
+        assert_eq!(
+            AbortIncomplete::rules(b"nonsense"),
+            Err(UnreadableLifecycle)
+        );
     }
 }

@@ -24,10 +24,10 @@ use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::request_id::RequestIds;
 use crate::store::Store;
-use crate::target::{BodyUse, Target, body_use};
+use crate::target::{BodyUse, Target, body_use, refuse_form};
 use crate::{Config, unsupported};
 
-/// The largest document in a request: 1,000 keys of 1,024 bytes, each byte escaped, fit in a DeleteObjects.
+/// The largest document in a request: 1,000 keys of 1,024 bytes, each byte escaped, fit in a `DeleteObjects`.
 const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
 /// The largest body that is read and thrown away so that the connection can go on after an error.
 const DRAINED_BYTES_MAX: u64 = 256 << 10;
@@ -35,6 +35,10 @@ const DRAINED_BYTES_MAX: u64 = 256 << 10;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 /// Where `Expires` waits while s3s has the request, which takes it only as a date. S3 keeps what was sent.
 pub(crate) const SENT_EXPIRES: HeaderName = HeaderName::from_static("two-buckets-sent-expires");
+
+/// Marks an answer whose tag stands without quotes: `GetObjectAttributes`, unlike everything else in S3.
+#[derive(Clone, Copy)]
+pub(crate) struct BareETag;
 
 /// The body of an answer.
 pub type AnswerBody = s3s::Body;
@@ -120,7 +124,7 @@ impl S3Service {
             }
             Err(refusal) => (error_answer(refusal.into()), parts.uri.path().to_owned()),
         };
-        complete(&mut answer, &method, &resource, &request_id).await;
+        complete(&mut answer, &method, &resource, &request_id);
         tracing::debug!(
             %method,
             resource,
@@ -168,10 +172,8 @@ impl S3Service {
     ) -> Result<s3s::Body, Refusal> {
         let now = (self.inner.config.clock)();
         let mut query = Query::parse(parts.uri.query())?;
-        // Before the signature, because a form has its own inside.
-        let _ = body_use(&parts.method, target, &query, &parts.headers)?;
+        refuse_form(&parts.method, &parts.headers)?;
         let authenticated = authenticate(parts, &mut query, &self.inner.config.credentials, now)?;
-        // Again: a presigned URL may have carried headers.
         let body_use = body_use(&parts.method, target, &query, &parts.headers)?;
         unsupported::refuse(&parts.headers)?;
         parts.uri = with_query(&parts.uri, &query)?;
@@ -341,12 +343,7 @@ fn error_answer(error: S3Error) -> Response<AnswerBody> {
 }
 
 /// Adds the request's name to the answer, and to an error also where it happened.
-async fn complete(
-    answer: &mut Response<AnswerBody>,
-    method: &Method,
-    resource: &str,
-    request_id: &str,
-) {
+fn complete(answer: &mut Response<AnswerBody>, method: &Method, resource: &str, request_id: &str) {
     let id = HeaderValue::try_from(request_id).expect("a request id is hex digits");
     let headers = answer.headers_mut();
     headers.insert("x-amz-request-id", id.clone());
@@ -354,6 +351,13 @@ async fn complete(
     headers
         .entry(header::SERVER)
         .or_insert(HeaderValue::from_static("TwoBuckets"));
+    // s3s sends what a HEAD says of a range with status 200.
+    if answer.status() == StatusCode::OK && answer.headers().contains_key(header::CONTENT_RANGE) {
+        *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    if answer.extensions().get::<BareETag>().is_some() {
+        unquote_etag(answer);
+    }
     let status = answer.status();
     if !(status.is_client_error() || status.is_server_error()) {
         return;
@@ -380,6 +384,17 @@ async fn complete(
         answer.headers_mut().remove(header::CONTENT_LENGTH);
     } else {
         *answer.body_mut() = AnswerBody::from(document.into_owned());
+    }
+}
+
+/// Takes the quotes off the tag, which s3s always writes.
+fn unquote_etag(answer: &mut Response<AnswerBody>) {
+    if let Some(document) = answer.body_mut().take_bytes() {
+        let document = String::from_utf8_lossy(&document)
+            .replace("<ETag>\"", "<ETag>")
+            .replace("\"</ETag>", "</ETag>");
+        *answer.body_mut() = AnswerBody::from(document);
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
     }
 }
 

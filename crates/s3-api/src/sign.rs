@@ -19,7 +19,7 @@ pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// What stands for the payload's hash where the payload is not signed.
 pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 /// How long a presigned URL may be valid: 7 days (S3 API, "Authenticating Requests: Using Query Parameters").
-pub const PRESIGNED_VALID_MAX: Duration = Duration::from_secs(604_800);
+pub const PRESIGNED_VALID_MAX: Duration = Duration::from_hours(7 * 24);
 
 /// A request as its signer sees it.
 #[derive(Clone, Debug)]

@@ -177,11 +177,6 @@ pub(crate) fn body_use(
             "a part is named by partNumber and uploadId together",
         ));
     }
-    if *method == Method::POST && is_form(headers) {
-        return Err(Refusal::not_implemented(
-            "uploads by HTML form are not supported",
-        ));
-    }
     let is_object = *method == Method::PUT
         && target.key.is_some()
         && !headers.contains_key("x-amz-copy-source")
@@ -194,6 +189,16 @@ pub(crate) fn body_use(
     } else {
         BodyUse::Document
     })
+}
+
+/// Refuses uploads by HTML form. They carry their signature in the body, so this comes before it is looked for.
+pub(crate) fn refuse_form(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+    if *method == Method::POST && is_form(headers) {
+        return Err(Refusal::not_implemented(
+            "uploads by HTML form are not supported",
+        ));
+    }
+    Ok(())
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

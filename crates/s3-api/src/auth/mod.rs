@@ -1,6 +1,6 @@
 //! Who sent a request: every request must carry one valid signature, or it is refused.
 //!
-//! s3s could check signatures too, but it takes SigV2 headers of any age, presigned URLs of any length, and leaves
+//! s3s could check signatures too, but it takes `SigV2` headers of any age, presigned URLs of any length, and leaves
 //! `host` and `x-amz-*` unsigned if the client likes. So the check is here, whole, and s3s gets requests that passed it.
 
 mod v2;

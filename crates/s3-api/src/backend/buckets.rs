@@ -14,7 +14,7 @@ use super::{Backend, convert};
 
 /// The region whose name S3 leaves out.
 const FIRST_REGION: &str = "us-east-1";
-/// The most buckets in one page (S3 API, ListBuckets `max-buckets`).
+/// The most buckets in one page (S3 API, `ListBuckets` `max-buckets`).
 const BUCKETS_PAGE_MAX: usize = 10_000;
 
 impl Backend {
@@ -162,7 +162,11 @@ impl Backend {
         {
             return Err(convert::not_implemented("MFA delete is not supported"));
         }
-        let versioning = match configuration.status.as_ref().map(|status| status.as_str()) {
+        let versioning = match configuration
+            .status
+            .as_ref()
+            .map(s3s::dto::BucketVersioningStatus::as_str)
+        {
             Some("Enabled") => Versioning::Enabled,
             Some("Suspended") => Versioning::Suspended,
             _ => {

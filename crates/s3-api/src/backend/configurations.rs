@@ -1,5 +1,6 @@
 //! Configurations of a bucket: kept as XML documents, applied where this crate or its user reads them.
 
+use http::StatusCode;
 use s3s::dto::{
     BucketLifecycleConfiguration, CORSConfiguration, DeleteBucketCorsInput, DeleteBucketCorsOutput,
     DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput, DeleteBucketTaggingInput,
@@ -249,12 +250,20 @@ impl Backend {
         &self,
         req: S3Request<GetBucketEncryptionInput>,
     ) -> S3Result<S3Response<GetBucketEncryptionOutput>> {
-        self.absent(
-            &req.input.bucket,
-            S3ErrorCode::ServerSideEncryptionConfigurationNotFoundError,
-            "encryption",
-        )
-        .await
+        let absent = self
+            .absent(
+                &req.input.bucket,
+                S3ErrorCode::ServerSideEncryptionConfigurationNotFoundError,
+                "encryption",
+            )
+            .await;
+        absent.map_err(|mut error| {
+            // s3s gives this code status 400, S3 gives it 404.
+            if *error.code() == S3ErrorCode::ServerSideEncryptionConfigurationNotFoundError {
+                error.set_status_code(StatusCode::NOT_FOUND);
+            }
+            error
+        })
     }
 
     pub(super) async fn get_bucket_replication(

@@ -1,4 +1,4 @@
-//! CopyObject and UploadPartCopy.
+//! `CopyObject` and `UploadPartCopy`.
 
 use http::HeaderMap;
 use s3s::dto::{
@@ -15,14 +15,14 @@ use crate::payload::entity_too_large;
 
 /// What must hold of a copy's source.
 struct SourceConditions {
-    if_match: Option<ETagCondition>,
-    if_none_match: Option<ETagCondition>,
-    if_modified_since: Option<dto::Timestamp>,
-    if_unmodified_since: Option<dto::Timestamp>,
+    matches: Option<ETagCondition>,
+    none_matches: Option<ETagCondition>,
+    modified_since: Option<dto::Timestamp>,
+    unmodified_since: Option<dto::Timestamp>,
 }
 
 impl SourceConditions {
-    /// S3 answers 412 to each that does not hold (S3 API, CopyObject).
+    /// S3 answers 412 to each that does not hold (S3 API, `CopyObject`).
     fn check(&self, source: &ObjectInfo) -> S3Result<()> {
         let names = |condition: &ETagCondition| match condition {
             ETagCondition::Any => true,
@@ -31,12 +31,12 @@ impl SourceConditions {
         let modified = convert::http_seconds(source.last_modified);
         let seconds =
             |time: &dto::Timestamp| time::OffsetDateTime::from(time.clone()).unix_timestamp();
-        let matches = match (&self.if_match, &self.if_unmodified_since) {
+        let matches = match (&self.matches, &self.unmodified_since) {
             (Some(condition), _) => names(condition),
             (None, Some(since)) => modified <= seconds(since),
             (None, None) => true,
         };
-        let is_new = match (&self.if_none_match, &self.if_modified_since) {
+        let is_new = match (&self.none_matches, &self.modified_since) {
             (Some(condition), _) => !names(condition),
             (None, Some(since)) => modified > seconds(since),
             (None, None) => true,
@@ -91,10 +91,10 @@ impl Backend {
             None
         };
         let conditions = SourceConditions {
-            if_match: input.copy_source_if_match,
-            if_none_match: input.copy_source_if_none_match,
-            if_modified_since: input.copy_source_if_modified_since,
-            if_unmodified_since: input.copy_source_if_unmodified_since,
+            matches: input.copy_source_if_match,
+            none_matches: input.copy_source_if_none_match,
+            modified_since: input.copy_source_if_modified_since,
+            unmodified_since: input.copy_source_if_unmodified_since,
         };
         let condition = condition_of_headers(&req.headers)?;
         let checksum = convert::algorithm(input.checksum_algorithm.as_ref())?;
@@ -166,10 +166,10 @@ impl Backend {
             .map(parse_source_range)
             .transpose()?;
         let conditions = SourceConditions {
-            if_match: input.copy_source_if_match,
-            if_none_match: input.copy_source_if_none_match,
-            if_modified_since: input.copy_source_if_modified_since,
-            if_unmodified_since: input.copy_source_if_unmodified_since,
+            matches: input.copy_source_if_match,
+            none_matches: input.copy_source_if_none_match,
+            modified_since: input.copy_source_if_modified_since,
+            unmodified_since: input.copy_source_if_unmodified_since,
         };
         let (part, source_version) = self
             .store

@@ -1,4 +1,4 @@
-//! DeleteObject and DeleteObjects.
+//! `DeleteObject` and `DeleteObjects`.
 
 use s3s::dto::{
     self, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput,
@@ -11,7 +11,7 @@ use two_buckets_objects::{ETag, LIST_PAGE_MAX, ObjectRef, WriteCondition};
 use super::{Backend, convert};
 use crate::error::of_depot;
 
-/// One entry of a DeleteObjects request.
+/// One entry of a `DeleteObjects` request.
 struct Wanted {
     key: String,
     version_id: Option<String>,

@@ -27,7 +27,11 @@ impl Backend {
         let to = convert::object(&input.bucket, &input.key)?;
         self.check_writable(&to.bucket, &to.key)?;
         let algorithm = convert::algorithm(input.checksum_algorithm.as_ref())?;
-        let kind = match input.checksum_type.as_ref().map(|kind| kind.as_str()) {
+        let kind = match input
+            .checksum_type
+            .as_ref()
+            .map(s3s::dto::ChecksumType::as_str)
+        {
             None => None,
             Some("FULL_OBJECT") => Some(ChecksumKind::FullObject),
             Some("COMPOSITE") => Some(ChecksumKind::Composite { parts: 0 }),
@@ -177,7 +181,10 @@ impl Backend {
         // A composite value may come without its `-N`; the type header tells it then.
         if let (Some(expected), Some("COMPOSITE")) = (
             &mut expected,
-            input.checksum_type.as_ref().map(|kind| kind.as_str()),
+            input
+                .checksum_type
+                .as_ref()
+                .map(s3s::dto::ChecksumType::as_str),
         ) && expected.kind == ChecksumKind::FullObject
         {
             expected.kind = ChecksumKind::Composite {

@@ -1,4 +1,4 @@
-//! GetObject, HeadObject and GetObjectAttributes.
+//! `GetObject`, `HeadObject` and `GetObjectAttributes`.
 
 use std::ops::Range;
 
@@ -13,7 +13,9 @@ use two_buckets_depot::{FoundObject, Selector};
 use two_buckets_objects::{ByteRange, Checksum, ETag, ObjectRef};
 
 use super::{Backend, convert};
+use crate::error::http_date;
 use crate::refusal::Refusal;
+use crate::service::BareETag;
 use crate::store::Store;
 
 /// What a GET or HEAD asks beyond the name.
@@ -59,7 +61,6 @@ impl Backend {
         };
         let (found, extent, body, version_id) = self.open(&asked).await?;
         let head = head_of(&found, &extent, version_id, asked.wants_checksum);
-        let status = extent.is_partial.then_some(StatusCode::PARTIAL_CONTENT);
         let mut headers = HeaderMap::new();
         if let Some(expires) = &found.info.metadata.expires {
             convert::set_header(&mut headers, header::EXPIRES, expires);
@@ -93,9 +94,7 @@ impl Backend {
             website_redirect_location: head.website_redirect_location,
             ..GetObjectOutput::default()
         };
-        let mut response = S3Response::with_headers(output, headers);
-        response.status = status;
-        Ok(response)
+        Ok(S3Response::with_headers(output, headers))
     }
 
     pub(super) async fn head_object(
@@ -162,9 +161,7 @@ impl Backend {
                 &found.tags.0.len().to_string(),
             );
         }
-        let mut response = S3Response::with_headers(output, headers);
-        response.status = extent.is_partial.then_some(StatusCode::PARTIAL_CONTENT);
-        Ok(response)
+        Ok(S3Response::with_headers(output, headers))
     }
 
     /// Finds the object, checks what was asked against it, and begins to read.
@@ -283,8 +280,7 @@ impl Backend {
             });
         let object_parts = (wants("ObjectParts") && !found.parts.is_empty())
             .then(|| attribute_parts(&found, after, limit));
-        Ok(S3Response::new(GetObjectAttributesOutput {
-            // Without quotes here, unlike everywhere else in S3.
+        let mut response = S3Response::new(GetObjectAttributesOutput {
             e_tag: wants("ETag").then(|| convert::etag(&found.info.etag)),
             checksum,
             object_parts,
@@ -294,7 +290,9 @@ impl Backend {
             last_modified: Some(convert::timestamp(found.info.last_modified)),
             version_id,
             ..GetObjectAttributesOutput::default()
-        }))
+        });
+        response.extensions.insert(BareETag);
+        Ok(response)
     }
 }
 
@@ -354,9 +352,9 @@ fn head_of(
     let info = &found.info;
     let metadata = &info.metadata;
     let checksum: Option<&Checksum> = match (wants_checksum, extent.part, extent.is_partial) {
-        (false, _, _) => None,
         (true, Some(part), _) if !found.parts.is_empty() => found.parts[part].checksum.as_ref(),
-        (true, None, true) => None,
+        // Of a part of its bytes S3 has no checksum to tell.
+        (false, _, _) | (true, None, true) => None,
         (true, _, _) => convert::shown_checksum(found),
     };
     let fields = convert::ChecksumFields::of(checksum);
@@ -430,16 +428,8 @@ fn check_conditions(asked: &Asked, found: &FoundObject) -> S3Result<()> {
         error.set_status_code(StatusCode::NOT_MODIFIED);
         let mut headers = HeaderMap::new();
         convert::set_header(&mut headers, header::ETAG, &etag.quoted());
-        let mut date = Vec::new();
-        if convert::timestamp(found.info.last_modified)
-            .format(dto::TimestampFormat::HttpDate, &mut date)
-            .is_ok()
-        {
-            convert::set_header(
-                &mut headers,
-                header::LAST_MODIFIED,
-                &String::from_utf8_lossy(&date),
-            );
+        if let Some(date) = http_date(found.info.last_modified) {
+            headers.insert(header::LAST_MODIFIED, date);
         }
         error.set_headers(headers);
         return Err(error);

@@ -1,4 +1,4 @@
-//! PutObject.
+//! `PutObject`.
 
 use s3s::dto::{PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response, S3Result};

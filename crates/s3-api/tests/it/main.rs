@@ -1,0 +1,24 @@
+//! The service over a real socket, by a client that sends exactly the bytes a test wants.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test cannot do without may end the test"
+)]
+#![expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "requests are short and easier to read when written as one text"
+)]
+
+mod auth;
+mod bodies;
+mod buckets;
+mod cors;
+mod harness;
+mod keys;
+mod listing;
+mod multipart;
+mod presigned;
+mod reads;
+mod server;
+mod writes;

@@ -1,0 +1,130 @@
+//! The listener: draining, limits, time-outs.
+
+use std::time::Duration;
+
+use http::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::harness::{Req, Server, noise};
+
+#[tokio::test]
+async fn a_request_under_way_is_finished_before_the_server_ends() {
+    let mut server = Server::start().await;
+    let bytes = Req::new(Method::PUT, "plain", "a")
+        .body(&noise(300_000))
+        .bytes(&server);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(&bytes[..200_000]).await.unwrap();
+    // The server has the request once it answers something on another connection made later.
+    server
+        .get("plain", "x")
+        .await
+        .assert_error(404, "NoSuchKey");
+    let serving = server.stop();
+    stream.write_all(&bytes[200_000..]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    serving.await.unwrap().unwrap();
+    let at = two_buckets_objects::ObjectRef {
+        bucket: crate::harness::bucket("plain"),
+        key: "a".parse().unwrap(),
+    };
+    let found = server
+        .depot
+        .head(&at, &two_buckets_depot::Selector::Current)
+        .unwrap();
+    assert_eq!(found.info.size_bytes, 300_000);
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn requests_that_do_not_end_are_cut_off() {
+    let mut server = Server::start_with(|config| {
+        config.limits.drain_timeout = Duration::from_millis(50);
+    })
+    .await;
+    let bytes = Req::new(Method::PUT, "plain", "a")
+        .body(b"body")
+        .bytes(&server);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
+    server
+        .get("plain", "x")
+        .await
+        .assert_error(404, "NoSuchKey");
+    server.stop().await.unwrap().unwrap();
+    let at = two_buckets_objects::ObjectRef {
+        bucket: crate::harness::bucket("plain"),
+        key: "a".parse().unwrap(),
+    };
+    assert!(
+        server
+            .depot
+            .head(&at, &two_buckets_depot::Selector::Current)
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_is_not_waited_for() {
+    let server = Server::start_with(|config| {
+        config.limits.header_read_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    let closed =
+        tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+    assert!(closed.is_ok(), "the server waits for the rest");
+}
+
+#[tokio::test]
+async fn no_more_connections_are_served_than_allowed() {
+    let server = Server::start_with(|config| config.limits.connections_max = 1).await;
+    let first = TcpStream::connect(server.address).await.unwrap();
+    let bytes = Req::new(Method::GET, "plain", "a").bytes(&server);
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(&bytes).await.unwrap();
+    let mut answer = vec![0; 12];
+    let early = tokio::time::timeout(Duration::from_millis(200), second.read(&mut answer)).await;
+    assert!(
+        early.is_err(),
+        "it was answered while another connection was open"
+    );
+    drop(first);
+    tokio::time::timeout(Duration::from_secs(20), second.read_exact(&mut answer))
+        .await
+        .expect("it is answered once there is a free place")
+        .unwrap();
+    assert_eq!(answer, b"HTTP/1.1 404");
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_after_a_small_refused_body() {
+    let server = Server::start().await;
+    let refused = Req::new(Method::PUT, "plain", "a")
+        .header("x-amz-acl", "public-read")
+        .body(b"body")
+        .bytes(&server);
+    let refused = String::from_utf8(refused)
+        .unwrap()
+        .replace("Connection: close\r\n", "");
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(refused.as_bytes()).await.unwrap();
+    stream
+        .write_all(&Req::new(Method::GET, "plain", "b").bytes(&server))
+        .await
+        .unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    assert!(
+        answers.contains("HTTP/1.1 400") && answers.contains("HTTP/1.1 404"),
+        "{answers}"
+    );
+}
