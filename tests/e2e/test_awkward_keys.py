@@ -19,7 +19,7 @@ def test_an_awkward_key_is_archived_as_itself(shared_server, key):
     body = some_bytes(1_000, f"archived {key}")
     s3.put_object(Bucket="staging", Key=key, Body=body)
     kept.archived_bytes_are(shared_server, {key: sha256(body)}, key)
-    assert kept.keys(s3, "archive", key) == [key]
+    assert key in kept.keys(s3, "archive", key)
     [upload] = shared_server.api.uploads(key=key)
     assert (upload["key"], upload["state"], upload["sha256"]) == (key, "archived", sha256(body))
 

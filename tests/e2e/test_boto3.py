@@ -1,8 +1,10 @@
 """boto3 and its transfer manager, as most Python programs use S3."""
 
+import http.client
 import io
 import urllib.error
 import urllib.request
+from urllib.parse import urlsplit
 
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -70,6 +72,15 @@ def test_a_wrong_checksum_is_refused_and_nothing_is_kept(shared_server, plain_bu
     assert kept.keys(s3, plain_bucket) == []
 
 
+def put_without_headers(link, body):
+    """As curl does it: the old signature covers the content type, which urllib would add."""
+    at = urlsplit(link)
+    connection = http.client.HTTPConnection(at.netloc, timeout=60)
+    connection.request("PUT", f"{at.path}?{at.query}", body)
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.read()
+
+
 @pytest.mark.parametrize("signature", [None, "s3v4"], ids=["as-boto3-does-by-default", "s3v4"])
 def test_links_for_putting_and_getting_work_without_any_key(shared_server, prefix, signature):
     s3 = shared_server.s3(signature_version=signature) if signature else shared_server.s3()
@@ -77,8 +88,7 @@ def test_links_for_putting_and_getting_work_without_any_key(shared_server, prefi
     where = {"Bucket": "staging", "Key": f"{prefix}a b+c%.bin"}
     link = s3.generate_presigned_url("put_object", Params=where, ExpiresIn=60)
     assert ("X-Amz-Signature=" in link) == (signature == "s3v4"), "the signature asked for"
-    with urllib.request.urlopen(urllib.request.Request(link, data=body, method="PUT"), timeout=60) as answer:
-        assert answer.status == 200
+    put_without_headers(link, body)
     kept.archived_bytes_are(shared_server, {where["Key"]: sha256(body)}, prefix)
     link = s3.generate_presigned_url("get_object", Params=where | {"Bucket": "archive"}, ExpiresIn=60)
     with urllib.request.urlopen(link, timeout=60) as answer:

@@ -1,19 +1,17 @@
 """rclone, which looks at each object right after it put it and compares checksums."""
 
-import os
-
 import pytest
 
 from harness import kept, tree
 from harness.content import MIB, write_large
 from harness.server import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
-from harness.tools import needed, run
+from harness.tools import needed, run, without_aws_settings
 
 
 @pytest.fixture
 def rclone(shared_server, tmp_path):
     """Runs `rclone …` with a remote named `two`."""
-    environment = os.environ | {
+    environment = without_aws_settings() | {
         "RCLONE_CONFIG": str(tmp_path / "rclone.conf"),
         "RCLONE_CONFIG_TWO_TYPE": "s3",
         "RCLONE_CONFIG_TWO_PROVIDER": "Other",

@@ -1,6 +1,5 @@
 """s3cmd, the oldest of the command-line clients."""
 
-import os
 from urllib.parse import urlsplit
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from harness import kept, tree
 from harness.content import MIB, sha256_of_file, write_large
 from harness.server import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-from harness.tools import needed, run
+from harness.tools import needed, run, without_aws_settings
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def s3cmd(shared_server, tmp_path):
     }
     config = tmp_path / "s3cfg"
     config.write_text("[default]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items()))
-    environment = os.environ | {"LC_ALL": "C.UTF-8", "HOME": str(tmp_path)}
+    environment = without_aws_settings() | {"LC_ALL": "C.UTF-8", "HOME": str(tmp_path)}
     return lambda *words: run([needed("s3cmd"), "--config", config, "--no-progress", *words], environment, tmp_path)
 
 
@@ -33,6 +32,7 @@ def test_a_folder_put_to_staging_is_in_the_archive(shared_server, s3cmd, prefix,
     digests = tree.write(tmp_path / "up", prefix)
     s3cmd("put", "--recursive", "up/", f"s3://staging/{prefix}")
     kept.archived_bytes_are(shared_server, tree.under(prefix, digests), prefix)
+    (tmp_path / "down").mkdir()
     s3cmd("get", "--recursive", f"s3://archive/{prefix}", "down/")
     assert tree.read(tmp_path / "down") == digests
 

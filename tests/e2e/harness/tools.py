@@ -11,10 +11,14 @@ from harness.server import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 WITHIN_S = 600
 
 
+def without_aws_settings():
+    """The caller's environment without its own AWS settings, which many clients read."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
 def aws_environment(server, home):
-    """What `two-buckets env` exports, and nothing of the caller's own AWS settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return kept | {
+    """What `two-buckets env` exports."""
+    return without_aws_settings() | {
         "HOME": str(home),
         "AWS_ENDPOINT_URL_S3": server.endpoint,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
