@@ -138,8 +138,10 @@ struct Watch(Arc<Shared>);
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.read_only.store(true, Ordering::Release);
-        fail_waiting(&self.0, Refusal::ReadOnly);
+        if thread::panicking() {
+            self.0.stop_writing(&"the commit thread ended by a panic");
+            fail_waiting(&self.0, Refusal::ReadOnly);
+        }
     }
 }
 

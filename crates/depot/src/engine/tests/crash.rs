@@ -164,6 +164,7 @@ fn what_was_seen_after_a_kill_outlives_a_power_loss_behind_it() {
             (acknowledged..=acknowledged + 1).contains(&at),
             "{case}: {acknowledged} acknowledged, {at} there"
         );
+        check_power_loss(&disk, &seen, &case);
         // Closing makes the index durable; the log must not be behind it.
         drop(engine);
         check_power_loss(&disk, &seen, &case);
@@ -192,6 +193,7 @@ fn what_was_seen_after_a_failed_sync_and_a_restart_outlives_a_power_loss_behind_
             let case = format!("failure at operation {fail_at}");
             let engine = open(&storage).unwrap_or_else(|error| panic!("{case}: {error}"));
             let seen = state(&engine);
+            check_power_loss(&storage, &seen, &case);
             drop(engine);
             check_power_loss(&storage, &seen, &case);
         }
