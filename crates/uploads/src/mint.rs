@@ -64,7 +64,7 @@ impl KeyTemplate {
     ) -> Result<UploadKey, crate::InvalidUploadKey> {
         // Before 1970 there was no upload.
         let millis = u64::try_from(now.millis()).unwrap_or(0);
-        let ulid = Ulid::from_parts(millis, random & ((1 << 80) - 1));
+        let ulid = Ulid::from_parts(millis, random);
         let mut key = String::new();
         for piece in &self.0 {
             match piece {

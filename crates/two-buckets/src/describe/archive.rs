@@ -138,7 +138,8 @@ impl Archive {
             complete,
         });
         if length == 0 {
-            return self.ended();
+            self.ended();
+            return Ok(Stage::Done);
         }
         let limit = |start: u64, end: u64| end.min(start.saturating_add(DIRECTORY_BYTES_MAX));
         let elsewhere = start != found_start && start < declared_end;
@@ -177,7 +178,8 @@ impl Archive {
         let read = (bytes.len() - rest.len()) as u64;
         let next = directory.next.saturating_add(read);
         if next >= directory.end || has(rest, 0, DIRECTORY_SIGNATURE) {
-            return self.ended();
+            self.ended();
+            return Ok(Stage::Done);
         }
         if read == 0 || directory.next.saturating_add(bytes.len() as u64) >= directory.end {
             if found.complete {
@@ -195,7 +197,7 @@ impl Archive {
         }))
     }
 
-    fn ended(&mut self) -> Result<Stage, String> {
+    fn ended(&mut self) {
         let found = self.found.as_ref().expect("the tail was read");
         if found.complete && found.entries != found.declared_entries {
             self.problems.push(format!(
@@ -203,7 +205,6 @@ impl Archive {
                 found.entries, found.declared_entries
             ));
         }
-        Ok(Stage::Done)
     }
 
     /// What was found and what is wrong with it.

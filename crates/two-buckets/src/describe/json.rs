@@ -39,11 +39,11 @@ pub(super) fn without_bom(text: &[u8]) -> &[u8] {
 
 struct Outside;
 
-fn scalar<E>(kind: &'static str) -> Result<TopLevel, E> {
-    Ok(TopLevel {
+fn scalar(kind: &'static str) -> TopLevel {
+    TopLevel {
         kind,
         entries: None,
-    })
+    }
 }
 
 impl<'de> Visitor<'de> for Outside {
@@ -76,26 +76,26 @@ impl<'de> Visitor<'de> for Outside {
     }
 
     fn visit_str<E: de::Error>(self, _: &str) -> Result<TopLevel, E> {
-        scalar("string")
+        Ok(scalar("string"))
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<TopLevel, E> {
-        scalar("boolean")
+        Ok(scalar("boolean"))
     }
 
     fn visit_u64<E: de::Error>(self, _: u64) -> Result<TopLevel, E> {
-        scalar("number")
+        Ok(scalar("number"))
     }
 
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<TopLevel, E> {
-        scalar("number")
+        Ok(scalar("number"))
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<TopLevel, E> {
-        scalar("number")
+        Ok(scalar("number"))
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<TopLevel, E> {
-        scalar("null")
+        Ok(scalar("null"))
     }
 }

@@ -5,9 +5,9 @@ use super::{describe, image, png};
 
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-fn text(encoding: &'static str, lines: u64) -> Option<Structure> {
+fn text(encoding: &'static str, lines: u64) -> Structure {
     let lines = Some(lines);
-    Some(Structure::Text { encoding, lines })
+    Structure::Text { encoding, lines }
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn lines_are_counted_with_and_without_a_last_line_break() {
     ] {
         assert_eq!(
             describe("a.txt", content).structure,
-            text("utf-8", lines),
+            Some(text("utf-8", lines)),
             "{content:?}"
         );
     }
@@ -143,7 +143,7 @@ fn lines_are_counted_with_and_without_a_last_line_break() {
     assert!(long.len() > 2 * PREFIX_BYTES_MAX);
     assert_eq!(
         describe("a", long.as_bytes()).structure,
-        text("utf-8", 20_000)
+        Some(text("utf-8", 20_000))
     );
 }
 
@@ -151,11 +151,11 @@ fn lines_are_counted_with_and_without_a_last_line_break() {
 fn encodings_are_told_apart_and_noise_is_no_text() {
     assert_eq!(
         describe("a", "grüße 🙂".as_bytes()).structure,
-        text("utf-8", 1)
+        Some(text("utf-8", 1))
     );
     assert_eq!(
         describe("a", b"gr\xfc\xdfe aus dem letzten Jahrhundert").structure,
-        text("unknown-8bit", 1)
+        Some(text("unknown-8bit", 1))
     );
     let utf16: Vec<u8> = "\u{feff}a grüße\n"
         .encode_utf16()
@@ -178,8 +178,14 @@ fn encodings_are_told_apart_and_noise_is_no_text() {
     // A character that is cut by the end of what is kept is no fault; one that is cut by the end of the file is.
     let mut cut = "x".repeat(PREFIX_BYTES_MAX - 1);
     cut.push_str("é and more");
-    assert_eq!(describe("a", cut.as_bytes()).structure, text("utf-8", 1));
-    assert_eq!(describe("a", b"caf\xc3").structure, text("unknown-8bit", 1));
+    assert_eq!(
+        describe("a", cut.as_bytes()).structure,
+        Some(text("utf-8", 1))
+    );
+    assert_eq!(
+        describe("a", b"caf\xc3").structure,
+        Some(text("unknown-8bit", 1))
+    );
 }
 
 #[test]
@@ -189,7 +195,7 @@ fn pictures_have_their_dimensions() {
     let mut jpeg = b"\xff\xd8".to_vec();
     for _ in 0..3 {
         jpeg.extend(b"\xff\xe2\xff\xff");
-        jpeg.extend([0; 65_533]);
+        jpeg.extend(vec![0; 65_533]);
     }
     jpeg.extend(b"\xff\xc0\x00\x11\x08\x01\x00\x02\x00\x03");
     let mut bmp = b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
@@ -197,15 +203,15 @@ fn pictures_have_their_dimensions() {
     bmp.extend((-480_i32).to_le_bytes());
     bmp.extend([1, 0, 24, 0]);
     for (media_type, file, dimensions) in [
-        ("image/png", png(640, 480), image(640, 480)),
+        ("image/png", png(640, 480), Some(image(640, 480))),
         (
             "image/png",
             png(u32::MAX, u32::MAX),
-            image(4_294_967_295, 4_294_967_295),
+            Some(image(4_294_967_295, 4_294_967_295)),
         ),
-        ("image/gif", gif, image(320, 240)),
-        ("image/jpeg", jpeg, image(512, 256)),
-        ("image/bmp", bmp, image(640, 480)),
+        ("image/gif", gif, Some(image(320, 240))),
+        ("image/jpeg", jpeg, Some(image(512, 256))),
+        ("image/bmp", bmp, Some(image(640, 480))),
     ] {
         let described = describe("a", &file);
         assert_eq!(described.media_type, media_type);
@@ -224,6 +230,20 @@ fn a_picture_that_is_cut_off_is_reported_and_no_failure() {
             .expect("a problem")
             .contains("dimensions")
     );
+}
+
+#[test]
+fn a_file_of_exactly_what_is_kept_is_looked_at_as_a_whole() {
+    let text = format!("[\"{}\"]", "x".repeat(PREFIX_BYTES_MAX - 4));
+    assert_eq!(text.len(), PREFIX_BYTES_MAX);
+    let described = describe("a", text.as_bytes());
+    assert!(matches!(
+        described.structure,
+        Some(Structure::Json {
+            entries: Some(1),
+            ..
+        })
+    ));
 }
 
 #[test]

@@ -71,6 +71,6 @@ fn png(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-fn image(width: u64, height: u64) -> Option<Structure> {
-    Some(Structure::Image { width, height })
+fn image(width: u64, height: u64) -> Structure {
+    Structure::Image { width, height }
 }

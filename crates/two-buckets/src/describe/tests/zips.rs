@@ -226,7 +226,7 @@ fn a_broken_zip_says_what_is_wrong() {
 
 #[test]
 fn names_of_entries_are_bounded_and_their_bytes_are_anything() {
-    let mut directory = entry(&[b'n'; 65_000], 0, b"");
+    let mut directory = entry(&vec![b'n'; 65_000], 0, b"");
     directory.extend(entry(b"\xff\xfe\0../..", 0, b""));
     let described = describe("a", &zip_with(LOCAL, &directory, 2, b""));
     let found = zip(&described);
@@ -242,7 +242,7 @@ fn names_of_entries_are_bounded_and_their_bytes_are_anything() {
 
 #[test]
 fn an_endless_directory_is_cut_and_said_to_be() {
-    let directory = entry(&[b'n'; 60_000], 1, b"").repeat(300);
+    let directory = entry(&vec![b'n'; 60_000], 1, b"").repeat(300);
     assert!(directory.len() as u64 > super::super::DIRECTORY_BYTES_MAX);
     let described = describe("a", &zip_with(LOCAL, &directory, 300, b""));
     let found = zip(&described);
