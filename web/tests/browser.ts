@@ -1,7 +1,7 @@
 /** Opens the built page in Chromium against a stand-in server of its own. */
 
 import { existsSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
@@ -71,7 +71,31 @@ export async function visit(
 export async function closeBrowser(): Promise<void> {
 	await browser?.close();
 	browser = undefined;
+	if (folder) await rm(folder, { recursive: true });
+	folder = undefined;
 }
+
+export interface Chosen {
+	name: string;
+	mimeType: string;
+	buffer: Buffer;
+}
+
+/** Chooses files on the page, as from a folder: large ones would crawl through the browser's debugger. */
+export async function choose(page: Page, ...files: Chosen[]): Promise<void> {
+	if (files.reduce((sum, { buffer }) => sum + buffer.length, 0) < 10_000) {
+		return page.setInputFiles("input[type=file]", files);
+	}
+	folder ??= await mkdtemp(join(tmpdir(), "two-buckets-page-files-"));
+	const inner = await mkdtemp(join(folder, "chosen-"));
+	for (const { name, buffer } of files) await writeFile(join(inner, name), buffer);
+	return page.setInputFiles(
+		"input[type=file]",
+		files.map(({ name }) => join(inner, name)),
+	);
+}
+
+let folder: string | undefined;
 
 let shots: string | undefined;
 

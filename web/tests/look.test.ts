@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Page } from "playwright-core";
-import { chromiumPath, closeBrowser, shot, shotsFolder, visit } from "./browser.ts";
+import { choose, chromiumPath, closeBrowser, shot, shotsFolder, visit } from "./browser.ts";
 import { fill, fillHostile } from "./scene.ts";
 
 const skip = chromiumPath ? false : "chromium not found";
@@ -102,16 +102,17 @@ for (const colorScheme of ["light", "dark"] as const) {
 				fill,
 				async ({ page, mock }) => {
 					await page.getByText("harbour.jpg").waitFor();
-					mock.faults.bytesPerS = 1_000_000;
-					await page.setInputFiles("input[type=file]", [
-						{ name: "quarry.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(7_000_000) },
-						{ name: "plan.pdf", mimeType: "application/pdf", buffer: Buffer.alloc(800_000) },
+					mock.faults.bytesPerS = 8_000_000;
+					await choose(
+						page,
+						{ name: "quarry.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(24_000_000) },
+						{ name: "plan.pdf", mimeType: "application/pdf", buffer: Buffer.alloc(8_000_000) },
 						...["a", "b", "c"].map((letter) => ({
 							name: `sheet-${letter}.csv`,
 							mimeType: "text/csv",
-							buffer: Buffer.alloc(400_000),
+							buffer: Buffer.alloc(6_000_000),
 						})),
-					]);
+					);
 					const moving = page.locator("tr[data-state=sending] .note", { hasText: "%" });
 					await moving.first().waitFor();
 					await judge(page);
