@@ -3,5 +3,6 @@
 mod crash;
 mod disk;
 mod faults;
+mod memory_disk;
 mod together;
 mod world;

@@ -146,6 +146,13 @@ pub(super) const RUN: &[Step] = &[
     Step::PutMany(10, 950),
     Step::Put("body exact", 6, 2 * CHUNK_BYTES),
     Step::Remove("body moved"),
+    // With these the first segment is empty, and removed by a checkpoint while the run goes on.
+    Step::Remove("body 20-0"),
+    Step::Remove("body 20-1"),
+    Step::Remove("body 20-2"),
+    Step::Remove("body limit"),
+    Step::PutMany(30, 1_000),
+    Step::PutMany(40, 1_000),
     Step::Set("z", "last"),
 ];
 
