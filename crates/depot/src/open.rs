@@ -23,7 +23,8 @@ pub struct Options {
 
 type OnCreated = Arc<dyn Fn(&Created) + Send + Sync>;
 
-/// The store. Cheap to clone; the last clone to go closes it.
+/// The store. Cheap to clone. The last clone to go closes it, which waits for the disk; the folder stays locked for as
+/// long as a body, a writer or a reader of it is held.
 #[derive(Clone)]
 pub struct Depot {
     pub(crate) inner: Arc<Inner>,

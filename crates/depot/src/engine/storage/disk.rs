@@ -1,6 +1,6 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,16 +23,19 @@ impl DiskStorage {
                 .mode(0o700)
                 .create(folder)?;
         }
-        // A store whose own folder is lost with a crash is lost. Folders above it that we may not even open were there
-        // long before.
-        for above in folder.canonicalize()?.ancestors().skip(1) {
+        // A store whose own folder is lost with a crash is lost. Folders above it that we may not even open, or on
+        // another file system, were there long before.
+        let folder = folder.canonicalize()?;
+        let file_system = folder.metadata()?.dev();
+        for above in folder.ancestors().skip(1) {
+            if above.metadata()?.dev() != file_system {
+                break;
+            }
             if let Ok(above) = fs::File::open(above) {
                 above.sync_all()?;
             }
         }
-        Ok(Self {
-            folder: folder.to_owned(),
-        })
+        Ok(Self { folder })
     }
 
     /// The folder.
