@@ -51,14 +51,17 @@ impl Table {
         hint: Hint,
     ) -> Option<Box<Self>> {
         let first_line = prefix.split(|byte| *byte == b'\n').next().unwrap_or(prefix);
-        let mut best: Option<(u8, usize, u64)> = None;
+        // A reader is made once for each delimiter and reset: making one takes as long as reading a small file. Its
+        // `clone` is no way around that: it forgets which states end a record, and the copy never comes to an end.
+        let mut best: Option<(u8, Reader, usize, u64)> = None;
         for delimiter in DELIMITERS {
             // Quoted fields may go over lines, but the first record has its first delimiter in the first line,
             // unless its first field does; then the name must say that this is a table.
             if hint == Hint::Unknown && !first_line.contains(&delimiter) {
                 continue;
             }
-            let widths = widths(prefix, whole, delimiter);
+            let mut reader = new_reader(delimiter);
+            let widths = widths(&mut reader, prefix, whole);
             let Some(&columns) = widths.first() else {
                 continue;
             };
@@ -67,21 +70,25 @@ impl Table {
                 Hint::Unknown => equal == widths.len() && equal >= RECORDS_MIN,
                 Hint::Table(_) => true,
             };
-            let better = best.is_none_or(|(_, most, widest)| (equal, columns) > (most, widest));
+            let better = best
+                .as_ref()
+                .is_none_or(|(.., most, widest)| (equal, columns) > (*most, *widest));
             if columns >= 2 && fits && better {
-                best = Some((delimiter, equal, columns));
+                best = Some((delimiter, reader, equal, columns));
             }
         }
-        let delimiter = match (best, hint) {
-            (Some((delimiter, ..)), _) => delimiter,
+        let (delimiter, mut reader) = match (best, hint) {
+            (Some((delimiter, reader, ..)), _) => (delimiter, reader),
             // A table of one column has no delimiter to find.
-            (None, Hint::Table(usual)) => usual,
+            (None, Hint::Table(usual)) => (usual, new_reader(usual)),
             (None, Hint::Unknown) => return None,
         };
+        let header = header(&mut reader, prefix, whole);
+        reader.reset();
         Some(Box::new(Self {
-            reader: reader(delimiter),
+            reader,
             delimiter,
-            header: header(prefix, whole, delimiter),
+            header,
             encoding,
             bytes: 0,
             complete: true,
@@ -144,7 +151,8 @@ impl Table {
             if result == ReadRecordResult::InputEmpty && written > 0 {
                 problems.push("a quoted field is not closed before the end".to_owned());
             }
-            while !matches!(self.step(b"").1, ReadRecordResult::End) {}
+            // No more input: this ends a record that is still open, and only that.
+            self.step(b"");
         }
         if self.ragged > 0 {
             problems.push(format!(
@@ -166,13 +174,13 @@ impl Table {
     }
 }
 
-fn reader(delimiter: u8) -> Reader {
+fn new_reader(delimiter: u8) -> Reader {
     ReaderBuilder::new().delimiter(delimiter).build()
 }
 
 /// How many fields each of the first records has. A record that may go on behind the prefix is left out.
-fn widths(prefix: &[u8], whole: bool, delimiter: u8) -> Vec<u64> {
-    let mut reader = reader(delimiter);
+fn widths(reader: &mut Reader, prefix: &[u8], whole: bool) -> Vec<u64> {
+    reader.reset();
     let mut output = [0; FIELD_BYTES];
     let mut ends = [0; FIELD_ENDS];
     let mut widths = Vec::new();
@@ -197,8 +205,8 @@ fn widths(prefix: &[u8], whole: bool, delimiter: u8) -> Vec<u64> {
 }
 
 /// The first record, if it is whole and looks like names: none empty, none a number, none twice.
-fn header(prefix: &[u8], whole: bool, delimiter: u8) -> Option<Vec<String>> {
-    let mut reader = reader(delimiter);
+fn header(reader: &mut Reader, prefix: &[u8], whole: bool) -> Option<Vec<String>> {
+    reader.reset();
     let mut names: Vec<String> = Vec::new();
     let mut name: Vec<u8> = Vec::new();
     let mut output = [0; FIELD_BYTES];

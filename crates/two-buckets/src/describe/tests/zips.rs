@@ -170,7 +170,7 @@ fn a_zip64_end_record_counts() {
 #[test]
 fn what_stands_around_a_zip_does_not_hide_it() {
     // Comments may hold what looks like an end record.
-    let comment = b"see PK\x05\x06\0\0\0\0\x09\0\x09\0 for more";
+    let comment = b"see PK\x05\x06\0\0\0\0\x09\0\x09\0 for much more of it";
     let described = describe("a", &zip_with(LOCAL, &entry(b"a", 5, b""), 1, comment));
     assert_eq!(
         (zip(&described).entries, described.structure_problem),
