@@ -365,22 +365,23 @@ fn a_reader_keeps_its_bytes_though_the_body_is_freed() {
         act(&engine, Step::Put(key, 9, size)).unwrap();
         let row = engine.get(ROWS, key.as_bytes()).unwrap().unwrap();
         let pieces = vec![(body_of(&row), 0..size as u64)];
-        let mut reader = Reader::open(engine.shared(), pieces.clone())
-            .unwrap()
-            .unwrap();
-        let mut bytes = reader.next_piece(100).unwrap().to_vec();
+        let reader = || Reader::open(engine.shared(), pieces.clone()).unwrap();
+        // One that has begun, and one that has not even opened the file.
+        let mut readers = [reader().unwrap(), reader().unwrap()];
+        let first = readers[0].next_piece(100).unwrap().to_vec();
         act(&engine, Step::Remove(key)).unwrap();
         // More log, so that the body's segment is behind a checkpoint and empty.
         for seed in 0..12 {
             act(&engine, Step::Put("body other", seed, 1_000)).unwrap();
             act(&engine, Step::Remove("body other")).unwrap();
         }
-        assert!(Reader::open(engine.shared(), pieces).unwrap().is_none());
-        while reader.remaining_bytes() > 0 {
-            bytes.extend_from_slice(&reader.next_piece(usize::MAX).unwrap());
+        assert!(reader().is_none());
+        for (mut bytes, mut reader) in [first, Vec::new()].into_iter().zip(readers) {
+            while reader.remaining_bytes() > 0 {
+                bytes.extend_from_slice(&reader.next_piece(usize::MAX).unwrap());
+            }
+            assert!(bytes == content(9, size), "{key}");
         }
-        assert!(bytes == content(9, size), "{key}");
-        drop(reader);
         let files = storage.files();
         assert!(
             !files.keys().any(|path| path.starts_with("blobs/")),
