@@ -1,6 +1,6 @@
 //! The machine stops at every operation of a run, and the disk holds whatever it may hold then.
 
-use super::world::{RUN, State, Step, act, open, state, states};
+use super::world::{RUN, State, Step, act, check_blobs, open, state, states};
 use crate::engine::storage::memory::Fault;
 use crate::engine::storage::{MemoryStorage, Storage as _};
 
@@ -54,6 +54,7 @@ fn after_a_crash_anywhere_the_acknowledged_transactions_and_no_halves_are_there(
                 (acknowledged..=acknowledged + 1).contains(&at),
                 "{case}: {acknowledged} acknowledged, {at} there"
             );
+            check_blobs(&disk, &engine, &case);
             // The store goes on from there as if nothing had happened.
             for step in RUN.iter().skip(at) {
                 act(&engine, *step).unwrap_or_else(|error| panic!("{case}: {step:?}: {error}"));

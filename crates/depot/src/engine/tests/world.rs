@@ -1,6 +1,6 @@
 //! An engine under test, and what its state should be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -107,6 +107,26 @@ pub(super) fn state(engine: &Engine) -> State {
         }
     }
     state
+}
+
+/// Checks that the disk holds the files of the large bodies that rows name, and no others.
+pub(super) fn check_blobs(disk: &MemoryStorage, engine: &Engine, case: &str) {
+    let named: BTreeSet<String> = engine
+        .range(ROWS, EVERYTHING, false)
+        .map(Result::unwrap)
+        .filter(|(key, _)| key.starts_with(b"body"))
+        .filter(|(_, row)| {
+            u64::from_le_bytes(row[9..].try_into().unwrap()) > SMALL_BYTES_MAX as u64
+        })
+        .map(|(_, row)| body_of(&row).to_string())
+        .collect();
+    let found: BTreeSet<String> = disk
+        .files()
+        .into_keys()
+        .filter(|path| path.starts_with("blobs/"))
+        .map(|path| path.rsplit('/').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(found, named, "{case}");
 }
 
 /// One step of a run. Steps use only what earlier steps left behind.
