@@ -3,24 +3,47 @@
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use s3s::S3Result;
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
-use two_buckets_depot::{Body, Depot, Reader};
+use tokio::task::{JoinHandle, spawn_blocking};
+use two_buckets_depot::{Body, BodyWriter, Depot, Reader};
 use two_buckets_objects::Algorithm;
 
 use crate::error::of_depot;
 use crate::payload::BoxError;
 
-/// A body up to this size is collected first and then written in one blocking call.
-const SMALL_BODY_BYTES_MAX: u64 = 128 << 10;
-/// How many pieces wait between the network and the disk, either way.
-const PIECES_WAITING_MAX: usize = 4;
-/// The size of pieces read from the disk.
+/// The size of pieces read from the disk, and the least that is written to it at once but at the end of a body. A body
+/// waits in memory for at most twice this and what one read from the network gives.
 pub(crate) const PIECE_BYTES: usize = 256 << 10;
+/// Why waiting for a blocking call cannot fail.
+const NO_PANIC: &str = "the store does not panic, and nobody aborts its calls";
 
 /// The depot, called from async code.
+///
+/// A thread is taken for one step at a time and never waits for a client, so that slow clients, however many, do not
+/// use up the threads.
 #[derive(Clone)]
 pub(crate) struct Store(Depot);
+
+/// A body received whole, not yet all written.
+pub(crate) struct Received {
+    algorithms: Vec<Algorithm>,
+    size_bytes_max: u64,
+    /// What has its beginning, if that was too long to wait in memory.
+    writer: Option<BodyWriter>,
+    rest: Vec<Bytes>,
+}
+
+impl Received {
+    /// Writes what is left and ends the body. Blocks on the disk.
+    pub(crate) fn into_body(self, depot: &Depot) -> two_buckets_depot::Result<Body> {
+        let mut writer = self
+            .writer
+            .unwrap_or_else(|| depot.body_writer(&self.algorithms, self.size_bytes_max));
+        for piece in &self.rest {
+            writer.write(piece)?;
+        }
+        writer.finish()
+    }
+}
 
 impl Store {
     pub(crate) fn new(depot: Depot) -> Self {
@@ -32,11 +55,8 @@ impl Store {
         &self,
         call: impl FnOnce(&Depot) -> two_buckets_depot::Result<T> + Send + 'static,
     ) -> S3Result<T> {
-        let depot = self.0.clone();
-        spawn_blocking(move || call(&depot))
+        self.run(move |depot| call(depot).map_err(|error| of_depot(&error)))
             .await
-            .expect("the store does not panic, and nobody aborts its calls")
-            .map_err(|error| of_depot(&error))
     }
 
     /// As [`Self::call`], for more than one step on the store.
@@ -45,154 +65,84 @@ impl Store {
         steps: impl FnOnce(&Depot) -> S3Result<T> + Send + 'static,
     ) -> S3Result<T> {
         let depot = self.0.clone();
-        spawn_blocking(move || steps(&depot))
-            .await
-            .expect("the store does not panic, and nobody aborts its calls")
+        spawn_blocking(move || steps(&depot)).await.expect(NO_PANIC)
     }
 
-    /// Writes a body from a stream. Whatever fails, nothing is left of it; so also when the future is dropped.
-    pub(crate) async fn write_body<S>(
-        &self,
-        pieces: S,
-        declared: Option<u64>,
-        algorithms: Vec<Algorithm>,
-        size_bytes_max: u64,
-    ) -> S3Result<Body>
-    where
-        S: Stream<Item = Result<Bytes, BoxError>> + Unpin,
-    {
-        if declared.is_some_and(|size| size <= SMALL_BODY_BYTES_MAX) {
-            return self
-                .write_small_body(pieces, algorithms, size_bytes_max)
-                .await;
-        }
-        self.write_large_body(pieces, algorithms, size_bytes_max)
-            .await
-    }
-
-    async fn write_small_body<S>(
+    /// Receives a body from a stream, writing while it comes. Whatever fails, nothing is left of it; so also when the
+    /// future is dropped.
+    pub(crate) async fn receive<S>(
         &self,
         mut pieces: S,
         algorithms: Vec<Algorithm>,
         size_bytes_max: u64,
-    ) -> S3Result<Body>
+    ) -> S3Result<Received>
     where
         S: Stream<Item = Result<Bytes, BoxError>> + Unpin,
     {
-        let mut collected = Vec::new();
+        let mut waiting = Vec::new();
+        let mut waiting_bytes = 0;
+        let mut writing: Option<JoinHandle<two_buckets_depot::Result<BodyWriter>>> = None;
         while let Some(piece) = pieces.next().await {
-            collected.push(piece.map_err(crate::error::of_body)?);
-        }
-        self.call(move |depot| {
-            let mut writer = depot.body_writer(&algorithms, size_bytes_max);
-            for piece in &collected {
-                writer.write(piece)?;
+            let piece = piece.map_err(crate::error::of_body)?;
+            waiting_bytes += piece.len();
+            waiting.push(piece);
+            if waiting_bytes < PIECE_BYTES {
+                continue;
             }
-            writer.finish()
+            // One write goes on while the next bytes come.
+            let mut writer = match writing.take() {
+                None => self.0.body_writer(&algorithms, size_bytes_max),
+                Some(writing) => written(writing).await?,
+            };
+            let batch = std::mem::take(&mut waiting);
+            waiting_bytes = 0;
+            writing = Some(spawn_blocking(move || {
+                for piece in &batch {
+                    writer.write(piece)?;
+                }
+                Ok(writer)
+            }));
+        }
+        Ok(Received {
+            algorithms,
+            size_bytes_max,
+            writer: match writing {
+                None => None,
+                Some(writing) => Some(written(writing).await?),
+            },
+            rest: waiting,
         })
-        .await
     }
 
-    async fn write_large_body<S>(
-        &self,
-        mut pieces: S,
-        algorithms: Vec<Algorithm>,
-        size_bytes_max: u64,
-    ) -> S3Result<Body>
-    where
-        S: Stream<Item = Result<Bytes, BoxError>> + Unpin,
-    {
-        // `None` says that the body is whole. A sender that goes away without it, because the client broke off or
-        // sent something wrong, makes the writer drop what it has.
-        let (sender, mut receiver) = mpsc::channel::<Option<Bytes>>(PIECES_WAITING_MAX);
-        let depot = self.0.clone();
-        let writing = spawn_blocking(move || {
-            let mut writer = depot.body_writer(&algorithms, size_bytes_max);
-            while let Some(piece) = receiver.blocking_recv() {
-                match piece {
-                    Some(piece) => writer.write(&piece)?,
-                    None => return writer.finish().map(Some),
-                }
-            }
-            Ok(None)
-        });
-        let mut failure = None;
-        while let Some(piece) = pieces.next().await {
-            match piece {
-                Ok(piece) => {
-                    if sender.send(Some(piece)).await.is_err() {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    failure = Some(crate::error::of_body(error));
-                    break;
-                }
-            }
-        }
-        if failure.is_none() {
-            // Fails only if the writer has ended already, with the error read below.
-            let _ended: Result<(), _> = sender.send(None).await;
-        }
-        drop(sender);
-        let written: two_buckets_depot::Result<Option<Body>> = writing
-            .await
-            .expect("the store does not panic, and nobody aborts its calls");
-        match (failure, written) {
-            (Some(error), _) => Err(error),
-            (None, Ok(Some(body))) => Ok(body),
-            (None, Ok(None)) => unreachable!("the sender said that the body is whole"),
-            (None, Err(error)) => Err(of_depot(&error)),
-        }
-    }
-
-    /// The bytes of a reader, read ahead by a few pieces. Dropping the stream ends the reading.
+    /// The bytes of a reader; one piece is read while the one before is sent. Dropping the stream ends the reading.
     pub(crate) fn read_pieces(
-        mut reader: Reader,
+        reader: Reader,
     ) -> impl Stream<Item = two_buckets_depot::Result<Bytes>> + Send + Sync + 'static {
-        let (sender, receiver) =
-            mpsc::channel::<two_buckets_depot::Result<Bytes>>(PIECES_WAITING_MAX);
-        // Owned by the stream: it ends when the receiver is gone or the bytes are.
-        spawn_blocking(move || {
-            loop {
-                let piece = match reader.next_piece(PIECE_BYTES) {
-                    Ok(piece) if piece.is_empty() => return,
-                    Ok(piece) => Ok(piece),
-                    Err(error) => {
-                        // The status went out long ago; the client sees a body that is too short.
-                        tracing::error!(%error, "reading an object failed in the middle");
-                        Err(error)
-                    }
-                };
-                let failed = piece.is_err();
-                if sender.blocking_send(piece).is_err() || failed {
-                    return;
+        fn read(mut reader: Reader) -> JoinHandle<(Reader, two_buckets_depot::Result<Bytes>)> {
+            spawn_blocking(move || {
+                let piece = reader.next_piece(PIECE_BYTES);
+                (reader, piece)
+            })
+        }
+        futures::stream::unfold(Some(read(reader)), |reading| async move {
+            match reading?.await.expect(NO_PANIC) {
+                (_, Ok(piece)) if piece.is_empty() => None,
+                (reader, Ok(piece)) => Some((Ok(piece), Some(read(reader)))),
+                (_, Err(error)) => {
+                    // The status went out long ago; the client sees a body that is too short.
+                    tracing::error!(%error, "reading an object failed in the middle");
+                    Some((Err(error), None))
                 }
             }
-        });
-        futures::stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|piece| (piece, receiver))
         })
     }
+}
 
-    /// All bytes of a reader that is known to be small.
-    pub(crate) fn read_small(mut reader: Reader) -> two_buckets_depot::Result<Bytes> {
-        let first = reader.next_piece(PIECE_BYTES)?;
-        if reader.remaining_bytes() == 0 {
-            return Ok(first);
-        }
-        let mut whole = first.to_vec();
-        loop {
-            let piece = reader.next_piece(PIECE_BYTES)?;
-            if piece.is_empty() {
-                return Ok(whole.into());
-            }
-            whole.extend_from_slice(&piece);
-        }
-    }
-
-    /// Whether a body of this size is read in one call, without a thread that stays with it.
-    pub(crate) fn is_small(size_bytes: u64) -> bool {
-        size_bytes <= SMALL_BODY_BYTES_MAX
-    }
+async fn written(
+    writing: JoinHandle<two_buckets_depot::Result<BodyWriter>>,
+) -> S3Result<BodyWriter> {
+    writing
+        .await
+        .expect(NO_PANIC)
+        .map_err(|error| of_depot(&error))
 }

@@ -15,6 +15,7 @@ use two_buckets_objects::{
 use super::listing::Encoding;
 use super::{Backend, convert};
 use crate::digests::Claims;
+use crate::error::of_depot;
 use crate::payload::Trailers;
 use crate::refusal::Refusal;
 
@@ -98,22 +99,24 @@ impl Backend {
         }
         let mut algorithms = vec![needed];
         algorithms.extend(claims.algorithm().filter(|algorithm| *algorithm != needed));
-        let body = self
+        let received = self
             .store
-            .write_body(
+            .receive(
                 super::write::pieces(input.body),
-                input
-                    .content_length
-                    .and_then(|size| u64::try_from(size).ok()),
                 algorithms,
                 SINGLE_PUT_SIZE_BYTES_MAX,
             )
             .await?;
-        claims.verify(body.md5(), |algorithm| body.checksum(algorithm), &trailers)?;
-        let shown = body.checksum(claims.algorithm().unwrap_or(needed)).cloned();
-        let part = self
+        let (part, shown) = self
             .store
-            .call(move |depot| depot.put_part(&to, &id, number, body))
+            .run(move |depot| {
+                let failed = |error| of_depot(&error);
+                let body = received.into_body(depot).map_err(failed)?;
+                claims.verify(body.md5(), |algorithm| body.checksum(algorithm), &trailers)?;
+                let shown = body.checksum(claims.algorithm().unwrap_or(needed)).cloned();
+                let part = depot.put_part(&to, &id, number, body).map_err(failed)?;
+                Ok((part, shown))
+            })
             .await?;
         let fields = convert::ChecksumFields::of(shown.as_ref());
         Ok(S3Response::new(UploadPartOutput {
@@ -201,7 +204,7 @@ impl Backend {
             let location = format!("/{}/{}", input.bucket, input.key);
             self.store
                 .run(move |depot| {
-                    let failed = |e: two_buckets_depot::Error| crate::error::of_depot(&e);
+                    let failed = |e: two_buckets_depot::Error| of_depot(&e);
                     if let Some(claimed) = size_claimed {
                         check_size(depot, &to, &id, &parts, claimed)?;
                     }
@@ -380,7 +383,7 @@ fn check_size(
     loop {
         let page = depot
             .list_parts(to, id, &ListParts { after, limit: None })
-            .map_err(|e| crate::error::of_depot(&e))?;
+            .map_err(|e| of_depot(&e))?;
         sizes.extend(page.parts.iter().map(|part| (part.number, part.size_bytes)));
         match page.next {
             Some(next) => after = next,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use s3s::dto::{
     self, ETagCondition, GetObjectAttributesInput, GetObjectAttributesOutput,
@@ -13,10 +14,10 @@ use two_buckets_depot::{FoundObject, Selector};
 use two_buckets_objects::{ByteRange, Checksum, ETag, ObjectRef};
 
 use super::{Backend, convert};
-use crate::error::http_date;
+use crate::error::{http_date, of_depot};
 use crate::refusal::Refusal;
 use crate::service::BareETag;
-use crate::store::Store;
+use crate::store::{PIECE_BYTES, Store};
 
 /// What a GET or HEAD asks beyond the name.
 struct Asked {
@@ -59,8 +60,9 @@ impl Backend {
             part_number: input.part_number,
             wants_checksum: wants_checksum(input.checksum_mode.as_ref()),
         };
-        let (found, extent, body, version_id) = self.open(&asked).await?;
-        let head = head_of(&found, &extent, version_id, asked.wants_checksum);
+        let wants_checksum = asked.wants_checksum;
+        let (found, extent, body, version_id) = self.open(asked).await?;
+        let head = head_of(&found, &extent, version_id, wants_checksum);
         let mut headers = HeaderMap::new();
         if let Some(expires) = &found.info.metadata.expires {
             convert::set_header(&mut headers, header::EXPIRES, expires);
@@ -167,62 +169,49 @@ impl Backend {
     /// Finds the object, checks what was asked against it, and begins to read.
     async fn open(
         &self,
-        asked: &Asked,
+        asked: Asked,
     ) -> S3Result<(FoundObject, Extent, StreamingBlob, Option<String>)> {
-        /// What the blocking side found.
-        enum Opened {
-            Small(bytes::Bytes),
-            Reader(two_buckets_depot::Reader),
-        }
-
-        let (at, version) = (asked.at.clone(), asked.version.clone());
-        let (found, version_id) = self
+        let (found, extent, version_id, begun) = self
             .store
-            .call(move |depot| {
-                let found = depot.head(&at, &version)?;
-                let shown = convert::shown_version(depot, &at.bucket, &found.info.at.version_id)?;
-                Ok((found, shown))
-            })
-            .await?;
-        check_conditions(asked, &found)?;
-        let extent = extent(asked, &found)?;
-        if extent.bytes.is_empty() {
-            let nothing = s3s::Body::from(bytes::Bytes::new());
-            return Ok((found, extent, StreamingBlob::from(nothing), version_id));
-        }
-        let at = asked.at.clone();
-        // Exactly the version that was looked at, whatever was written since.
-        let version = Selector::Version(found.info.at.version_id.clone());
-        let range = ByteRange::FromTo {
-            first: extent.bytes.start,
-            last: extent.bytes.end - 1,
-        };
-        let small = Store::is_small(extent.bytes.end - extent.bytes.start);
-        let etag = found.info.etag.clone();
-        let opened = self
-            .store
-            .call(move |depot| {
-                let (again, reader) = depot.read(&at, &version, Some(range))?;
-                // The version `null` can be overwritten in place between the two looks.
-                if again.info.etag != etag {
-                    return Ok(None);
+            .run(move |depot| {
+                let failed = |error| of_depot(&error);
+                let at = &asked.at;
+                let found = depot.head(at, &asked.version).map_err(failed)?;
+                check_conditions(&asked, &found)?;
+                let extent = extent(&asked, &found)?;
+                let version_id =
+                    convert::shown_version(depot, &at.bucket, &found.info.at.version_id)
+                        .map_err(failed)?;
+                if extent.bytes.is_empty() {
+                    return Ok((found, extent, version_id, None));
                 }
-                Ok(Some(if small {
-                    Opened::Small(Store::read_small(reader)?)
-                } else {
-                    Opened::Reader(reader)
-                }))
+                let range = ByteRange::FromTo {
+                    first: extent.bytes.start,
+                    last: extent.bytes.end - 1,
+                };
+                // Exactly the version that was looked at, whatever was written since.
+                let exactly = Selector::Version(found.info.at.version_id.clone());
+                let (again, mut reader) = depot.read(at, &exactly, Some(range)).map_err(failed)?;
+                // The version `null` can be overwritten in place between the two looks.
+                if again.info.etag != found.info.etag {
+                    return Err(S3Error::with_message(
+                        S3ErrorCode::OperationAborted,
+                        "the object was overwritten while it was being opened; try again",
+                    ));
+                }
+                let first = reader.next_piece(PIECE_BYTES).map_err(failed)?;
+                Ok((found, extent, version_id, Some((first, reader))))
             })
             .await?;
-        let body = match opened {
-            None => {
-                return Err(S3Error::with_message(
-                    S3ErrorCode::OperationAborted,
-                    "the object was overwritten while it was being opened; try again",
-                ));
+        let body = match begun {
+            None => StreamingBlob::from(s3s::Body::empty()),
+            Some((first, reader)) if reader.remaining_bytes() == 0 => {
+                StreamingBlob::from(s3s::Body::from(first))
             }
-            Some(Opened::Small(bytes)) => StreamingBlob::from(s3s::Body::from(bytes)),
-            Some(Opened::Reader(reader)) => StreamingBlob::wrap(Store::read_pieces(reader)),
+            Some((first, reader)) => {
+                let first = futures::stream::iter([Ok(first)]);
+                StreamingBlob::wrap(first.chain(Store::read_pieces(reader)))
+            }
         };
         Ok((found, extent, body, version_id))
     }

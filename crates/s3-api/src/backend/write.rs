@@ -7,6 +7,7 @@ use two_buckets_objects::{Algorithm, ChecksumKind, SINGLE_PUT_SIZE_BYTES_MAX};
 
 use super::{Backend, convert};
 use crate::digests::Claims;
+use crate::error::of_depot;
 use crate::payload::{BoxError, Trailers};
 
 impl Backend {
@@ -33,25 +34,25 @@ impl Backend {
             .get::<Trailers>()
             .cloned()
             .unwrap_or_default();
-        let body = self
+        let received = self
             .store
-            .write_body(
+            .receive(
                 pieces(input.body),
-                input
-                    .content_length
-                    .and_then(|size| u64::try_from(size).ok()),
                 claims.algorithm().into_iter().collect(),
                 SINGLE_PUT_SIZE_BYTES_MAX,
             )
             .await?;
-        claims.verify(body.md5(), |algorithm| body.checksum(algorithm), &trailers)?;
-        let checksum = body.checksum(kept).cloned();
-        let (written, version_id) = self
+        let (written, version_id, checksum) = self
             .store
-            .call(move |depot| {
-                let written = depot.put(&to, body, options)?;
-                let version_id = convert::shown_version(depot, &to.bucket, &written.version_id)?;
-                Ok((written, version_id))
+            .run(move |depot| {
+                let failed = |error| of_depot(&error);
+                let body = received.into_body(depot).map_err(failed)?;
+                claims.verify(body.md5(), |algorithm| body.checksum(algorithm), &trailers)?;
+                let checksum = body.checksum(kept).cloned();
+                let written = depot.put(&to, body, options).map_err(failed)?;
+                let version_id = convert::shown_version(depot, &to.bucket, &written.version_id)
+                    .map_err(failed)?;
+                Ok((written, version_id, checksum))
             })
             .await?;
         let fields = convert::ChecksumFields::of(checksum.as_ref());

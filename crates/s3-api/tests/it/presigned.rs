@@ -173,9 +173,8 @@ async fn headers_that_were_signed_must_be_sent() {
 }
 
 #[tokio::test]
-async fn a_sha256_in_a_url_is_held() {
+async fn a_checksum_in_a_signed_header_is_held() {
     let server = Server::start().await;
-    let hash = sign::sha256_hex(b"right");
     let request = sign::Request {
         method: &Method::PUT,
         host: &server.host(),
@@ -196,7 +195,6 @@ async fn a_sha256_in_a_url_is_held() {
         .await
         .assert_error(400, "BadDigest");
     server.assert_absent("plain", "a").await;
-    assert_eq!(hash.len(), 64);
 }
 
 /// The JavaScript SDK puts headers into the query, among them the CRC32 of an empty body (aws/aws-sdk-js-v3#6810).
