@@ -5,12 +5,14 @@ mod grants;
 mod ledger;
 mod store;
 mod tracker;
+mod upload_id;
+mod waiting;
 mod wake;
 mod worker;
 
 pub use grants::SignedUrls;
 pub use ledger::DepotLedger;
 pub use store::DepotStore;
-pub use tracker::{LedgerTracker, SweepNow};
+pub use tracker::LedgerTracker;
 pub use wake::WakeQueue;
 pub use worker::{DepotClock, Options as WorkerOptions, StartError, SweepHandle, Workers};

@@ -1,7 +1,6 @@
-use std::future::Future;
-use std::sync::Arc;
-
-use two_buckets_objects::{Body, ByteRange, Error as StoreError, ObjectStore};
+use two_buckets_objects::{
+    Body, ByteRange, Error as StoreError, ListedVersion, ObjectInfo, ObjectStore,
+};
 use two_buckets_pipeline::{
     AttemptOutcome, Ledger, NotFailed, Processor, State, Upload, UploadId, WakeUp, WakeUps, Why,
     ledger,
@@ -12,67 +11,67 @@ use uploads::{
     Tracker, UploadHistory, UploadPage, UploadState,
 };
 
-use crate::SweepHandle;
+use crate::upload_id::{self, Named};
+use crate::waiting::{self, Waiting};
+use crate::{DepotLedger, DepotStore, SweepHandle, WakeQueue};
 
-/// Sweeps on demand.
-pub trait SweepNow: Send + Sync + 'static {
-    /// Sweeps and returns when the sweep is done.
-    fn sweep(&self) -> impl Future<Output = Result<Swept>> + Send;
-}
-
-impl<P: Processor> SweepNow for SweepHandle<P> {
-    async fn sweep(&self) -> Result<Swept> {
-        match Self::sweep(self).await {
-            Ok(swept) => Ok(Swept {
-                listed: swept.listed,
-                woken: swept.woken,
-                finished: swept.finished,
-                explained: swept.explained,
-            }),
-            Err(error) => Err(Error::Unavailable {
-                reason: "the sweep ended early".into(),
-                source: Some(Box::new(error)),
-            }),
-        }
-    }
-}
-
-/// The uploads API's view of the pipeline: rows of the ledger, bytes of the store, retries and sweeps.
-#[derive(Debug)]
-pub struct LedgerTracker<L, S, W, N> {
+/// The uploads API's view of the pipeline: rows of the ledger, versions that wait for their row, bytes of the store,
+/// retries and sweeps.
+pub struct LedgerTracker<P> {
     /// What this server is.
     pub facts: ServerFacts,
     /// Where the rows are.
-    pub ledger: Arc<L>,
+    pub ledger: DepotLedger,
     /// Where the bytes are.
-    pub store: Arc<S>,
-    /// Who is told of uploads that are to be tried again.
-    pub wake_ups: Arc<W>,
+    pub store: DepotStore,
+    /// Where keys wait, and who is told of uploads that are to be tried again.
+    pub queue: WakeQueue,
     /// Who sweeps.
-    pub sweeper: N,
+    pub sweeper: SweepHandle<P>,
 }
 
-impl<L: Ledger, S: ObjectStore, W: WakeUps, N: SweepNow> Tracker for LedgerTracker<L, S, W, N> {
+impl<P: Processor> Tracker for LedgerTracker<P> {
     async fn server(&self) -> Result<ServerFacts> {
         Ok(self.facts.clone())
     }
 
     async fn list(&self, query: ListUploads) -> Result<UploadPage> {
+        // Staging first: a version that gets its row meanwhile is then seen twice and not never.
+        let waiting = self.waiting(&query).await?;
+        // At least one row, for the next page begins behind the last one.
+        let shown_waiting = waiting.uploads.len().min(query.limit.saturating_sub(1));
         let page = self
             .ledger
             .list(&ledger::ListUploads {
                 state: query.state.map(ledger_state),
                 key: query.key.map(|key| key.as_str().to_owned()),
                 key_contains: query.search,
-                after: query.after.map(|Cursor(id)| row_id(&id)).transpose()?,
-                limit: query.limit,
+                after: query.after.map(|Cursor(id)| cursor(&id)).transpose()?,
+                limit: query.limit - shown_waiting,
             })
             .await
             .map_err(failed)?;
-        let counts = self.ledger.counts().await.map_err(failed)?;
+        let mut counts = self.ledger.counts().await.map_err(failed)?;
+        counts.pending += self.count_waiting(&waiting, counts);
         let oldest = self.ledger.oldest_unfinished().await.map_err(failed)?;
+        let oldest_unfinished = oldest
+            .map(|upload| Oldest {
+                key: upload.key.key,
+                received_at: upload.received_at,
+            })
+            .into_iter()
+            .chain(waiting.uploads.last().map(|upload| Oldest {
+                key: upload.key.clone(),
+                received_at: upload.received_at,
+            }))
+            .min_by_key(|oldest| oldest.received_at);
+        let rows: Vec<_> = page.uploads.iter().map(shown).collect::<Result<_>>()?;
+        let mut uploads = waiting.uploads;
+        uploads.truncate(shown_waiting);
+        uploads.retain(|waits| rows.iter().all(|row| row.id != waits.id));
+        uploads.extend(rows);
         Ok(UploadPage {
-            uploads: page.uploads.iter().map(shown).collect::<Result<_>>()?,
+            uploads,
             next: page.next.map(|id| Cursor(id.as_str().to_owned())),
             counts: Counts {
                 pending: counts.pending,
@@ -82,25 +81,31 @@ impl<L: Ledger, S: ObjectStore, W: WakeUps, N: SweepNow> Tracker for LedgerTrack
                 late: counts.late,
                 duplicate: counts.duplicate,
             },
-            oldest_unfinished: oldest.map(|upload| Oldest {
-                key: upload.key.key,
-                received_at: upload.received_at,
-            }),
+            oldest_unfinished,
         })
     }
 
     async fn get(&self, id: &uploads::UploadId) -> Result<UploadHistory> {
-        let upload = self.row(id).await?;
-        Ok(UploadHistory {
-            upload: shown(&upload)?,
-            attempts_log: upload.log.iter().map(shown_attempt).collect(),
-        })
+        match self.find(id).await? {
+            Found::Row(upload) => Ok(UploadHistory {
+                upload: shown(&upload)?,
+                attempts_log: upload.log.iter().map(shown_attempt).collect(),
+            }),
+            Found::Waits(source) => Ok(UploadHistory {
+                upload: waiting::shown(source.at.object(), &listed(&source))?,
+                attempts_log: Vec::new(),
+            }),
+        }
     }
 
     async fn content(&self, id: &uploads::UploadId, range: Option<ByteRange>) -> Result<Body> {
-        let upload = self.row(id).await?;
-        let archived = upload.archive.as_ref().map(|archive| archive.at.clone());
-        let staged = upload.version();
+        let (archived, staged) = match self.find(id).await? {
+            Found::Row(upload) => (
+                upload.archive.as_ref().map(|archive| archive.at.clone()),
+                upload.version(),
+            ),
+            Found::Waits(source) => (None, Some(source.at)),
+        };
         // Once it is archived its staging version is on its way out.
         for at in archived.into_iter().chain(staged) {
             match self.store.read_version(&at, range).await {
@@ -116,13 +121,16 @@ impl<L: Ledger, S: ObjectStore, W: WakeUps, N: SweepNow> Tracker for LedgerTrack
             }
         }
         Err(Error::NotFound {
-            what: format!("the content of {}", upload.key.key),
+            what: "the file's content".into(),
         })
     }
 
     async fn retry(&self, id: &uploads::UploadId) -> Result<uploads::Upload> {
-        let upload = self.ledger.retry(&row_id(id.as_str())?).await;
-        let upload = upload.map_err(failed)?;
+        let row = match self.find(id).await? {
+            Found::Row(upload) => upload.id,
+            Found::Waits(_) => return Err(failed(NotFailed(State::Pending).into())),
+        };
+        let upload = self.ledger.retry(&row).await.map_err(failed)?;
         self.wake(&upload).await;
         shown(&upload)
     }
@@ -169,19 +177,76 @@ impl<L: Ledger, S: ObjectStore, W: WakeUps, N: SweepNow> Tracker for LedgerTrack
     }
 
     async fn sweep(&self) -> Result<Swept> {
-        self.sweeper.sweep().await
+        match self.sweeper.sweep().await {
+            Ok(swept) => Ok(Swept {
+                listed: swept.listed,
+                woken: swept.woken,
+                finished: swept.finished,
+                explained: swept.explained,
+            }),
+            Err(error) => Err(Error::Unavailable {
+                reason: "the sweep ended early".into(),
+                source: Some(Box::new(error)),
+            }),
+        }
     }
 }
 
-impl<L: Ledger, S: ObjectStore, W: WakeUps, N: SweepNow> LedgerTracker<L, S, W, N> {
-    async fn row(&self, id: &uploads::UploadId) -> Result<Upload> {
-        self.ledger
-            .get(&row_id(id.as_str())?)
-            .await
-            .map_err(failed)?
-            .ok_or_else(|| Error::NotFound {
-                what: format!("upload {id}"),
-            })
+/// What an id stands for.
+enum Found {
+    /// A row of the ledger.
+    Row(Box<Upload>),
+    /// A version in staging that has no row yet.
+    Waits(Box<ObjectInfo>),
+}
+
+impl<P: Processor> LedgerTracker<P> {
+    async fn find(&self, id: &uploads::UploadId) -> Result<Found> {
+        let not_found = || Error::NotFound {
+            what: "the upload".into(),
+        };
+        let at = match upload_id::read(id, &self.facts.staging).ok_or_else(not_found)? {
+            Named::Version(at) => at,
+            Named::Row(id) => {
+                let row = self.ledger.get(&id).await.map_err(failed)?;
+                return row.map(Box::new).map(Found::Row).ok_or_else(not_found);
+            }
+        };
+        // Staging first, as in a list.
+        let staged = self.store.head_version(&at).await;
+        if let Some(row) = self.ledger.find(&at).await.map_err(failed)? {
+            return Ok(Found::Row(Box::new(row)));
+        }
+        match staged {
+            Ok(source) => Ok(Found::Waits(Box::new(source))),
+            Err(StoreError::NotFound { .. }) => Err(not_found()),
+            Err(error) => Err(Error::Unavailable {
+                reason: "staging cannot be read".into(),
+                source: Some(Box::new(error)),
+            }),
+        }
+    }
+
+    /// The versions that wait for their row and belong on top of this page.
+    async fn waiting(&self, query: &ListUploads) -> Result<Waiting> {
+        let belongs_here =
+            query.after.is_none() && matches!(query.state, None | Some(UploadState::Pending));
+        // With nothing in the queue every version in staging has its row: failed, or due later.
+        if !belongs_here || self.queue.backlog() == 0 {
+            return Ok(Waiting::default());
+        }
+        waiting::find(&self.store, &self.ledger, &self.facts.staging, query).await
+    }
+
+    /// How many versions wait for their row: exactly, or where there are too many to look at all of them, as the queue
+    /// has it, in which a key counts once.
+    fn count_waiting(&self, waiting: &Waiting, rows: ledger::Counts) -> u64 {
+        let seen = waiting.uploads.len() as u64;
+        if waiting.is_complete {
+            return seen;
+        }
+        let queued = self.queue.backlog() as u64;
+        seen.max(queued.saturating_sub(rows.processing + rows.pending))
     }
 
     async fn wake(&self, upload: &Upload) {
@@ -189,15 +254,28 @@ impl<L: Ledger, S: ObjectStore, W: WakeUps, N: SweepNow> LedgerTracker<L, S, W, 
             key: upload.key.clone(),
             why: Why::Event,
         };
-        self.wake_ups.wake(wake_up, None).await;
+        self.queue.wake(wake_up, None).await;
     }
 }
 
-/// An id as the ledger made it; any other text names no upload.
-fn row_id(id: &str) -> Result<UploadId> {
-    UploadId::new(id).ok_or_else(|| Error::NotFound {
-        what: format!("upload {id}"),
+/// A cursor as a list gave it.
+fn cursor(id: &str) -> Result<UploadId> {
+    UploadId::new(id).ok_or_else(|| Error::Refused {
+        reason: "after must be the next of an earlier page".into(),
     })
+}
+
+/// What a head says of a version, as a list would say it.
+fn listed(source: &ObjectInfo) -> ListedVersion {
+    ListedVersion {
+        key: source.at.key.clone(),
+        version_id: source.at.version_id.clone(),
+        is_latest: true,
+        is_delete_marker: false,
+        last_modified: source.last_modified,
+        size_bytes: source.size_bytes,
+        etag: Some(source.etag.clone()),
+    }
 }
 
 fn ledger_state(state: UploadState) -> State {
@@ -229,14 +307,11 @@ fn shown(upload: &Upload) -> Result<uploads::Upload> {
         .as_ref()
         .map(two_buckets_pipeline::Report::as_str)
         .filter(|text| !text.is_empty());
-    let found: Found = report
+    let found: Findings = report
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
     Ok(uploads::Upload {
-        id: upload.id.as_str().parse().map_err(|_| Error::Broken {
-            reason: format!("the ledger's id {} cannot be in a URL", upload.id),
-            source: None,
-        })?,
+        id: upload_id::of_row(upload)?,
         bucket: upload.key.bucket.clone(),
         key: upload.key.key.clone(),
         version_id: staged.map(|staged| staged.version_id.clone()),
@@ -261,7 +336,7 @@ fn shown(upload: &Upload) -> Result<uploads::Upload> {
 
 /// What reports say under these names is shown with the upload; the rest of a report is its function's own.
 #[derive(serde::Deserialize, Default)]
-struct Found {
+struct Findings {
     media_type: Option<String>,
     sha256: Option<String>,
 }

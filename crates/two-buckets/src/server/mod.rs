@@ -107,9 +107,9 @@ pub(crate) async fn run<P: Processor>(
         },
         |facts| LedgerTracker {
             facts,
-            ledger: Arc::new(ledger),
-            store: Arc::new(DepotStore::new(depot.clone())),
-            wake_ups: Arc::new(queue),
+            ledger,
+            store: DepotStore::new(depot.clone()),
+            queue,
             sweeper: workers.sweep_handle(),
         },
     )?;

@@ -118,6 +118,54 @@ fn a_file_overwritten_while_its_first_version_is_in_work_is_archived_twice_in_or
 }
 
 #[test]
+fn files_that_wait_for_a_worker_are_seen_as_pending() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = Asked::new();
+    let server = asked.start_with(folder.path(), |command| {
+        command.args(["--workers", "1"]);
+    });
+    server.s3("PUT", "staging", Some("first"), &[], b"1");
+    let in_work = asked.next();
+    for key in ["second", "third"] {
+        server.s3("PUT", "staging", Some(key), &[], b"22");
+    }
+    let all = server.json(&["status", "--json"]);
+    let found: Vec<_> = all["uploads"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|upload| {
+            (
+                upload["key"].as_str().unwrap(),
+                upload["state"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("third", "pending"),
+            ("second", "pending"),
+            ("first", "processing")
+        ]
+    );
+    assert_eq!(all["counts"]["pending"], 2);
+    assert_eq!(all["oldest_unfinished"]["key"], "first");
+    let detail = String::from_utf8(server.run(&["status", "third"]).stdout).unwrap();
+    assert!(
+        detail.contains("pending") && detail.contains("2 bytes"),
+        "{detail}"
+    );
+    // The id that it has while it waits is the one it keeps.
+    let id = all["uploads"][0]["id"].clone();
+    in_work.answer("accept");
+    for _ in ["second", "third"] {
+        asked.next().answer("accept");
+    }
+    assert_eq!(server.wait_for("third", &["archived"])[0]["id"], id);
+}
+
+#[test]
 fn a_file_moved_back_by_hand_is_processed_again() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());

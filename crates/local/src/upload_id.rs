@@ -1,0 +1,52 @@
+//! The API's ids of uploads: the key and version in staging, so that an upload has its id before the ledger has a row.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use two_buckets_objects::{BucketName, ObjectRef, VersionId, VersionRef};
+use two_buckets_pipeline as pipeline;
+use two_buckets_uploads::{Error, Result, UploadId};
+
+/// What an id names.
+pub(crate) enum Named {
+    /// A version that is or was in staging.
+    Version(VersionRef),
+    /// A row of an upload that has not arrived.
+    Row(pipeline::UploadId),
+}
+
+/// The id of a version in staging: key and version id in base64, with a dot between.
+pub(crate) fn of_version(key: &ObjectRef, version_id: &VersionId) -> Result<UploadId> {
+    let id = format!(
+        "{}.{}",
+        BASE64.encode(key.key.as_str()),
+        BASE64.encode(version_id.as_str())
+    );
+    id.parse().map_err(|_| Error::Broken {
+        reason: format!("the version id {version_id} is too long for a URL"),
+        source: None,
+    })
+}
+
+/// The id of a row: that of its version, or the ledger's own as long as it has none.
+pub(crate) fn of_row(upload: &pipeline::Upload) -> Result<UploadId> {
+    match &upload.staged {
+        Some(staged) => of_version(&upload.key, &staged.version_id),
+        None => upload.id.as_str().parse().map_err(|_| Error::Broken {
+            reason: format!("the ledger's id {} cannot be in a URL", upload.id),
+            source: None,
+        }),
+    }
+}
+
+/// What an id names; none if it cannot be one of ours.
+pub(crate) fn read(id: &UploadId, staging: &BucketName) -> Option<Named> {
+    let Some((key, version_id)) = id.as_str().split_once('.') else {
+        return pipeline::UploadId::new(id.as_str()).map(Named::Row);
+    };
+    let text = |part: &str| String::from_utf8(BASE64.decode(part).ok()?).ok();
+    Some(Named::Version(VersionRef {
+        bucket: staging.clone(),
+        key: text(key)?.parse().ok()?,
+        version_id: VersionId::new(text(version_id)?),
+    }))
+}
