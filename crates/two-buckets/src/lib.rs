@@ -25,6 +25,7 @@ pub mod page;
 mod private_file;
 mod root_key;
 mod server;
+mod shell;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::config::Settings;
 use crate::failure::Failure;
 use crate::server::record::ServerRecord;
+use crate::shell;
 
 /// The longest wait for an answer of the API; a sweep of many files is the slowest.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -124,8 +125,9 @@ impl Api {
 
 fn start(data: &Path) -> String {
     format!(
-        "start one with: two-buckets serve --data {}",
-        data.display()
+        "start one with: {} serve --data {}",
+        shell::program(),
+        shell::quoted(&data.display().to_string())
     )
 }
 

@@ -6,6 +6,7 @@ use super::print;
 use crate::config::{Environment, Settings};
 use crate::failure::Failure;
 use crate::root_key::RootKey;
+use crate::shell::quoted;
 
 /// Prints the exports that point AWS tools at the running server.
 pub(super) fn run(
@@ -35,7 +36,7 @@ pub(super) fn run(
             use std::fmt::Write as _;
             let mut text = String::new();
             for (name, value) in variables {
-                writeln!(text, "export {name}={}", shell_quoted(value))
+                writeln!(text, "export {name}={}", quoted(value))
                     .expect("writing to a String cannot fail");
             }
             // A session token of another account would be sent along and refused.
@@ -58,9 +59,4 @@ pub(super) fn root_key_of(
                 "the server took its key pair from its environment; set TWO_BUCKETS_ACCESS_KEY_ID and TWO_BUCKETS_SECRET_ACCESS_KEY here as well",
             )
         })
-}
-
-/// Quoted so that a POSIX shell reads exactly this text.
-fn shell_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use crate::shell;
+
 /// Where things are.
 pub(super) struct Banner<'a> {
     /// The page's URL; none in a build without the page.
@@ -30,8 +32,12 @@ impl Banner<'_> {
         let data = if self.is_default_data {
             String::new()
         } else {
-            format!(" --data {}", self.data.display())
+            format!(
+                " --data {}",
+                shell::quoted(&self.data.display().to_string())
+            )
         };
+        let program = shell::program();
         let page = self.page.map_or_else(
             || "none in this build".to_owned(),
             |page| format!("{page}/"),
@@ -41,8 +47,8 @@ impl Banner<'_> {
              page    {page}\n  \
              S3      {}\n  \
              data    {}\n  \
-             try     two-buckets put{data} FILE\n  \
-             or      eval \"$(two-buckets env{data})\" && aws s3 cp FILE s3://{}/\n\n",
+             try     {program} put{data} FILE\n  \
+             or      eval \"$({program} env{data})\" && aws s3 cp FILE s3://{}/\n\n",
             env!("CARGO_PKG_VERSION"),
             self.processor,
             self.s3,
