@@ -36,8 +36,6 @@ interface Job extends Sending {
 	file: File | null;
 	signed: SignedUrl | null;
 	failures: number;
-	/** A try may have arrived although it ended without an answer. */
-	unsure: boolean;
 	stop: AbortController;
 	/** When the wait of a paused job ends, and what ends it early. */
 	wake: (() => void) | null;
@@ -94,7 +92,6 @@ export class Uploader {
 				file,
 				signed: null,
 				failures: 0,
-				unsure: false,
 				stop: new AbortController(),
 				wake: null,
 			});
@@ -254,12 +251,11 @@ async function judge(failure: unknown, job: Job): Promise<Verdict> {
 		if (!(await readable(job.file))) {
 			return fail("the file was changed, moved or deleted after you chose it; choose it again");
 		}
-		job.unsure = true;
 		return again(failure.message);
 	}
-	if (failure.status === 412) {
-		return job.unsure ? { do: "finish" } : fail("a file with this key is already there");
-	}
+	// The key was minted for this file, so what is there is this file: an earlier try of ours, or one
+	// the browser made by itself on a connection it found closed, whose answer was lost.
+	if (failure.status === 412) return { do: "finish" };
 	if (failure.status === 403 && /expired/i.test(`${failure.code} ${failure.message}`)) {
 		return again("the signed URL expired", true);
 	}
@@ -268,7 +264,6 @@ async function judge(failure: unknown, job: Job): Promise<Verdict> {
 	}
 	if (failure.status >= 500) {
 		// An answer of 500 does not say that nothing was kept.
-		job.unsure = true;
 		return again(words(failure));
 	}
 	return fail(words(failure));

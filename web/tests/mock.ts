@@ -51,6 +51,8 @@ export class Mock {
 	/** How many PUTs were under way at once, at most. */
 	parallelMax = 0;
 	private parallel = 0;
+	/** How many PUTs were broken off by the page. */
+	brokenOff = 0;
 	/** How many calls for the list were answered. */
 	listings = 0;
 	processingMs = 60;
@@ -305,7 +307,10 @@ export class Mock {
 		this.parallelMax = Math.max(this.parallelMax, this.parallel);
 		const body = await read(request, this.faults.bytesPerS).catch(() => null);
 		this.parallel -= 1;
-		if (!body) return;
+		if (!body) {
+			this.brokenOff += 1;
+			return;
+		}
 		const fault = this.faults.puts.shift();
 		if (fault) return error(fault.status, fault.code, fault.message);
 		const grant = this.granted.get(key);

@@ -81,7 +81,7 @@ test(
 test(
 	"many files go four at a time and every one arrives",
 	(mock) => {
-		mock.faults.bytesPerS = 20_000_000;
+		mock.faults.bytesPerS = 400_000;
 	},
 	async ({ page, mock }) => {
 		const files = Array.from({ length: 120 }, (_, i) => file(`f-${i}.txt`, `${i} `.repeat(4000)));
@@ -146,6 +146,8 @@ test(
 	async ({ page, mock }) => {
 		await choose(page, file("once.txt"));
 		await until("it is sent again", () => mock.puts.length === 2);
+		// Not what the server lists, but what became of the second try.
+		await inState(page, "once.txt", "pending");
 		await inState(page, "once.txt", "archived");
 		assert.equal(mock.uploads.length, 1);
 		assert.equal(await page.locator("tbody tr").count(), 1);
@@ -196,6 +198,7 @@ test(
 		await until("bytes are under way", () => mock.puts.length === 1);
 		await page.getByRole("button", { name: "Cancel second-thoughts.bin" }).click();
 		await inState(page, "second-thoughts.bin", "cancelled");
+		await until("the connection is broken off", () => mock.brokenOff === 1);
 		assert.equal(mock.uploads.length, 0);
 		mock.faults.bytesPerS = Number.POSITIVE_INFINITY;
 		await page.getByRole("button", { name: "Retry second-thoughts.bin" }).click();
@@ -253,11 +256,25 @@ test(
 		const before = mock.listings;
 		await page.clock.runFor(3000);
 		await until("a page in sight asks", () => mock.listings > before);
+		// Hidden while an answer is on its way, which is when a next call would be set up.
+		const held: (() => void)[] = [];
+		await page.route("**/api/uploads?*", async (route) => {
+			await new Promise<void>((resolve) => held.push(resolve));
+			await route.continue();
+		});
+		await until("a call is held", async () => {
+			await page.clock.runFor(1000);
+			return held.length === 1;
+		});
 		await show("hidden");
-		await page.clock.runFor(1000);
-		const hidden = mock.listings;
+		const asked = mock.listings;
+		held[0]?.();
+		await until("it is answered", () => mock.listings === asked + 1);
 		await page.clock.runFor(60_000);
-		assert.equal(mock.listings, hidden);
+		assert.equal(held.length, 1);
+		assert.equal(mock.listings, asked + 1);
+		await page.unroute("**/api/uploads?*");
+		const hidden = mock.listings;
 		await show("visible");
 		await until("it asks again", () => mock.listings > hidden);
 	},
