@@ -1,1 +1,95 @@
-//! What each trait of Two Buckets promises, as tests that any implementation runs.
+//! What each trait promises, as tests that any implementation runs.
+//!
+//! A clause is a function here and a test of its own where it is run, so that a report says which clause which
+//! implementation breaks. [`ledger_contract!`] and [`object_store_contract!`] make the tests; each clause gets an
+//! implementation of its own, made anew. Time is given to the calls, so no clause waits.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "clauses are tests: they panic where a promise is broken"
+)]
+
+pub mod ledger;
+pub mod object_store;
+
+/// Makes a test of each clause of the [`Ledger`](two_buckets_pipeline::Ledger)'s contract.
+/// Takes a function that makes an empty ledger, or something that holds one and derefs to it, in a future.
+#[macro_export]
+macro_rules! ledger_contract {
+    ($make:expr) => {
+        $crate::clauses! { $make, ledger:
+            a_claim_gives_a_higher_token_each_time,
+            a_live_lease_turns_others_away_and_is_dirty_then,
+            a_lease_past_its_end_can_be_taken_over,
+            a_lease_past_its_end_still_writes_while_nobody_took_it_over,
+            a_renewed_lease_lives_on,
+            a_dirty_lease_is_cleaned_and_goes_on_instead_of_ending,
+            a_released_key_can_be_claimed_at_once,
+            a_stale_lease_can_change_nothing,
+            a_released_lease_can_change_nothing,
+            versions_get_one_row_each_numbered_as_given,
+            noting_again_changes_nothing,
+            keys_that_begin_alike_are_strangers,
+            an_attempt_is_counted_before_it_runs,
+            the_most_attempts_are_never_passed,
+            a_waiting_upload_does_not_begin_before_its_moment,
+            the_first_archive_record_stands,
+            an_archived_upload_is_not_set_aside,
+            an_archived_upload_is_unfinished_until_it_is_closed,
+            a_pending_upload_is_not_closed,
+            retry_gives_attempts_back_to_failed_uploads_only,
+            the_first_version_of_a_minted_key_is_its_expected_upload,
+            a_later_version_of_a_minted_key_is_told_of_the_archived_one,
+            pages_of_a_list_hold_each_upload_once_the_latest_first,
+            a_list_can_be_cut_to_a_state_a_key_or_a_text,
+            counts_are_those_of_the_rows,
+            unfinished_uploads_are_walked_from_the_oldest,
+            waits_that_are_over_are_due,
+            an_unknown_id_is_none_and_cannot_be_changed
+        }
+    };
+}
+
+/// Makes a test of each clause of the [`ObjectStore`](two_buckets_objects::ObjectStore)'s contract.
+/// Takes a function that makes, in a future, a store and the name of an empty versioned bucket in it.
+#[macro_export]
+macro_rules! object_store_contract {
+    ($make:expr) => {
+        $crate::clauses! { $make, object_store:
+            what_was_put_is_read_back,
+            a_large_body_is_read_back_whole_and_in_ranges,
+            an_empty_object_is_an_object,
+            a_range_outside_is_refused,
+            an_overwritten_version_stays_as_it_was,
+            a_put_if_none_match_lands_once,
+            a_put_if_match_needs_the_current_tag,
+            a_body_that_fails_leaves_nothing,
+            a_copy_takes_exactly_the_version_named_with_its_metadata,
+            a_copy_keeps_the_checksum_of_its_source,
+            a_conditional_copy_lands_only_where_the_archive_is_as_seen,
+            a_copy_of_what_is_gone_says_so,
+            a_deleted_version_is_gone_and_others_stay,
+            deleting_what_is_not_there_succeeds,
+            versions_are_listed_newest_first_and_keys_in_byte_order,
+            a_prefix_that_is_a_key_comes_before_longer_keys,
+            pages_of_versions_hold_each_once,
+            what_is_not_there_is_not_found
+        }
+    };
+}
+
+/// Makes a test of each named clause of a module of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! clauses {
+    ($make:expr, $module:ident: $($clause:ident),+ $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $clause() {
+                let subject = ($make)().await;
+                $crate::$module::$clause(&subject).await;
+            }
+        )+
+    };
+}

@@ -1,4 +1,5 @@
 //! The pipeline on the embedded store, from a version in staging to its archive record.
 
 mod bench;
+mod contracts;
 mod workers;
