@@ -10,7 +10,7 @@ from harness.waiting import until
 def archived_in_order(server, key):
     """The SHA-256 of the archive's versions of a key, oldest first."""
     s3 = server.s3()
-    ids = [version for found, version, _ in kept.versions(s3, server.archive, key) if found == key]
+    ids = [version for found, version in kept.versions(s3, server.archive, key, kinds=["Versions"]) if found == key]
     return [kept.sha256_in(s3, server.archive, key, version) for version in reversed(ids)]
 
 

@@ -6,12 +6,12 @@ from harness.content import sha256_of_stream
 from harness.waiting import until
 
 
-def versions(s3, bucket, prefix=""):
-    """Every version in a bucket, delete markers included, as (key, version id, latest)."""
+def versions(s3, bucket, prefix="", kinds=("Versions", "DeleteMarkers")):
+    """Every version in a bucket, delete markers included unless only `Versions` are asked for, as (key, version id)."""
     found = []
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
-        for entry in page.get("Versions", []) + page.get("DeleteMarkers", []):
-            found.append((entry["Key"], entry["VersionId"], entry["IsLatest"]))
+        for kind in kinds:
+            found += [(entry["Key"], entry["VersionId"]) for entry in page.get(kind, [])]
     return found
 
 
