@@ -16,7 +16,7 @@ def test_a_file_that_cannot_be_read_fails_alone_and_one_retry_brings_it_home(mak
         server.s3().put_object(Bucket=server.staging, Key="poison", Body=body)
     # Killed before it was processed, its bytes taken away: what a broken disk would do.
     server.kill()
-    [blob] = [path for path in (server.data / "blobs").rglob("*") if path.is_file() and path.stat().st_size >= SIZE]
+    [blob] = [path for path in server.data.rglob("blobs/*/*") if path.is_file() and path.stat().st_size >= SIZE]
     blob.rename(tmp_path / "elsewhere")
     server.start()
 

@@ -48,5 +48,9 @@ def test_a_file_brought_back_by_hand_from_archive_to_staging_is_processed_again(
     if by_hand == "move":
         s3.delete_object(Bucket=server.archive, Key="k")
     until("the second upload is finished", lambda: len(server.api.uploads(key="k", state="archived")) == 2)
-    kept.archived_bytes_are(server, {"k": sha256(body)})
+    kept.staging_is_empty(server)
+    # A move deletes after it copied, by name: the new version may be archived by then and is hidden under the
+    # delete marker. Both versions are there whichever came first.
     assert archived_in_order(server, "k") == [sha256(body)] * 2
+    if by_hand == "copy":
+        assert kept.sha256_in(s3, server.archive, "k") == sha256(body)
