@@ -19,7 +19,7 @@ use crate::server::record::ServerRecord;
 use crate::shell;
 
 /// The longest wait for an answer of the API; a sweep of many files is the slowest.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// The largest answer of the API: a page of 1,000 uploads, each with a key of 1,024 bytes and a report.
 const ANSWER_SIZE_BYTES_MAX: usize = 64 << 20;
 

@@ -154,7 +154,7 @@ fn understand(typed: Typed) -> Result<Invocation, Failure> {
     };
     Ok(Invocation {
         command,
-        flags: flags(everywhere, serve),
+        flags: flags(&everywhere, &serve),
     })
 }
 
@@ -254,9 +254,9 @@ fn either(before: ServeFlags, after: ServeFlags) -> Result<ServeFlags, Failure> 
     }
 }
 
-fn flags(everywhere: EverywhereFlags, serve: ServeFlags) -> Flags {
-    let config_file = everywhere.config.map(PathBuf::from);
-    let values = given(&serve)
+fn flags(everywhere: &EverywhereFlags, serve: &ServeFlags) -> Flags {
+    let config_file = everywhere.config.as_ref().map(PathBuf::from);
+    let values = given(serve)
         .into_iter()
         .chain(
             [

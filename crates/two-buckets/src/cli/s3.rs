@@ -12,12 +12,12 @@ use crate::failure::Failure;
 
 /// The largest answer read; what we ask for is answered by short documents.
 const ANSWER_SIZE_BYTES_MAX: usize = 1 << 20;
-/// How often a request is sent when the server says that it wrote nothing and is busy (S3: 503 SlowDown).
+/// How often a request is sent when the server says that it wrote nothing and is busy (S3: 503 `SlowDown`).
 const ATTEMPTS_MAX: u32 = 5;
 /// The first wait before sending again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest time without progress before a request is given up.
-const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An answer that says yes.
 pub(super) struct Sent {

@@ -29,7 +29,7 @@ pub(crate) struct EverywhereFlags {
     /// How to write logs: text or json
     #[arg(long, global = true, value_name = "FORMAT")]
     pub(crate) log_format: Option<OsString>,
-    /// What to log, such as info, debug or two_buckets=debug,warn
+    /// What to log, such as info, debug or `two_buckets=debug,warn`
     #[arg(long, global = true, value_name = "FILTER")]
     pub(crate) log: Option<OsString>,
 }

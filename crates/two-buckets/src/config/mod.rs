@@ -257,7 +257,7 @@ fn region(text: &OsStr) -> Result<String, String> {
 
 fn number<T>(text: &OsStr, min: T, max: T) -> Result<T, String>
 where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+    T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
 {
     let text = utf8(text)?;
     match text.parse() {

@@ -97,7 +97,9 @@ impl Server {
             match log.recv_timeout(WAIT_MAX) {
                 Ok(line) if line.contains("is ready") => break,
                 Ok(line) => said.push(line),
-                Err(_) => panic!("the server did not become ready: {said:#?}"),
+                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
+                    panic!("the server did not become ready: {said:#?}")
+                }
             }
         }
         let record = std::fs::read(data.join("server.json")).expect("the server left its record");
@@ -277,12 +279,10 @@ pub(crate) fn ask(
     stream.set_read_timeout(Some(WAIT_MAX)).expect("a time-out");
     let mut head = format!("{method} {target} HTTP/1.1\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
-    head.push_str(&format!(
-        "content-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    ));
+    let length = body.len().to_string();
+    head.extend(["content-length: ", &length, "\r\nconnection: close\r\n\r\n"]);
     stream.write_all(head.as_bytes()).expect("the head is sent");
     stream.write_all(body).expect("the body is sent");
     let mut answer = Vec::new();

@@ -6,12 +6,15 @@ use std::process::{Command, Stdio};
 use crate::harness::{Server, ask, bare, complaint, program};
 
 fn refused(arguments: &[&str]) -> String {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     said_no(bare(&program(), folder.path()).args(arguments))
 }
 
 fn said_no(command: &mut Command) -> String {
-    let output = command.stdout(Stdio::piped()).output().unwrap();
+    let output = command
+        .stdout(Stdio::piped())
+        .output()
+        .expect("the program starts");
     let said = complaint(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
@@ -113,7 +116,8 @@ fn foreign_hosts_and_origins_and_callers_without_the_token_are_refused() {
     let own_origin = format!("http://{web}");
     let token = format!("Bearer {}", server.record["admin_token"].as_str().unwrap());
     let json = ("content-type", "application/json");
-    let cases: &[(&str, &[(&str, &str)], u16)] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+    let cases: &[Case<'_>] = &[
         ("GET", &[("host", &web)], 200),
         ("GET", &[("host", &local)], 200),
         ("GET", &[("host", &rebound)], 403),
