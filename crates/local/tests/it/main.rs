@@ -2,4 +2,5 @@
 
 mod bench;
 mod contracts;
+mod crashes;
 mod workers;

@@ -1,0 +1,277 @@
+//! The driver dies before or after each of its effects, once each; then the store is opened again and swept.
+//! Both ways are tried: step by step as on a store that knows no ledger, and in one transaction as on this one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::FutureExt;
+use futures::future::{Either, select};
+use two_buckets_depot::storage::MemoryStorage;
+use two_buckets_local::{DepotClock, DepotLedger, DepotStore, WakeQueue};
+use two_buckets_objects::{
+    Body, BucketName, ByteRange, Capabilities as StoreCapabilities, CopyOptions, ListVersions,
+    ListedVersion, ObjectInfo, ObjectRef, ObjectStore, PutOptions, Timestamp, VersionPage,
+    VersionRef, Written,
+};
+use two_buckets_pipeline::archive::Mark;
+use two_buckets_pipeline::ledger::{
+    Capabilities, Claim, ClaimKey, Counts, Ledger, ListUploads, MoveUpload, MovedInOne, Noted,
+    Release, Result, SourceFacts, StartUpload, Started, UploadPage,
+};
+use two_buckets_pipeline::{
+    ArchiveRecord, Begin, Driver, End, Holder, Incoming, Lease, ProcessError, Processor, Report,
+    Settings, State, Sweeper, Upload, UploadId, Why,
+};
+
+use crate::bench::{self, Bench, archive, bucket, staging};
+
+/// When to die.
+#[derive(Default)]
+struct Plan {
+    effects: AtomicUsize,
+    /// At this effect, from 1; never if 0.
+    at: usize,
+    /// Whether the effect happens and its answer does not come.
+    is_after: bool,
+    died: tokio::sync::Notify,
+}
+
+impl Plan {
+    async fn run<T>(&self, effect: impl Future<Output = T>) -> T {
+        let is_it = self.effects.fetch_add(1, Ordering::Relaxed) + 1 == self.at;
+        if is_it && !self.is_after {
+            self.die().await;
+        }
+        let answer = effect.await;
+        if is_it {
+            self.die().await;
+        }
+        answer
+    }
+
+    async fn die(&self) {
+        self.died.notify_one();
+        std::future::pending().await
+    }
+}
+
+struct Mortal<T> {
+    inner: T,
+    plan: Arc<Plan>,
+    is_in_one: bool,
+}
+
+macro_rules! mortal {
+    ($(async fn $name:ident(&self $(, $arg:ident: $type:ty)*) -> $out:ty;)*) => {
+        $(async fn $name(&self $(, $arg: $type)*) -> $out {
+            self.plan.run(self.inner.$name($($arg),*)).await
+        })*
+    };
+}
+
+impl ObjectStore for Mortal<DepotStore> {
+    fn capabilities(&self) -> StoreCapabilities {
+        self.inner.capabilities()
+    }
+
+    mortal! {
+        async fn head(&self, at: &ObjectRef) -> two_buckets_objects::Result<ObjectInfo>;
+        async fn head_version(&self, at: &VersionRef) -> two_buckets_objects::Result<ObjectInfo>;
+        async fn read_version(&self, at: &VersionRef, range: Option<ByteRange>) -> two_buckets_objects::Result<Body>;
+        async fn put(&self, to: &ObjectRef, body: Body, options: PutOptions) -> two_buckets_objects::Result<Written>;
+        async fn copy_version(&self, from: &VersionRef, to: &ObjectRef, options: CopyOptions) -> two_buckets_objects::Result<Written>;
+        async fn delete_version(&self, at: &VersionRef) -> two_buckets_objects::Result<()>;
+        async fn list_versions(&self, bucket: &BucketName, options: ListVersions) -> two_buckets_objects::Result<VersionPage>;
+    }
+}
+
+impl Ledger for Mortal<DepotLedger> {
+    fn capabilities(&self) -> Capabilities {
+        if self.is_in_one {
+            self.inner.capabilities()
+        } else {
+            Capabilities::default()
+        }
+    }
+
+    mortal! {
+        async fn claim(&self, claim: &ClaimKey) -> Result<Claim>;
+        async fn renew(&self, lease: &Lease, expires_at: Timestamp) -> Result<Lease>;
+        async fn release(&self, lease: &Lease) -> Result<Release>;
+        async fn live_lease(&self, key: &ObjectRef, now: Timestamp) -> Result<Option<Lease>>;
+        async fn note(&self, lease: &Lease, versions: &[ListedVersion]) -> Result<Noted>;
+        async fn begin_attempt(&self, lease: &Lease, id: &UploadId, facts: &SourceFacts, attempts_max: u32, now: Timestamp) -> Result<Begin>;
+        async fn end(&self, lease: &Lease, id: &UploadId, end: &End, now: Timestamp) -> Result<Upload>;
+        async fn record_archived(&self, lease: &Lease, id: &UploadId, record: &ArchiveRecord, is_late: bool, report: Option<&Report>, now: Timestamp) -> Result<Upload>;
+        async fn close(&self, lease: &Lease, id: &UploadId) -> Result<()>;
+        async fn start(&self, start: &StartUpload) -> Result<Started>;
+        async fn move_in_one(&self, lease: &Lease, upload: &MoveUpload) -> Result<MovedInOne>;
+        async fn mint(&self, key: &ObjectRef, now: Timestamp) -> Result<Upload>;
+        async fn get(&self, id: &UploadId) -> Result<Option<Upload>>;
+        async fn find(&self, version: &VersionRef) -> Result<Option<Upload>>;
+        async fn unfinished_of(&self, key: &ObjectRef) -> Result<Vec<Upload>>;
+        async fn unfinished(&self, after: Option<&UploadId>, limit: usize) -> Result<Vec<Upload>>;
+        async fn oldest_unfinished(&self) -> Result<Option<Upload>>;
+        async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Upload>>;
+        async fn list(&self, options: &ListUploads) -> Result<UploadPage>;
+        async fn counts(&self) -> Result<Counts>;
+        async fn retry(&self, id: &UploadId) -> Result<Upload>;
+    }
+}
+
+/// A function that dies where the plan says, too.
+struct Function(Arc<Plan>);
+
+impl Processor for Function {
+    async fn process(&self, upload: Incoming) -> std::result::Result<Report, ProcessError> {
+        self.0.run(std::future::ready(())).await;
+        Ok(Report::new(format!("{{\"size\":{}}}", upload.source.size_bytes)).unwrap())
+    }
+}
+
+type TestDriver = Driver<Mortal<DepotStore>, Mortal<DepotLedger>, Function, DepotClock, WakeQueue>;
+
+fn driver(bench: &Bench, plan: &Arc<Plan>, is_in_one: bool) -> TestDriver {
+    Driver {
+        store: Arc::new(Mortal {
+            inner: DepotStore::new(bench.depot.clone()),
+            plan: Arc::clone(plan),
+            is_in_one,
+        }),
+        // A new opening: leases of the process before are void.
+        ledger: Arc::new(Mortal {
+            inner: DepotLedger::open(bench.depot.clone()).unwrap(),
+            plan: Arc::clone(plan),
+            is_in_one,
+        }),
+        processor: Arc::new(Function(Arc::clone(plan))),
+        clock: Arc::new(DepotClock(bench.depot.clone())),
+        wake_ups: Arc::new(bench.queue.clone()),
+        random: Arc::new(|| 0),
+        settings: Settings::new(bucket("staging"), bucket("archive"), Holder("test".into())),
+    }
+}
+
+async fn work_off(driver: &TestDriver, queue: &WakeQueue) {
+    while let Some(Some(woken)) = queue.next().now_or_never() {
+        driver
+            .run(&woken.wake_up.key, woken.wake_up.why, &|| false)
+            .await;
+    }
+}
+
+/// Dies at one effect, starts anew and sweeps. Says whether there was such an effect.
+async fn die_and_recover(at: usize, is_after: bool, is_in_one: bool) -> bool {
+    let bench = bench::open(Arc::new(MemoryStorage::new()));
+    let large = vec![7_u8; 5_000];
+    bench.put("a", b"one");
+    bench.put("a", b"two");
+    bench.put("a/b", &large);
+    bench.put("ab", b"");
+    let mortal = Arc::new(Plan {
+        at,
+        is_after,
+        ..Plan::default()
+    });
+    let before = driver(&bench, &mortal, is_in_one);
+    let has_died = {
+        let work = Box::pin(work_off(&before, &bench.queue));
+        let died = Box::pin(mortal.died.notified());
+        matches!(select(work, died).await, Either::Right(_))
+    };
+    drop(before);
+
+    let alive = Arc::default();
+    let after = driver(&bench, &alive, is_in_one);
+    let sweeper = Sweeper { driver: &after };
+    sweeper.sweep(&|| false).await.unwrap();
+    work_off(&after, &bench.queue).await;
+
+    let told = format!("effect {at}, after it: {is_after}, in one: {is_in_one}");
+    assert_eq!(bench.versions("staging"), [], "{told}");
+    assert_eq!(bench.contents(&archive("a")), [b"one", b"two"], "{told}");
+    assert_eq!(bench.contents(&archive("a/b")), [large], "{told}");
+    assert_eq!(bench.contents(&archive("ab")), [b""], "{told}");
+    let counts = after.ledger.counts().await.unwrap();
+    let expected = Counts {
+        archived: 4,
+        ..Counts::default()
+    };
+    assert_eq!(counts, expected, "{told}");
+    assert_eq!(
+        after.ledger.oldest_unfinished().await.unwrap(),
+        None,
+        "{told}"
+    );
+    for upload in after
+        .ledger
+        .list(&ListUploads::default())
+        .await
+        .unwrap()
+        .uploads
+    {
+        assert!((1..=2).contains(&upload.attempts), "{told}");
+        let record = upload.archive.as_ref().unwrap();
+        let info = after.store.head_version(&record.at).await.unwrap();
+        let mark = Mark::of(&info.metadata).unwrap();
+        assert_eq!(
+            mark.source_version,
+            upload.staged.unwrap().version_id,
+            "{told}"
+        );
+    }
+    has_died
+}
+
+async fn die_at_each_effect(is_in_one: bool, effects_min: usize) {
+    for is_after in [false, true] {
+        let mut at = 1;
+        while die_and_recover(at, is_after, is_in_one).await {
+            at += 1;
+        }
+        assert!(at > effects_min, "only {at} effects were seen");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dying_at_any_step_loses_and_doubles_nothing() {
+    die_at_each_effect(false, 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dying_around_any_transaction_loses_and_doubles_nothing() {
+    die_at_each_effect(true, 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_went_away_before_it_was_archived_is_explained_by_the_sweep() {
+    let bench = bench::open(Arc::new(MemoryStorage::new()));
+    let version_id = bench.put("a", b"one");
+    let mortal = Arc::new(Plan {
+        at: 6,
+        ..Plan::default()
+    });
+    let before = driver(&bench, &mortal, false);
+    {
+        let key = staging("a");
+        let work = Box::pin(before.run(&key, Why::Event, &|| false));
+        let died = Box::pin(mortal.died.notified());
+        assert!(matches!(select(work, died).await, Either::Right(_)));
+    }
+    let gone = VersionRef {
+        bucket: bucket("staging"),
+        key: "a".parse().unwrap(),
+        version_id,
+    };
+    DepotStore::new(bench.depot.clone())
+        .delete_version(&gone)
+        .await
+        .unwrap();
+    let alive = Arc::default();
+    let after = driver(&bench, &alive, true);
+    let swept = Sweeper { driver: &after }.sweep(&|| false).await.unwrap();
+    assert_eq!((swept.explained, swept.finished), (1, 0));
+    let upload = after.ledger.find(&gone).await.unwrap().unwrap();
+    assert_eq!(upload.state, State::Failed);
+    assert!(upload.reason.unwrap().contains("deleted from staging"));
+}
