@@ -126,7 +126,7 @@ async fn row<L: Ledger>(ledger: &L, id: &UploadId) -> Upload {
 }
 
 fn is_fenced_off<T>(result: Result<T>) -> bool {
-    matches!(result, Err(Error::FencedOff))
+    result.is_err_and(|error| matches!(error, Error::FencedOff))
 }
 
 /// Fencing tokens grow.

@@ -12,6 +12,12 @@
 //! when all is quiet and swept: every upload is archived, late, or failed with its reason. No store checks leases, so a
 //! worker that stalled past its own may archive an upload after others set it aside; then a retry must find that copy.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "everything here is a test, and says how many states it saw"
+)]
+
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -73,6 +79,8 @@ struct Worker {
     work: Work,
     action: Action,
     token: u64,
+    /// How many versions the archive had when the function last answered: those a set-aside must have found.
+    copies_then: usize,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -228,7 +236,16 @@ impl World {
                     }
                     for (mut world, input) in self.perform(config, worker)? {
                         let rules = rules();
-                        let Worker { work, token, .. } = worker.clone();
+                        let Worker {
+                            work,
+                            token,
+                            copies_then,
+                            ..
+                        } = worker.clone();
+                        let copies_then = match input {
+                            Input::Processed(_) => world.archive.len(),
+                            _ => copies_then,
+                        };
                         let token = match input {
                             Input::Claimed => world.last_token,
                             _ => token,
@@ -248,6 +265,7 @@ impl World {
                                 work,
                                 action,
                                 token,
+                                copies_then,
                             }),
                         };
                         next.push(world);
@@ -293,6 +311,7 @@ impl World {
             work,
             action,
             token: 0,
+            copies_then: 0,
         });
     }
 
@@ -446,6 +465,14 @@ impl World {
                 Input::Done
             }
             Action::End { id, turn, .. } => {
+                let then = &self.archive[..worker.copies_then];
+                if matches!(turn, Turn::Failed { .. })
+                    && then
+                        .iter()
+                        .any(|copy| copy.mark.source_version.as_str() == id.as_str())
+                {
+                    return Err(format!("{id} is set aside and was archived"));
+                }
                 let now = Timestamp::from_millis(self.now);
                 let end = match turn.clone() {
                     Turn::Deferred {
@@ -466,16 +493,15 @@ impl World {
                 Input::Done
             }
             Action::Pause { .. } => Input::Done,
-            Action::Release => match world.lease {
-                Some((token, true)) => {
+            Action::Release => {
+                if let Some((token, true)) = world.lease {
                     world.lease = Some((token, false));
                     Input::LookAgain
-                }
-                _ => {
+                } else {
                     world.lease = None;
                     Input::Released
                 }
-            },
+            }
             other => return Err(format!("{other:?} has no place here")),
         };
         Ok(vec![(world, input)])

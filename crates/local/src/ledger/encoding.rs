@@ -27,10 +27,6 @@ struct LeaseRow {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "the row of an upload has the upload's facts"
-)]
 struct UploadRow {
     v: u32,
     bucket: String,

@@ -1,5 +1,10 @@
 //! The pipeline on the embedded store, from a version in staging to its archive record.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "everything here is a test and panics where a promise is broken"
+)]
+
 mod bench;
 mod contracts;
 mod crashes;
