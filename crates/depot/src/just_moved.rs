@@ -85,10 +85,7 @@ impl JustMoved {
         }
         let mut entries = self.entries();
         entries.trim(now);
-        let entry = entries
-            .by_place
-            .get(from)
-            .filter(|entry| now < entry.until)?;
+        let entry = entries.by_place.get(from)?;
         let record = VersionRecord::decode(&entry.row).expect("the row was encoded in memory");
         Some((entry.order, record))
     }
@@ -111,6 +108,8 @@ impl Entries {
         }
     }
 
+    /// Drops what is over, and the oldest where it is too much. All have the same grace and time does not go back, so
+    /// the oldest are over first.
     fn trim(&mut self, now: Timestamp) {
         while let Some((place, serial)) = self.by_age.front() {
             let entry = self
@@ -126,5 +125,72 @@ impl Entries {
                 self.drop_at(&place);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use two_buckets_objects::{ETag, Metadata, ObjectRef, Tags, Timestamp};
+
+    use super::{BYTES_MAX, JustMoved};
+    use crate::engine::BodyId;
+    use crate::records::{Content, ObjectRecord, VersionRecord, VersionState};
+    use crate::row_keys::Order;
+
+    fn place(n: usize) -> ObjectRef {
+        ObjectRef {
+            bucket: "staging".parse().unwrap(),
+            key: format!("key {n}").parse().unwrap(),
+        }
+    }
+
+    fn record(content_type: &str) -> VersionRecord {
+        VersionRecord {
+            is_null: false,
+            last_modified: Timestamp::default(),
+            state: VersionState::Object(Box::new(ObjectRecord {
+                size_bytes: 0,
+                etag: ETag::new("e"),
+                checksum: None,
+                metadata: Metadata {
+                    content_type: Some(content_type.to_owned()),
+                    ..Metadata::default()
+                },
+                tags: Tags::default(),
+                content: Content::Body(BodyId::new(1)),
+            })),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_the_oldest_go_first() {
+        let just_moved = JustMoved::new(Duration::from_secs(5));
+        let large = record(&"x".repeat(64 << 10));
+        let now = Timestamp::default();
+        for n in 0..1000 {
+            just_moved.keep(place(n), Order(n as u64), &large, now);
+            assert!(just_moved.entries().bytes <= BYTES_MAX);
+        }
+        assert!(just_moved.find(&place(0), now).is_none());
+        assert!(just_moved.find(&place(999), now).is_some());
+        let later = now.after(Duration::from_secs(5));
+        assert!(just_moved.find(&place(999), later).is_none());
+        let entries = just_moved.entries();
+        assert_eq!((entries.bytes, entries.by_age.len()), (0, 0));
+    }
+
+    #[test]
+    fn of_one_place_only_what_was_moved_last_answers() {
+        let just_moved = JustMoved::new(Duration::from_secs(5));
+        let now = Timestamp::default();
+        just_moved.keep(place(1), Order(1), &record("first"), now);
+        just_moved.keep(place(1), Order(2), &record("second"), now);
+        let (order, found) = just_moved.find(&place(1), now).unwrap();
+        assert_eq!((order, found), (Order(2), record("second")));
+        just_moved.forget(&place(1));
+        assert!(just_moved.find(&place(1), now).is_none());
+        assert_eq!(just_moved.entries().bytes, 0);
     }
 }

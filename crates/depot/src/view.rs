@@ -171,3 +171,95 @@ pub(crate) fn successor(row: &[u8]) -> Vec<u8> {
     next.push(0);
     next
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::BTreeMap;
+    use std::ops::Bound;
+
+    use super::{Cursor, RowPairs, View};
+    use crate::Result;
+    use crate::engine::Table;
+
+    /// Rows of four digits, counted as they are read.
+    struct Counted {
+        rows: BTreeMap<Vec<u8>, Vec<u8>>,
+        read: Cell<usize>,
+    }
+
+    impl Counted {
+        fn new(count: usize) -> Self {
+            Self {
+                rows: (0..count).map(|n| (row(n), Vec::new())).collect(),
+                read: Cell::new(0),
+            }
+        }
+
+        fn cursor(&self) -> Cursor<'_, Self> {
+            Cursor::new(self, Table::VERSIONS, Vec::new(), Some(row(9999)))
+        }
+    }
+
+    impl View for Counted {
+        fn get(&self, _: Table, row: &[u8]) -> Result<Option<Vec<u8>>> {
+            Ok(self.rows.get(row).cloned())
+        }
+
+        fn rows(
+            &self,
+            _: Table,
+            range: (Bound<&[u8]>, Bound<&[u8]>),
+            limit: usize,
+        ) -> Result<RowPairs> {
+            let rows: RowPairs = self
+                .rows
+                .range::<[u8], _>(range)
+                .take(limit)
+                .map(|(row, value)| (row.clone(), value.clone()))
+                .collect();
+            self.read.set(self.read.get() + rows.len());
+            Ok(rows)
+        }
+    }
+
+    fn row(n: usize) -> Vec<u8> {
+        format!("{n:04}").into_bytes()
+    }
+
+    #[test]
+    fn a_walk_shows_every_row_once_across_its_batches() {
+        let rows = Counted::new(3000);
+        let mut cursor = rows.cursor();
+        for n in 0..3000 {
+            assert_eq!(cursor.next().unwrap().unwrap().0, row(n));
+        }
+        assert!(cursor.next().unwrap().is_none());
+        assert!(cursor.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn jumping_costs_what_is_shown_and_not_what_is_jumped_over() {
+        let rows = Counted::new(9000);
+        let mut cursor = rows.cursor();
+        let mut shown = 0;
+        while let Some((found, _)) = cursor.next().unwrap() {
+            assert_eq!(found, row(shown * 1000));
+            shown += 1;
+            cursor.seek(row(shown * 1000));
+        }
+        assert_eq!(shown, 9);
+        assert!(rows.read.get() <= 10 * 16, "{} rows", rows.read.get());
+    }
+
+    #[test]
+    fn a_jump_behind_the_end_ends_the_walk_and_a_jump_back_does_nothing() {
+        let rows = Counted::new(100);
+        let mut cursor = rows.cursor();
+        cursor.next().unwrap();
+        cursor.seek(row(0));
+        assert_eq!(cursor.next().unwrap().unwrap().0, row(1));
+        cursor.seek(row(9999));
+        assert!(cursor.next().unwrap().is_none());
+    }
+}

@@ -7,9 +7,10 @@ use two_buckets_objects::{
 
 use super::{ListParts, PartInfo, PartPage, UploadId, find, shown};
 use crate::engine::{BodyId, Table};
-use crate::objects::{READ_BYTES, no_checksum};
-use crate::records::{Content, PartRecord};
+use crate::objects::{READ_BYTES, check_single_put, no_checksum, versions};
+use crate::records::{Content, ObjectRecord, PartRecord};
 use crate::row_keys::{self, Order};
+use crate::view::View;
 use crate::{Body, Depot, Error, FoundObject, Reader, Result, Selector, Transaction};
 
 impl Depot {
@@ -23,6 +24,7 @@ impl Depot {
         body: Body,
     ) -> Result<PartInfo> {
         check_number(number)?;
+        check_single_put(body.size_bytes())?;
         self.transaction(|tx| {
             let (upload, record) = find(&*tx.engine, &tx.state.store, to, id)?;
             let algorithm = record.algorithm;
@@ -88,8 +90,7 @@ impl Depot {
         }
         let from = row_keys::of_part(order, options.after.saturating_add(1));
         let to = row_keys::behind(row_keys::of_order(order));
-        let view: &dyn crate::view::View = engine;
-        for (row, record) in view.scan(Table::PARTS, &from, to.as_deref(), limit + 1)? {
+        for (row, record) in engine.scan(Table::PARTS, &from, to.as_deref(), limit + 1)? {
             if page.parts.len() == limit {
                 page.next = page.parts.last().map(|part| part.number);
                 break;
@@ -130,13 +131,7 @@ impl Depot {
                 checksum,
                 body,
             };
-            let found = crate::objects::versions::found(
-                &*tx.engine,
-                &tx.state.store,
-                from,
-                order,
-                source.clone(),
-            )?;
+            let found = versions::found(&*tx.engine, &tx.state.store, from, order, source.clone())?;
             tx.engine.retain_body(body)?;
             let part = tx.set_part(upload, number, &part)?;
             Ok(Some((found, part)))
@@ -145,12 +140,8 @@ impl Depot {
 
     /// Writes what a reader reads as a new body.
     fn copy_of(&self, reader: &mut Reader, algorithm: Algorithm) -> Result<Body> {
+        check_single_put(reader.remaining_bytes())?;
         let mut writer = self.body_writer(&[algorithm], SINGLE_PUT_SIZE_BYTES_MAX);
-        if reader.remaining_bytes() > SINGLE_PUT_SIZE_BYTES_MAX {
-            return Err(Error::EntityTooLarge {
-                size_bytes_max: SINGLE_PUT_SIZE_BYTES_MAX,
-            });
-        }
         loop {
             let piece = reader.next_piece(READ_BYTES)?;
             if piece.is_empty() {
@@ -175,10 +166,7 @@ impl Transaction<'_> {
 }
 
 /// The body, MD5 and checksum of a version that a part can share.
-fn shareable(
-    object: &crate::records::ObjectRecord,
-    algorithm: Algorithm,
-) -> Option<(BodyId, [u8; 16], Checksum)> {
+fn shareable(object: &ObjectRecord, algorithm: Algorithm) -> Option<(BodyId, [u8; 16], Checksum)> {
     let Content::Body(body) = object.content else {
         return None;
     };
@@ -186,9 +174,7 @@ fn shareable(
         .checksum
         .as_ref()
         .filter(|kept| kept.algorithm == algorithm && kept.kind == ChecksumKind::FullObject)?;
-    if object.size_bytes > SINGLE_PUT_SIZE_BYTES_MAX {
-        return None;
-    }
+    check_single_put(object.size_bytes).ok()?;
     Some((body, md5_of(object.etag.as_str())?, checksum.clone()))
 }
 

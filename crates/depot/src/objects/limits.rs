@@ -1,10 +1,20 @@
-use two_buckets_objects::{Metadata, Tags};
+use two_buckets_objects::{Metadata, SINGLE_PUT_SIZE_BYTES_MAX, Tags};
 
 use crate::{Error, Result};
 
 /// The most bytes kept beside a version's bytes, names and values together. Far above S3's own limits, which the
 /// caller holds clients to: here it only bounds what a row can become.
 const BESIDE_BYTES_MAX: usize = 64 << 10;
+
+/// Refuses a body that is too large to be sent in one piece, as an object or as a part: 5 GiB.
+pub(crate) fn check_single_put(size_bytes: u64) -> Result<()> {
+    if size_bytes > SINGLE_PUT_SIZE_BYTES_MAX {
+        return Err(Error::EntityTooLarge {
+            size_bytes_max: SINGLE_PUT_SIZE_BYTES_MAX,
+        });
+    }
+    Ok(())
+}
 
 /// Refuses metadata and tags that would make a row unreasonable.
 pub(crate) fn check_size_beside(metadata: &Metadata, tags: &Tags) -> Result<()> {
@@ -29,4 +39,21 @@ pub(crate) fn check_size_beside(metadata: &Metadata, tags: &Tags) -> Result<()> 
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
+
+    use super::check_single_put;
+    use crate::Error;
+
+    #[test]
+    fn a_single_put_carries_5_gib_and_not_a_byte_more() {
+        assert!(check_single_put(SINGLE_PUT_SIZE_BYTES_MAX).is_ok());
+        assert!(matches!(
+            check_single_put(SINGLE_PUT_SIZE_BYTES_MAX + 1),
+            Err(Error::EntityTooLarge { size_bytes_max }) if size_bytes_max == 5 << 30
+        ));
+    }
 }

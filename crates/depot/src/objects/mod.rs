@@ -10,7 +10,7 @@ pub(crate) mod versions;
 mod write;
 
 pub(crate) use copy::READ_BYTES;
-pub(crate) use limits::check_size_beside;
+pub(crate) use limits::{check_single_put, check_size_beside};
 pub(crate) use state::State;
 pub(crate) use write::no_checksum;
 

@@ -4,7 +4,7 @@ use two_buckets_objects::{
     Algorithm, ETag, Metadata, ObjectRef, Tags, Timestamp, VersionRef, WriteCondition, Written,
 };
 
-use super::{Created, PutObject, Selector, check_size_beside, versions};
+use super::{Created, PutObject, Selector, check_single_put, check_size_beside, versions};
 use crate::engine::Table;
 use crate::records::{Content, ObjectRecord, VersionRecord, VersionState};
 use crate::row_keys::{self, Order};
@@ -15,7 +15,8 @@ impl Depot {
     ///
     /// In a bucket whose versioning is not enabled it takes the place of the version `null`. With
     /// [`WriteCondition::IfMatch`] and no object there the answer is [`Error::NoSuchKey`], as on S3.
-    /// A checksum that the body was not begun with is [`Error::InvalidArgument`].
+    /// A checksum that the body was not begun with is [`Error::InvalidArgument`], a body of more than 5 GiB
+    /// [`Error::EntityTooLarge`].
     pub fn put(&self, to: &ObjectRef, body: Body, options: PutObject) -> Result<Written> {
         self.transaction(|tx| tx.put(to, body, options))
     }
@@ -45,6 +46,7 @@ impl Transaction<'_> {
             tags,
             checksum,
         } = options;
+        check_single_put(body.size_bytes())?;
         check_size_beside(&metadata, &tags)?;
         let algorithm = checksum.unwrap_or(Algorithm::Crc64Nvme);
         let checksum = body

@@ -150,3 +150,6 @@ fn take_pairs(from: &mut Decoder<'_>) -> Result<Pairs> {
         Err(from.corrupt())
     }
 }
+
+#[cfg(test)]
+mod tests;

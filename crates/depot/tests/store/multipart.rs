@@ -228,6 +228,13 @@ fn completing_again_gives_the_same_answer_for_as_long_as_the_object_is_there() {
         store.complete(&at, &id, &others),
         Err(Error::NoSuchUpload)
     ));
+    let wrong = checksum(Algorithm::Crc64Nvme, b"other");
+    assert!(matches!(
+        store
+            .depot
+            .complete_upload(&at, &id, &parts, &WriteCondition::None, Some(&wrong)),
+        Err(Error::BadDigest { .. })
+    ));
     store.delete_version(&at, &first.1.version_id);
     assert!(matches!(complete(), Err(Error::NoSuchUpload)));
 }

@@ -1,23 +1,25 @@
 //! The store and the model side by side: each operation is done to both, and what they answer must agree.
 
+mod lists;
+mod state;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use two_buckets_depot::storage::MemoryStorage;
 use two_buckets_depot::{
-    Body, CompletePart, CopyMetadata, CopyObject, CreateUpload, Deleted, Depot, Error, ListObjects,
-    ListParts, ListUploads, MoveVersion, OpenError, Options, PutObject, Result, RowTable, Selector,
-    UploadId,
+    Body, CompletePart, CopyMetadata, CopyObject, CreateUpload, Deleted, Depot, Error, MoveVersion,
+    OpenError, Options, PutObject, Result, RowTable, Selector, UploadId,
 };
 use two_buckets_objects::{
     Algorithm, BucketName, ByteRange, ETag, Key, Tags, VersionId, VersionRef, WriteCondition,
 };
 
 use crate::harness::{TestClock, object};
-use crate::model::{Answer, Model, ModelObject, Runs, size_of};
-use crate::operations::{At, BUCKETS, If, KEYS, List, Operation, Which};
+use crate::model::{Answer, Model, Runs};
+use crate::operations::{At, BUCKETS, If, KEYS, Operation, Which};
 
 const TABLE: RowTable = RowTable(7);
 
@@ -530,272 +532,6 @@ impl World {
         Step::Agreed
     }
 
-    /// What a list shows of these names in order, as pages of `limit`.
-    fn expected_pages(
-        list: &List,
-        names: impl IntoIterator<Item = (String, String)>,
-    ) -> Vec<Vec<String>> {
-        let delimiter = list.delimiter.filter(|delimiter| !delimiter.is_empty());
-        let mut shown: Vec<String> = Vec::new();
-        for (key, entry) in names {
-            let Some(rest) = key.strip_prefix(list.prefix) else {
-                continue;
-            };
-            let cut = delimiter.and_then(|delimiter| Some(rest.find(delimiter)? + delimiter.len()));
-            let entry = match cut {
-                Some(cut) => format!("prefix {:?}", &key[..list.prefix.len() + cut]),
-                None => entry,
-            };
-            if shown.last() != Some(&entry) {
-                shown.push(entry);
-            }
-        }
-        shown.chunks(list.limit).map(<[String]>::to_vec).collect()
-    }
-
-    fn list_objects(&self, list: &List) {
-        let Some(model) = self.model.buckets.get(list.bucket) else {
-            let listed = self
-                .depot()
-                .list_objects(&bucket(list.bucket), &ListObjects::default());
-            assert!(matches!(listed, Err(Error::NoSuchBucket(_))));
-            return;
-        };
-        let names = model.keys.iter().filter_map(|(key, versions)| {
-            let object = versions.first()?.object.as_ref()?;
-            let shown = format!("{key:?} {} {}", object.etag, size_of(&object.runs));
-            Some((key.as_str().to_owned(), shown))
-        });
-        let expected = Self::expected_pages(list, names);
-        let mut pages = Vec::new();
-        let mut options = options_of(list);
-        loop {
-            let page = self
-                .depot()
-                .list_objects(&bucket(list.bucket), &options)
-                .unwrap();
-            let mut shown: Vec<(String, String)> = page
-                .common_prefixes
-                .iter()
-                .map(|prefix| (prefix.clone(), format!("prefix {prefix:?}")))
-                .collect();
-            for entry in &page.entries {
-                let text = format!("{:?} {} {}", entry.key, entry.etag, entry.size_bytes);
-                shown.push((entry.key.as_str().to_owned(), text));
-            }
-            push_page(&mut pages, shown);
-            let Some((after, None)) = page.next else {
-                break;
-            };
-            options.after = Some(after);
-        }
-        assert_eq!(pages, expected, "{list:?}");
-    }
-
-    fn list_versions(&self, list: &List) {
-        let Some(model) = self.model.buckets.get(list.bucket) else {
-            return;
-        };
-        let names = model.keys.iter().flat_map(|(key, versions)| {
-            versions.iter().enumerate().map(move |(index, version)| {
-                let object = version.object.as_ref();
-                let shown = format!(
-                    "{key:?} {:?} {} {:?}",
-                    version.id.as_ref().unwrap(),
-                    index == 0,
-                    object.map(|object| (&object.etag, size_of(&object.runs)))
-                );
-                (key.as_str().to_owned(), shown)
-            })
-        });
-        let expected = Self::expected_pages(list, names);
-        let mut pages = Vec::new();
-        let mut options = options_of(list);
-        loop {
-            let page = self
-                .depot()
-                .list_versions(&bucket(list.bucket), &options)
-                .unwrap();
-            let mut shown: Vec<(String, String)> = page
-                .common_prefixes
-                .iter()
-                .map(|prefix| (prefix.clone(), format!("prefix {prefix:?}")))
-                .collect();
-            for entry in &page.entries {
-                assert_eq!(entry.is_delete_marker, entry.etag.is_none());
-                let text = format!(
-                    "{:?} {:?} {} {:?}",
-                    entry.key,
-                    entry.version_id,
-                    entry.is_latest,
-                    entry.etag.as_ref().map(|etag| (etag, entry.size_bytes))
-                );
-                shown.push((entry.key.as_str().to_owned(), text));
-            }
-            push_page(&mut pages, shown);
-            let Some((after, after_version)) = page.next else {
-                break;
-            };
-            (options.after, options.after_version) = (Some(after), after_version);
-        }
-        assert_eq!(pages, expected, "{list:?}");
-    }
-
-    fn list_uploads(&self, list: &List) {
-        if !self.model.buckets.contains_key(list.bucket) {
-            return;
-        }
-        let mut open: Vec<_> = self
-            .model
-            .uploads
-            .iter()
-            .zip(&self.uploads)
-            .filter(|(upload, _)| upload.is_open && upload.bucket == list.bucket)
-            .map(|(upload, id)| (upload.key.clone(), upload.serial, id.clone()))
-            .collect();
-        open.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        let names = open
-            .into_iter()
-            .map(|(key, _, id)| (key.as_str().to_owned(), format!("{key:?} {id:?}")));
-        let expected = Self::expected_pages(list, names);
-        let mut pages = Vec::new();
-        let mut options = ListUploads {
-            prefix: list.prefix.into(),
-            delimiter: list.delimiter.map(str::to_owned),
-            limit: Some(list.limit),
-            ..ListUploads::default()
-        };
-        loop {
-            let page = self
-                .depot()
-                .list_uploads(&bucket(list.bucket), &options)
-                .unwrap();
-            let mut shown: Vec<(String, String)> = page
-                .common_prefixes
-                .iter()
-                .map(|prefix| (prefix.clone(), format!("prefix {prefix:?}")))
-                .collect();
-            for upload in &page.uploads {
-                let text = format!("{:?} {:?}", upload.key, upload.id);
-                shown.push((upload.key.as_str().to_owned(), text));
-            }
-            push_page(&mut pages, shown);
-            let Some((after, upload)) = page.next else {
-                break;
-            };
-            (options.after_key, options.after_upload) = (Some(after), upload);
-        }
-        assert_eq!(pages, expected, "{list:?}");
-    }
-
-    /// Compares all that can be seen of the store with a model. Tells the first difference.
-    pub(crate) fn compare(&self, model: &Model) -> Result<(), String> {
-        let depot = self.depot();
-        let names: Vec<_> = depot
-            .buckets()
-            .map_err(|error| error.to_string())?
-            .into_iter()
-            .map(|bucket| (bucket.name.to_string(), bucket.versioning))
-            .collect();
-        let expected: Vec<_> = model
-            .buckets
-            .iter()
-            .map(|(name, bucket)| (name.clone(), bucket.versioning))
-            .collect();
-        same("buckets", &names, &expected)?;
-        for (name, bucket) in &model.buckets {
-            let mut listed = crate::harness::versions(depot, &self::bucket(name)).into_iter();
-            for (key, versions) in &bucket.keys {
-                for (index, version) in versions.iter().enumerate() {
-                    let listed = listed.next().ok_or(format!("{key:?} is missing"))?;
-                    same("key", &listed.key, key)?;
-                    same("latest", &listed.is_latest, &(index == 0))?;
-                    same("null", &listed.version_id.is_null(), &version.is_null)?;
-                    if let Some(id) = &version.id {
-                        same("id", &listed.version_id, id)?;
-                    }
-                    same(
-                        "marker",
-                        &listed.is_delete_marker,
-                        &version.object.is_none(),
-                    )?;
-                    if let Some(object) = &version.object {
-                        self.compare_object(name, key, &listed.version_id, object)?;
-                    }
-                }
-            }
-            if let Some(more) = listed.next() {
-                return Err(format!("{more:?} should not be there"));
-            }
-        }
-        for (upload, id) in model.uploads.iter().zip(&self.uploads) {
-            let at = object(&upload.bucket, upload.key.as_str());
-            let listed = depot.list_parts(&at, id, &ListParts::default());
-            if upload.is_open {
-                let listed = listed.map_err(|error| error.to_string())?;
-                let parts: Vec<_> = listed
-                    .parts
-                    .iter()
-                    .map(|part| (part.number, part.size_bytes))
-                    .collect();
-                let expected: Vec<_> = upload
-                    .parts
-                    .iter()
-                    .map(|(number, runs)| (*number, size_of(runs)))
-                    .collect();
-                same("parts", &parts, &expected)?;
-            } else if listed.is_ok() {
-                return Err(format!("upload {id:?} should be gone"));
-            }
-        }
-        let whole = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
-        let rows = depot
-            .rows(TABLE, whole, false, usize::MAX)
-            .map_err(|error| error.to_string())?;
-        let expected: Vec<_> = model.rows.clone().into_iter().collect();
-        same("rows", &rows, &expected)
-    }
-
-    fn compare_object(
-        &self,
-        name: &str,
-        key: &Key,
-        id: &VersionId,
-        object: &ModelObject,
-    ) -> Result<(), String> {
-        let at = crate::harness::object(name, key.as_str());
-        let version = Selector::Version(id.clone());
-        let (found, mut reader) = self
-            .depot()
-            .read(&at, &version, None)
-            .map_err(|error| format!("{at:?} {id}: {error}"))?;
-        same("tag", &found.info.etag, &object.etag)?;
-        same("user metadata", &found.info.metadata.user, &object.user)?;
-        same("tags", &found.tags.0, &object.tags)?;
-        let parts: Vec<_> = found
-            .parts
-            .iter()
-            .map(|part| (part.number, part.size_bytes))
-            .collect();
-        same("parts of the object", &parts, &object.parts)?;
-        let mut left = object.runs.clone();
-        left.reverse();
-        while let Some((fill, mut length)) = left.pop() {
-            while length > 0 {
-                let most = usize::try_from(length.min(1 << 20)).unwrap();
-                let piece = reader
-                    .next_piece(most)
-                    .map_err(|error| format!("{at:?}: {error}"))?;
-                if piece.is_empty() || piece.iter().any(|byte| *byte != fill) {
-                    return Err(format!("{at:?} has other bytes"));
-                }
-                length -= piece.len() as u64;
-            }
-        }
-        let rest = reader.next_piece(1).map_err(|error| error.to_string())?;
-        same("bytes behind the end", &rest, &Bytes::new())
-    }
-
     /// Deletes everything there is.
     pub(crate) fn delete_everything(&mut self) {
         let depot = self.depot().clone();
@@ -815,31 +551,6 @@ impl World {
             }
             depot.delete_bucket(&info.name).unwrap();
         }
-    }
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(format!("{what}: {found:?} and not {expected:?}"))
-    }
-}
-
-fn push_page(pages: &mut Vec<Vec<String>>, mut shown: Vec<(String, String)>) {
-    // Entries and common prefixes are told apart; by key they are one order. It must not reorder versions of a key.
-    shown.sort_by(|a, b| a.0.cmp(&b.0));
-    if !shown.is_empty() {
-        pages.push(shown.into_iter().map(|(_, text)| text).collect());
-    }
-}
-
-fn options_of(list: &List) -> ListObjects {
-    ListObjects {
-        prefix: list.prefix.into(),
-        delimiter: list.delimiter.map(str::to_owned),
-        limit: Some(list.limit),
-        ..ListObjects::default()
     }
 }
 
