@@ -128,3 +128,42 @@ async fn a_connection_is_kept_after_a_small_refused_body() {
         "{answers}"
     );
 }
+
+/// Each upload that had begun used to keep a thread until its client was done, so as many slow clients as there are
+/// threads for blocking calls stopped everybody else.
+#[test]
+fn slow_clients_do_not_use_up_the_threads() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let server = Server::start().await;
+        server
+            .put("plain", "large", &noise(8 << 20))
+            .await
+            .assert_ok();
+        let mut slow = Vec::new();
+        for number in 0..4 {
+            let name = number.to_string();
+            let put = Req::new(Method::PUT, "plain", &name).body(&noise(1 << 20));
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            let bytes = put.bytes(&server);
+            stream.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
+            slow.push(stream);
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            let get = Req::new(Method::GET, "plain", "large").bytes(&server);
+            stream.write_all(&get).await.unwrap();
+            // It has begun to answer, and nobody reads on.
+            stream.read_exact(&mut [0; 100]).await.unwrap();
+            slow.push(stream);
+        }
+        let put = server.put("plain", "quick", b"x");
+        tokio::time::timeout(Duration::from_secs(20), put)
+            .await
+            .expect("a quick client is served beside slow ones")
+            .assert_ok();
+    });
+}
