@@ -104,6 +104,8 @@ struct World {
 }
 
 const ATTEMPTS_MAX: u32 = 2;
+/// More states than any configuration here has: work that never ends shows as more.
+const STATES_MAX: usize = 300_000;
 
 fn key() -> ObjectRef {
     ObjectRef {
@@ -698,6 +700,9 @@ fn explore(config: &Config) -> Result<(usize, usize), String> {
             if seen.insert(hash(&next)) {
                 stack.push((next, depth + 1));
             }
+        }
+        if seen.len() > STATES_MAX {
+            return Err(format!("{}: more than {STATES_MAX} states", config.name));
         }
     }
     Ok((seen.len(), ends))
