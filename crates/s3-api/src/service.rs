@@ -358,6 +358,7 @@ fn complete(answer: &mut Response<AnswerBody>, method: &Method, resource: &str, 
     if answer.extensions().get::<BareETag>().is_some() {
         unquote_etag(answer);
     }
+    keep_carriage_returns(answer);
     let status = answer.status();
     if !(status.is_client_error() || status.is_server_error()) {
         return;
@@ -396,6 +397,39 @@ fn unquote_etag(answer: &mut Response<AnswerBody>) {
         *answer.body_mut() = AnswerBody::from(document);
         answer.headers_mut().remove(header::CONTENT_LENGTH);
     }
+}
+
+/// Writes each carriage return as `&#13;`, as S3 does: a reader of XML turns a bare one into a line feed, and the key
+/// would be another (XML 1.0, section 2.11). s3s writes them bare. An answer with an `ETag` header is an object, whose
+/// bytes are not touched.
+fn keep_carriage_returns(answer: &mut Response<AnswerBody>) {
+    let headers = answer.headers();
+    let is_document = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes() == b"application/xml")
+        && !headers.contains_key(header::ETAG);
+    if !is_document {
+        return;
+    }
+    let Some(document) = answer.body_mut().take_bytes() else {
+        return;
+    };
+    if !document.contains(&b'\r') {
+        *answer.body_mut() = AnswerBody::from(document);
+        return;
+    }
+    let mut whole = Vec::with_capacity(document.len() + 64);
+    for piece in document.split_inclusive(|byte| *byte == b'\r') {
+        match piece.split_last() {
+            Some((b'\r', front)) => {
+                whole.extend_from_slice(front);
+                whole.extend_from_slice(b"&#13;");
+            }
+            _ => whole.extend_from_slice(piece),
+        }
+    }
+    *answer.body_mut() = AnswerBody::from(Bytes::from(whole));
+    answer.headers_mut().remove(header::CONTENT_LENGTH);
 }
 
 /// Escapes text for XML 1.0. Characters that XML cannot carry become U+FFFD.

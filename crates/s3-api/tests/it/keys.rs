@@ -96,6 +96,25 @@ async fn awkward_keys_come_back_as_they_were_sent() {
 }
 
 #[tokio::test]
+async fn a_carriage_return_is_escaped_in_lists_and_left_alone_in_objects() {
+    let server = Server::start().await;
+    server.put("plain", "a\rb", b"").await.assert_ok();
+    Req::new(Method::PUT, "plain", "page.xml")
+        .header("content-type", "application/xml")
+        .body(b"<a>\r\n</a>")
+        .send(&server)
+        .await
+        .assert_ok();
+    let list = Req::new(Method::GET, "plain", "").send(&server).await;
+    assert!(
+        list.text().contains("<Key>a&#13;b</Key>"),
+        "{}",
+        list.text()
+    );
+    assert_eq!(server.get("plain", "page.xml").await.body, b"<a>\r\n</a>");
+}
+
+#[tokio::test]
 async fn keys_of_the_host_style_are_the_same() {
     let server = Server::start().await;
     let port = server.address.port();

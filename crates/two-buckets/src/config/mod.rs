@@ -26,6 +26,9 @@ const MAX_ATTEMPTS_MAX: u32 = 1000;
 const JUST_MOVED_GRACE_S_MAX: u64 = 3600;
 /// The longest time between sweeps; a lost wake-up is only found by a sweep.
 const SWEEP_INTERVAL_S_MAX: u64 = 24 * 3600;
+/// The logs written unless said otherwise. s3s logs each refused request as an error; ours are answered, and told at
+/// debug level, by `s3-api`.
+const LOG_DEFAULT: &str = "info,s3s=off";
 
 /// How to write logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +110,7 @@ impl Settings {
             Some(Duration::from_secs(5)),
         );
         let log_format = sources.setting("log-format", log_format, Some(LogFormat::Text));
-        let log = sources.setting("log", log_filter, Some("info".to_owned()));
+        let log = sources.setting("log", log_filter, Some(LOG_DEFAULT.to_owned()));
         sources.refuse_unknown_names();
         if let (Some(staging), Some(archive)) = (&staging, &archive)
             && staging.value == archive.value
