@@ -25,7 +25,7 @@ mod tests {
     #[test]
     fn only_what_a_shell_would_read_otherwise_is_quoted() {
         for (text, shown) in [
-            ("/home/ada/.local", "/home/ada/.local"),
+            ("/srv/ada/.local", "/srv/ada/.local"),
             ("a b", "'a b'"),
             ("it's", r"'it'\''s'"),
             ("$(x)", "'$(x)'"),

@@ -13,7 +13,7 @@ use two_buckets_s3_api::Credentials;
 use two_buckets_s3_api::sign::{self, sign_headers};
 
 /// The longest wait for something that should happen at once, on a machine that is busy with other tests.
-pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
+pub(crate) const WAIT_MAX: Duration = Duration::from_mins(1);
 /// How often a state is asked for before a test gives up; each time starts a process, so this is about a minute.
 const TRIES_MAX: u32 = 3000;
 

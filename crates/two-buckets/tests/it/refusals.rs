@@ -104,6 +104,9 @@ fn reserved_keys_are_refused_on_both_ways_in() {
     }
 }
 
+/// Method, headers, expected status.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+
 #[test]
 fn foreign_hosts_and_origins_and_callers_without_the_token_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -116,7 +119,6 @@ fn foreign_hosts_and_origins_and_callers_without_the_token_are_refused() {
     let own_origin = format!("http://{web}");
     let token = format!("Bearer {}", server.record["admin_token"].as_str().unwrap());
     let json = ("content-type", "application/json");
-    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
     let cases: &[Case<'_>] = &[
         ("GET", &[("host", &web)], 200),
         ("GET", &[("host", &local)], 200),
