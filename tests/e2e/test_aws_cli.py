@@ -15,7 +15,7 @@ def aws(shared_server, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     environment = aws_environment(shared_server, home)
-    return lambda *words: run([needed("aws"), *words], environment, tmp_path)
+    return lambda *words, **how: run([needed("aws"), *words], environment, tmp_path, **how)
 
 
 def test_a_file_copied_to_staging_is_in_the_archive_and_comes_back_whole(shared_server, aws, prefix, tmp_path):
@@ -33,6 +33,17 @@ def test_a_folder_synced_to_staging_is_in_the_archive_and_syncs_back(shared_serv
     kept.archived_bytes_are(shared_server, tree.under(prefix, digests), prefix)
     aws("s3", "sync", f"s3://archive/{prefix}", "down")
     assert tree.read(tmp_path / "down") == digests
+
+
+def test_an_empty_file_does_not_hold_up_the_next_one_on_its_connection(shared_server, aws, prefix, tmp_path):
+    # A sync of a folder with an empty file took a minute. The client asks `Expect: 100-continue` before each file; an
+    # empty one was answered at once, as HTTP allows, and the client then took the next answer for a part of that one.
+    (tmp_path / "up").mkdir()
+    for number in range(4):
+        (tmp_path / "up" / f"{number}").write_bytes(b"x" * (number % 2))
+    aws("configure", "set", "default.s3.max_concurrent_requests", "1")
+    aws("s3", "sync", "up", f"s3://staging/{prefix}", within_s=30)
+    kept.archived_bytes_are(shared_server, tree.under(prefix, tree.read(tmp_path / "up")), prefix)
 
 
 def test_a_100_mib_file_goes_up_in_parts_and_is_in_the_archive(shared_server, aws, prefix, tmp_path):

@@ -30,10 +30,10 @@ def aws_environment(server, home):
     }
 
 
-def run(command, environment, folder=None):
+def run(command, environment, folder=None, within_s=WITHIN_S):
     """Runs a client to its end; anything but success is a failed test that shows what the client said."""
     command = [str(word) for word in command]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=WITHIN_S)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=within_s)
     if done.returncode != 0:
         raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done.stdout
