@@ -99,6 +99,8 @@ impl S3Service {
         let (mut parts, body) = request.into_parts();
         let raw: RawBody = body.map_err(Into::into).boxed_unsync();
         let method = parts.method.clone();
+        let expects_in_vain = parts.headers.contains_key(header::EXPECT)
+            && http_body::Body::size_hint(&raw).exact() == Some(0);
         let origin = parts.headers.get(header::ORIGIN).cloned();
         let host = parts.headers.get(header::HOST).cloned();
         let bucket_of_host = host
@@ -125,6 +127,13 @@ impl S3Service {
             Err(refusal) => (error_answer(refusal.into()), parts.uri.path().to_owned()),
         };
         complete(&mut answer, &method, &resource, &request_id);
+        if expects_in_vain {
+            // Without a body there is nothing to say `100 Continue` to, and the answer comes in its place. botocore
+            // reads that one well and garbles the next on the same connection, so there is none.
+            answer
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         tracing::debug!(
             %method,
             resource,

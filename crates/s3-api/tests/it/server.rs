@@ -39,6 +39,30 @@ async fn a_request_under_way_is_finished_before_the_server_ends() {
     assert!(TcpStream::connect(server.address).await.is_err());
 }
 
+/// `aws s3 sync` waited a minute for an answer it had: its first PUT on the connection had no body and said
+/// `Expect: 100-continue`, and botocore garbled the next one.
+#[tokio::test]
+async fn a_connection_ends_with_a_request_that_expected_leave_to_send_nothing() {
+    let server = Server::start().await;
+    for (body, closes) in [(&b""[..], true), (b"x", false)] {
+        let bytes = Req::new(Method::PUT, "plain", "a")
+            .header("expect", "100-continue")
+            .body(body)
+            .bytes(&server);
+        let request = String::from_utf8(bytes).unwrap();
+        let request = request.replace("Connection: close\r\n", "");
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") || answer.ends_with(b"100 Continue\r\n\r\n") {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+        let answer = String::from_utf8(answer).unwrap().to_ascii_lowercase();
+        assert!(answer.contains("http/1.1 200"), "{answer}");
+        assert_eq!(answer.contains("connection: close"), closes, "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn requests_that_do_not_end_are_cut_off() {
     let mut server = Server::start_with(|config| {
