@@ -1,6 +1,6 @@
 //! The release program, started on a data folder of its own and ended with it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,15 +26,17 @@ pub(crate) struct Server {
     record: Value,
     process: Child,
     api: Mutex<Connection>,
-    _data: TempDir,
+    _folder: TempDir,
 }
 
 impl Server {
     /// Starts the program on free ports and waits for the addresses it leaves.
     pub(crate) async fn start(program: &Path) -> Result<Self> {
-        let data = tempfile::Builder::new()
+        let folder = tempfile::Builder::new()
             .prefix("two-buckets-bench-")
             .tempdir()?;
+        let data = folder.path().join("data");
+        let log = folder.path().join("server.log");
         let process = Command::new(program)
             .args([
                 "serve",
@@ -46,15 +48,16 @@ impl Server {
                 "warn",
                 "--data",
             ])
-            .arg(data.path())
+            .arg(&data)
             .env("TWO_BUCKETS_ACCESS_KEY_ID", ACCESS_KEY_ID)
             .env("TWO_BUCKETS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            .stderr(File::create(&log)?)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("start {}", program.display()))?;
-        let file = data.path().join("server.json");
+        let file = data.join("server.json");
         let began = clock::now();
         let record: Value = loop {
             // It may be there and not yet whole.
@@ -76,7 +79,7 @@ impl Server {
             record,
             process,
             api,
-            _data: data,
+            _folder: folder,
         })
     }
 
@@ -93,7 +96,10 @@ impl Server {
         let mut api = self.api.lock().await;
         let began = clock::now();
         loop {
-            let page = api.get("/api/uploads?limit=1", token).await?;
+            // The counts are of all uploads whatever is listed, and one that is archived is found without a search.
+            let page = api
+                .get("/api/uploads?limit=1&state=archived", token)
+                .await?;
             let counts = &serde_json::from_slice::<Value>(&page)?["counts"];
             if counts["archived"].as_u64() >= Some(wanted) {
                 return Ok(());
