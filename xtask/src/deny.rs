@@ -17,7 +17,14 @@ const VERSION: &str = "0.20.2";
 pub(crate) fn check() -> Result<Done> {
     let program = installed()?;
     Program::new(program)
-        .args(["--locked", "check", "licenses", "bans", "sources"])
+        .args([
+            "--locked",
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ])
         .run()?;
     Ok(Done::quietly())
 }
