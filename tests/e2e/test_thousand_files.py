@@ -1,8 +1,11 @@
 """A thousand mixed files: every one ends in the archive byte for byte, whichever way it came, killed in the middle or not."""
 
 import json
+import subprocess
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
+from pathlib import Path
 
 import pytest
 from boto3.exceptions import Boto3Error
@@ -10,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from harness import kept, mixed
 from harness.api import Refused
+from harness.tools import aws_environment, needed
 from harness.waiting import until
 
 COUNT = 1000
@@ -111,3 +115,34 @@ def test_a_thousand_files_are_all_kept_though_the_server_is_killed_in_the_middle
     # or as two versions of one key. Neither may be lost, and what its sender was told is what is there.
     assert len(sent) == COUNT
     everything_is_kept(server, sent)
+
+
+JS = Path(__file__).parent.parent / "js"
+
+
+@pytest.mark.parametrize("kills", [(), (0.1, 0.5, 0.9)], ids=["undisturbed", "killed"])
+def test_a_thousand_files_chosen_on_the_page_are_all_kept(server, files, kills, tmp_path):
+    names = tmp_path / "files.json"
+    names.write_text(json.dumps([str(file.path) for file in files]))
+    asked = {"chromium": needed("chromium"), "page": server.web, "list": str(names)}
+    s3 = server.s3()
+    command = [needed("node"), JS / "send_on_page.mjs", json.dumps(asked)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=aws_environment(server, tmp_path)) as browser:
+        for share in kills:
+            until(
+                f"{share:.0%} of the files are archived",
+                lambda share=share: server.api.counts()["archived"] >= share * COUNT,
+                within_s=300,
+            )
+            server.kill()
+            server.start()
+        # Each file has a key of its own, so as many keys as files are all files; doubles are versions of one key.
+        until("every file is archived", lambda: len(kept.keys(s3, server.archive)) >= COUNT, within_s=300)
+        browser.stdin.close()
+    kept.staging_is_empty(server)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        found = pool.map(lambda key: kept.sha256_in(s3, server.archive, key), kept.keys(s3, server.archive))
+        assert Counter(found) == Counter(file.sha256 for file in files)
+    counts = server.api.counts()
+    assert (counts["pending"], counts["processing"], counts["failed"]) == (0, 0, 0), counts
+    assert counts["archived"] >= COUNT if kills else counts["archived"] == COUNT
