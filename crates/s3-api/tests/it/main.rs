@@ -14,6 +14,7 @@ mod auth;
 mod bodies;
 mod buckets;
 mod cors;
+mod forms;
 mod harness;
 mod keys;
 mod listing;
