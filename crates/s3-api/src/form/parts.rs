@@ -329,13 +329,13 @@ mod tests {
         let mut pieces = body.chunks(piece);
         loop {
             match (parts.find()?, all.last_mut()) {
-                (Found::Nothing, _) => match pieces.next() {
-                    Some(piece) => parts.push(piece),
-                    None => {
+                (Found::Nothing, _) => {
+                    let Some(piece) = pieces.next() else {
                         parts.finish()?;
                         return Ok(all);
-                    }
-                },
+                    };
+                    parts.push(piece);
+                }
                 (Found::Close, _) => return Ok(all),
                 (Found::Bytes(more), Some(Found::Bytes(before))) => {
                     *before = [&before[..], &more[..]].concat().into();

@@ -1081,7 +1081,7 @@ async fn an_endless_field_is_refused_while_it_comes() {
     );
     stream.write_all(front.as_bytes()).await.unwrap();
     // More than the front may have, of a gigabyte that was announced.
-    let _written = stream.write_all(&[b'x'; 30 << 10]).await;
+    let _written = stream.write_all(&vec![b'x'; 30 << 10]).await;
     Answer::read(&mut stream)
         .await
         .assert_error(400, "MaxPostPreDataLengthExceededError");
