@@ -14,11 +14,12 @@ use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
 
+use crate::access::{self, Access, Asked as AskedAccess, Peer};
 use crate::auth::{authenticate, unique};
 use crate::backend::Backend;
 use crate::cors::Asked;
 use crate::digests::Claims;
-use crate::form::upload::Allowed;
+use crate::form::upload::{Allowed, Sender};
 use crate::form::{BEHIND_BYTES_MAX, FRONT_BYTES_MAX};
 use crate::host::{Hosts, virtual_bucket};
 use crate::payload::{BoxError, Payload, RawBody, declared_size, entity_too_large};
@@ -26,6 +27,7 @@ use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::request_id::RequestIds;
 use crate::store::Store;
+use crate::sts::is_for_sts;
 use crate::target::{BodyUse, Target, body_use, is_form};
 use crate::{Config, sign, unsupported};
 
@@ -47,9 +49,9 @@ pub type AnswerBody = s3s::Body;
 
 /// S3 over HTTP. Cheap to clone.
 ///
-/// Every request must be signed with the one key pair of [`Config::credentials`], by signature version 4 in its header
-/// or its query, or by version 2 in its query; nothing is open to anybody else but the CORS preflight, which tells
-/// only what the bucket's own rules say.
+/// Every request must be signed with the key pair of the root or of a session of [`Config::sts`], by signature version
+/// 4 in its header or its query, or by version 2 in its query; nothing is open to anybody else but the CORS preflight,
+/// which tells only what the bucket's own rules say. The root may do everything, a session what its policies allow.
 #[derive(Clone)]
 pub struct S3Service {
     inner: Arc<Inner>,
@@ -113,7 +115,11 @@ impl S3Service {
         let (mut answer, resource) = match target {
             Ok(target) => {
                 let resource = target.resource();
-                let answer = if let Some(asked) = Asked::preflight(&method, &parts.headers) {
+                let answer = if is_for_sts(&method, &target) {
+                    let now = (self.inner.config.clock)();
+                    let sts = &self.inner.config.sts;
+                    sts.answer(&mut parts, raw, &request_id, now).await
+                } else if let Some(asked) = Asked::preflight(&method, &parts.headers) {
                     self.preflight(&target, &asked).await
                 } else {
                     let bucket = target.bucket.clone();
@@ -163,12 +169,24 @@ impl S3Service {
         }
         match self.prepare(parts, &mut raw, target).await {
             Ok(body) => {
+                let hides_missing = parts
+                    .extensions
+                    .get::<Access>()
+                    .is_none_or(Access::hides_missing);
                 let mut request = Request::new(body);
                 *request.method_mut() = parts.method.clone();
                 *request.uri_mut() = parts.uri.clone();
                 *request.headers_mut() = parts.headers.clone();
                 *request.extensions_mut() = std::mem::take(&mut parts.extensions);
                 match self.inner.s3s.call(request).await {
+                    Ok(answer) if hides_missing && answer.status() == StatusCode::NOT_FOUND => {
+                        error_answer(
+                            Refusal::access_denied(
+                                "the object is missing or not yours, which only those may know who may list the bucket",
+                            )
+                            .into(),
+                        )
+                    }
                     Ok(answer) => answer,
                     Err(error) => {
                         tracing::error!(?error, "a request could not be answered");
@@ -192,8 +210,21 @@ impl S3Service {
     ) -> Result<s3s::Body, Refusal> {
         let now = (self.inner.config.clock)();
         let mut query = Query::parse(parts.uri.query())?;
-        let authenticated = authenticate(parts, &mut query, &self.inner.config.credentials, now)?;
+        let authenticated = authenticate(parts, &mut query, &self.inner.config.sts, now)?;
         let body_use = body_use(&parts.method, target, &query, &parts.headers)?;
+        let access = access::authorize(
+            &authenticated.who,
+            &AskedAccess {
+                method: &parts.method,
+                target,
+                query: &query,
+                headers: &parts.headers,
+                signed: &authenticated.signed,
+                peer: parts.extensions.get::<Peer>().copied(),
+                now,
+            },
+        )?;
+        parts.extensions.insert(access);
         unsupported::refuse(&parts.headers)?;
         parts.uri = with_query(&parts.uri, &query)?;
         tolerate(parts);
@@ -261,14 +292,14 @@ impl S3Service {
             ));
         };
         let content_type = check_form_head(parts)?;
-        let form = Allowed::read(
-            raw,
-            content_type,
+        let sender = Sender {
             bucket,
-            &self.inner.config.credentials,
-            (self.inner.config.clock)(),
-        )
-        .await?;
+            headers: &parts.headers,
+            peer: parts.extensions.get::<Peer>().copied(),
+            sts: &self.inner.config.sts,
+            now: (self.inner.config.clock)(),
+        };
+        let form = Allowed::read(raw, content_type, &sender).await?;
         let location_of = |key: &str| location(parts, bucket, key);
         self.inner
             .backend

@@ -9,18 +9,25 @@ use s3s::S3ErrorCode;
 use subtle::ConstantTimeEq as _;
 use two_buckets_objects::Timestamp;
 
-use super::v4::{CLOCK_SKEW_MAX, mismatch, parse_credential, parse_stamp, unknown_access_key};
-use crate::Credentials;
+use super::v4::{CLOCK_SKEW_MAX, mismatch, parse_credential, parse_stamp};
+use super::{Signed, Version, Way};
 use crate::form::fields::Fields;
 use crate::refusal::Refusal;
-use crate::sign::{self, PRESIGNED_VALID_MAX};
+use crate::sign::{self, PRESIGNED_VALID_MAX, SESSION_TOKEN, Service};
+use crate::sts::{Sts, Who};
 
-/// Checks the signature and gives the policy document that was signed.
-pub(crate) fn form(
-    fields: &Fields,
-    credentials: &Credentials,
-    now: Timestamp,
-) -> Result<Vec<u8>, Refusal> {
+/// A form whose signature holds.
+pub(crate) struct SignedForm {
+    /// The document that was signed.
+    pub(crate) policy: Vec<u8>,
+    /// Who signed it.
+    pub(crate) who: Who,
+    /// How, for conditions.
+    pub(crate) signed: Signed,
+}
+
+/// Checks the signature.
+pub(crate) fn form(fields: &Fields, sts: &Sts, now: Timestamp) -> Result<SignedForm, Refusal> {
     let by_v4 = fields.names().any(|name| {
         matches!(
             name,
@@ -35,30 +42,43 @@ pub(crate) fn form(
             "the form has no policy in front of its file, and nobody may upload without one",
         ));
     };
-    match (by_v4, by_v2) {
-        (true, false) => version_4(fields, policy, credentials, now)?,
-        (false, true) => version_2(fields, policy, credentials)?,
+    let (who, version, at) = match (by_v4, by_v2) {
+        (true, false) => {
+            let (who, at) = version_4(fields, policy, sts, now)?;
+            (who, Version::V4, Some(at))
+        }
+        (false, true) => (version_2(fields, policy, sts, now)?, Version::V2, None),
         (false, false) => return Err(Refusal::access_denied("the form is not signed")),
         (true, true) => {
             return Err(Refusal::invalid_argument(
                 "a form is signed by version 4 or by version 2, not by both",
             ));
         }
-    }
-    BASE64_STANDARD.decode(policy).map_err(|_| {
+    };
+    let policy = BASE64_STANDARD.decode(policy).map_err(|_| {
         Refusal::new(
             S3ErrorCode::InvalidPolicyDocument,
             "the policy is invalid: the field is not base64",
         )
+    })?;
+    Ok(SignedForm {
+        policy,
+        who,
+        signed: Signed {
+            way: Way::Form,
+            version,
+            at,
+            content_sha256: None,
+        },
     })
 }
 
 fn version_4(
     fields: &Fields,
     policy: &str,
-    credentials: &Credentials,
+    sts: &Sts,
     now: Timestamp,
-) -> Result<(), Refusal> {
+) -> Result<(Who, Timestamp), Refusal> {
     if needed(fields, "x-amz-algorithm")? != sign::ALGORITHM {
         return Err(Refusal::invalid_argument(
             "the form's x-amz-algorithm must be AWS4-HMAC-SHA256",
@@ -71,7 +91,8 @@ fn version_4(
         .ok_or_else(|| Refusal::invalid_argument("the form's x-amz-date is no date"))?;
     let malformed =
         |message: &str| Refusal::invalid_argument(format!("the form's x-amz-credential {message}"));
-    let scope = parse_credential(credential, stamp, credentials, &malformed)?;
+    let (access_key_id, scope) = parse_credential(credential, stamp, Service::S3, &malformed)?;
+    let identity = sts.identify(access_key_id, fields.get(SESSION_TOKEN), now)?;
     if signed_at.since(now) > CLOCK_SKEW_MAX {
         return Err(Refusal::access_denied("the form is not valid yet"));
     }
@@ -80,27 +101,25 @@ fn version_4(
             "the form was signed more than 7 days ago",
         ));
     }
-    let key = sign::signing_key(&credentials.secret_access_key, &scope);
+    let key = sign::signing_key(&identity.secret, &scope);
     let expected = sign::sign(&key, policy);
     if bool::from(expected.as_bytes().ct_eq(signature.as_bytes())) {
-        Ok(())
+        Ok((identity.who, signed_at))
     } else {
         Err(mismatch())
     }
 }
 
-fn version_2(fields: &Fields, policy: &str, credentials: &Credentials) -> Result<(), Refusal> {
+fn version_2(fields: &Fields, policy: &str, sts: &Sts, now: Timestamp) -> Result<Who, Refusal> {
     let access_key_id = needed(fields, "awsaccesskeyid")?;
     let signature = needed(fields, "signature")?;
-    if access_key_id != credentials.access_key_id {
-        return Err(unknown_access_key());
-    }
-    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(credentials.secret_access_key.as_bytes())
+    let identity = sts.identify(access_key_id, fields.get(SESSION_TOKEN), now)?;
+    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(identity.secret.as_bytes())
         .expect("HMAC takes keys of any length");
     mac.update(policy.as_bytes());
     let expected = BASE64_STANDARD.encode(mac.finalize().into_bytes());
     if bool::from(expected.as_bytes().ct_eq(signature.as_bytes())) {
-        Ok(())
+        Ok(identity.who)
     } else {
         Err(mismatch())
     }

@@ -6,16 +6,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
+use http::{HeaderMap, HeaderValue, Method, header};
 use s3s::S3ErrorCode;
 use two_buckets_objects::Timestamp;
 
 use super::fields::Fields;
 use super::policy::Policy;
 use super::{Form, Step};
-use crate::Credentials;
+use crate::access::{self, Asked, Peer};
 use crate::auth;
 use crate::payload::{BoxError, RawBody, entity_too_large, receive};
+use crate::query::Query;
 use crate::refusal::Refusal;
+use crate::sts::Sts;
+use crate::target::Target;
 
 /// How long a client may take for all that stands in front of the file. Pauses within it are bounded as in every body.
 const FRONT_TIME_MAX: Duration = Duration::from_mins(1);
@@ -34,9 +38,7 @@ impl<'a> Allowed<'a> {
     pub(crate) async fn read(
         raw: &'a mut RawBody,
         content_type: &str,
-        bucket: &str,
-        credentials: &Credentials,
-        now: Timestamp,
+        sender: &Sender<'_>,
     ) -> Result<Self, Refusal> {
         let mut form = Form::new(content_type)?;
         let fields = tokio::time::timeout(FRONT_TIME_MAX, fields(&mut form, raw))
@@ -50,7 +52,7 @@ impl<'a> Allowed<'a> {
                     ),
                 )
             })??;
-        let sizes = check(&fields, bucket, credentials, now)?;
+        let sizes = check(&fields, sender)?;
         Ok(Self {
             fields,
             sizes,
@@ -86,16 +88,52 @@ impl<'a> Allowed<'a> {
     }
 }
 
-/// What a form may upload, if its signature holds and its policy allows its fields: the sizes.
-pub(crate) fn check(
-    fields: &Fields,
-    bucket: &str,
-    credentials: &Credentials,
-    now: Timestamp,
-) -> Result<RangeInclusive<u64>, Refusal> {
-    let policy = auth::form(fields, credentials, now)?;
-    let sizes = Policy::parse(&policy)?.check(fields, bucket, now)?;
-    fields.key()?;
+/// What is known of a form beside its fields.
+pub(crate) struct Sender<'a> {
+    /// The bucket it was sent to.
+    pub(crate) bucket: &'a str,
+    /// The headers of its request, of which conditions may ask for the browser and the page.
+    pub(crate) headers: &'a HeaderMap,
+    /// Where it came from.
+    pub(crate) peer: Option<Peer>,
+    /// Who may sign.
+    pub(crate) sts: &'a Sts,
+    /// The time.
+    pub(crate) now: Timestamp,
+}
+
+/// What a form may upload, if its signature holds, its policy allows its fields, and whoever signed it could PUT the
+/// same object himself: the sizes.
+pub(crate) fn check(fields: &Fields, sender: &Sender<'_>) -> Result<RangeInclusive<u64>, Refusal> {
+    let form = auth::form(fields, sender.sts, sender.now)?;
+    let policy = Policy::parse(&form.policy)?;
+    let sizes = policy.check(fields, sender.bucket, sender.now)?;
+    let target = Target {
+        bucket: Some(sender.bucket.to_owned()),
+        key: Some(fields.key()?.to_owned()),
+    };
+    let mut headers = fields.headers()?;
+    if fields.get("tagging").is_some() {
+        // That there are tags is what counts; which they are no condition asks.
+        headers.insert("x-amz-tagging", HeaderValue::from_static(""));
+    }
+    for name in [header::USER_AGENT, header::REFERER] {
+        if let Some(value) = sender.headers.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    access::authorize(
+        &form.who,
+        &Asked {
+            method: &Method::PUT,
+            target: &target,
+            query: &Query::default(),
+            headers: &headers,
+            signed: &form.signed,
+            peer: sender.peer,
+            now: sender.now,
+        },
+    )?;
     Ok(sizes)
 }
 

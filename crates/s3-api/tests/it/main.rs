@@ -22,4 +22,6 @@ mod multipart;
 mod presigned;
 mod reads;
 mod server;
+mod sessions;
+mod sts;
 mod writes;
