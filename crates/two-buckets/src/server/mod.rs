@@ -103,6 +103,7 @@ pub(crate) async fn run<P: Processor>(
             web: web.address(),
             credentials: credentials.clone(),
             depot: depot.clone(),
+            stopping: stopping.clone(),
             admin_token: &admin_token,
             processor: &name,
         },

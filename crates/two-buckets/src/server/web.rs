@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use hyper_util::service::TowerToHyperService;
+use tokio::sync::watch;
 use tower::Layer as _;
 use two_buckets_depot::Depot;
 use two_buckets_local::DepotGrants;
 use two_buckets_s3_api::Credentials;
 use two_buckets_uploads::{
     AdminToken, Guard, GuardLayer, KeyTemplate, S3Address, ServerFacts, Sources, Tracker,
-    UploadApi, router,
+    UntilStop, UploadApi, router,
 };
 
 use crate::clock;
@@ -29,6 +30,7 @@ pub(super) struct Parts<'a> {
     pub(super) web: SocketAddr,
     pub(super) credentials: Credentials,
     pub(super) depot: Depot,
+    pub(super) stopping: watch::Receiver<bool>,
     pub(super) admin_token: &'a str,
     pub(super) processor: &'a str,
 }
@@ -69,6 +71,10 @@ pub(super) fn service<T: Tracker>(
             now: Arc::new(clock::now),
             random: Arc::new(random),
         },
+        until_stop: UntilStop({
+            let stopping = parts.stopping.clone();
+            Arc::new(move || Box::pin(super::told(&stopping)))
+        }),
     });
     let token: AdminToken = parts
         .admin_token
