@@ -8,8 +8,8 @@ use two_buckets_pipeline::ledger::{Counts, ListUploads, PAGE_MAX, Result, Upload
 use two_buckets_pipeline::{Lease, State, Upload, UploadId};
 
 use super::tables::{
-    COUNTS, DUE, LEASES, STATES, UNFINISHED, UPLOADS, VERSIONS, id_of, key_bytes, moment_key,
-    name_bytes, number_of, state_byte, tail_number, version_bytes,
+    COUNTS, DUE, EXPECTED, LEASES, STATES, UNFINISHED, UPLOADS, VERSIONS, id_of, key_bytes,
+    moment_key, name_bytes, number_of, state_byte, tail_number, version_bytes,
 };
 use super::{corrupt, encoding, unavailable};
 
@@ -125,6 +125,37 @@ pub(super) fn unfinished(
     indexed(depot, &rows)
 }
 
+pub(super) fn minted_for(depot: &Depot, key: &ObjectRef) -> Result<Option<Upload>> {
+    let row = version_bytes(key, None);
+    match depot.row(VERSIONS, &row).map_err(unavailable)? {
+        Some(number) => upload(depot, tail_number(&number)?),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn overdue(
+    depot: &Depot,
+    now: Timestamp,
+    after: Option<&UploadId>,
+    limit: usize,
+) -> Result<Vec<Upload>> {
+    // It may have come or been granted again since, and then the index has it elsewhere or not at all: what is behind
+    // is then found by the next walk.
+    let after = match after.and_then(number_of) {
+        Some(number) => upload(depot, number)?
+            .and_then(|row| row.expectation)
+            .map(|expectation| moment_key(expectation.until, number)),
+        None => None,
+    };
+    let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let until = moment_key(now, 0);
+    let range = (from, Bound::Excluded(until.as_slice()));
+    let rows = depot
+        .rows(EXPECTED, range, false, limit.min(PAGE_MAX))
+        .map_err(unavailable)?;
+    indexed(depot, &rows)
+}
+
 pub(super) fn due(depot: &Depot, now: Timestamp, limit: usize) -> Result<Vec<Upload>> {
     let until = moment_key(now, u64::MAX);
     let range = (Bound::Unbounded, Bound::Included(until.as_slice()));
@@ -168,6 +199,10 @@ pub(super) fn list(depot: &Depot, options: &ListUploads) -> Result<UploadPage> {
                 .key_contains
                 .as_ref()
                 .is_none_or(|text| upload.key.key.as_str().contains(text.as_str()))
+            && options
+                .prefix
+                .as_ref()
+                .is_none_or(|prefix| upload.key.key.as_str().starts_with(prefix.as_str()))
     };
     let mut page = UploadPage::default();
     let mut source = match &options.key {
