@@ -194,7 +194,7 @@ pub struct ListUploads {
     pub key: Option<String>,
     /// Only keys that have this in them, letter for letter.
     pub key_contains: Option<String>,
-    /// Only keys that begin so.
+    /// Only keys that begin so and are longer.
     pub prefix: Option<String>,
     /// Begin behind this upload, as an earlier page said.
     pub after: Option<UploadId>,

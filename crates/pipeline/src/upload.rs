@@ -385,20 +385,24 @@ impl Upload {
         })
     }
 
-    /// Its key is granted anew: what is said of it now counts, and it may come until the later moment.
-    /// Changes nothing once it has come.
+    /// Its key is granted anew: it may come until the later moment, and what is said of it now counts; what is not said
+    /// stays. Changes nothing once it has come.
     pub fn expect_again(&mut self, expectation: Expectation) {
         if !self.is_expected() {
             return;
         }
-        let until = self
-            .expected_until()
-            .map_or(expectation.until, |before| before.max(expectation.until));
-        self.media_type.clone_from(&expectation.media_type);
-        self.expectation = Some(Expectation {
-            until,
-            ..expectation
-        });
+        let before = self
+            .expectation
+            .take()
+            .unwrap_or_else(|| Expectation::until(self.received_at));
+        let after = Expectation {
+            until: before.until.max(expectation.until),
+            size_bytes: expectation.size_bytes.or(before.size_bytes),
+            media_type: expectation.media_type.or(before.media_type),
+            checksum: expectation.checksum.or(before.checksum),
+        };
+        self.media_type.clone_from(&after.media_type);
+        self.expectation = Some(after);
         self.state = State::Pending;
         self.reason = None;
         self.finished_at = None;
@@ -817,6 +821,8 @@ mod tests {
         assert_eq!((row.state, row.reason.clone()), (State::Pending, None));
         row.expect_again(Expectation::until(at(150)));
         assert_eq!(row.expected_until(), Some(at(200)));
+        let said = row.expectation.clone().unwrap();
+        assert_eq!(said.size_bytes, Some(3), "what was known stays");
         row.arrive(1, &version(3));
         let arrived = row.clone();
         row.expect_again(Expectation::until(at(999)));

@@ -7,7 +7,7 @@ use two_buckets_objects::{
 use two_buckets_pipeline::ledger::Result;
 use two_buckets_pipeline::{
     ArchiveRecord, Attempt, AttemptOutcome, BootId, Expectation, FencingToken, Holder, Lease,
-    Order, Report, Staged, Upload, UploadId,
+    Order, Report, Staged, State, Upload, UploadId,
 };
 
 use super::corrupt;
@@ -261,6 +261,17 @@ pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
         started_at: row.started_at.map(Timestamp::from_millis),
         finished_at: row.finished_at.map(Timestamp::from_millis),
     })
+}
+
+/// Only the key and the state of an upload, for those who count.
+pub(super) fn key_and_state(value: &[u8]) -> Result<(String, State)> {
+    #[derive(Deserialize)]
+    struct Row {
+        key: String,
+        state: String,
+    }
+    let row: Row = serde_json::from_slice(value).map_err(|_| corrupt("an upload"))?;
+    Ok((row.key, row.state.parse().map_err(|_| corrupt("a state"))?))
 }
 
 fn expectation_from(row: ExpectationRow) -> Result<Expectation> {

@@ -59,6 +59,19 @@ impl DepotLedger {
         self.feed.close();
     }
 
+    /// The store's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.depot.now()
+    }
+
+    /// How many uploads below a prefix are in each state, and the unfinished one among them that was received first.
+    /// Looks at every row, for only the counts of all of them are kept.
+    pub(crate) async fn summary_below(&self, prefix: &str) -> Result<(Counts, Option<Upload>)> {
+        let prefix = prefix.to_owned();
+        self.read(move |depot| reading::summary_below(depot, &prefix))
+            .await
+    }
+
     /// Whether this ledger could have made this id.
     pub(crate) fn is_id(id: &UploadId) -> bool {
         tables::number_of(id).is_some()

@@ -12,6 +12,7 @@ use super::tables::{
     moment_key, name_bytes, number_of, state_byte, tail_number, version_bytes,
 };
 use super::{corrupt, encoding, unavailable};
+use crate::waiting::is_below;
 
 /// How many rows one search for a text looks at before it gives an unfinished page back.
 const SCAN_MAX: usize = 5_000;
@@ -181,6 +182,41 @@ pub(super) fn counts(depot: &Depot) -> Result<Counts> {
     Ok(counts)
 }
 
+pub(super) fn summary_below(depot: &Depot, prefix: &str) -> Result<(Counts, Option<Upload>)> {
+    let mut counts = Counts::default();
+    let mut from = Bound::Unbounded;
+    loop {
+        let range = (from.as_ref().map(Vec::as_slice), Bound::Unbounded);
+        let rows = depot
+            .rows(UPLOADS, range, false, READ_PAGE)
+            .map_err(unavailable)?;
+        let Some((last, _)) = rows.last() else {
+            break;
+        };
+        from = Bound::Excluded(last.clone());
+        for (_, value) in rows {
+            let (key, state) = encoding::key_and_state(&value)?;
+            if is_below(&key, prefix) {
+                *counts.of(state) += 1;
+            }
+        }
+    }
+    let mut after = None;
+    loop {
+        let page = unfinished(depot, after.as_ref(), READ_PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok((counts, None));
+        };
+        after = Some(last.id.clone());
+        let oldest = page
+            .into_iter()
+            .find(|row| row.is_unfinished() && is_below(row.key.key.as_str(), prefix));
+        if oldest.is_some() {
+            return Ok((counts, oldest));
+        }
+    }
+}
+
 pub(super) fn list(depot: &Depot, options: &ListUploads) -> Result<UploadPage> {
     let limit = match options.limit {
         0 => PAGE_MAX,
@@ -202,7 +238,7 @@ pub(super) fn list(depot: &Depot, options: &ListUploads) -> Result<UploadPage> {
             && options
                 .prefix
                 .as_ref()
-                .is_none_or(|prefix| upload.key.key.as_str().starts_with(prefix.as_str()))
+                .is_none_or(|prefix| is_below(upload.key.key.as_str(), prefix))
     };
     let mut page = UploadPage::default();
     let mut source = match &options.key {
