@@ -11,11 +11,13 @@
 //! It leaves to others: listening, time limits on slow clients, serving the page, and deciding who a caller is.
 
 mod attachment;
+mod caller;
 mod content_type;
 mod error;
 mod grants;
 mod guard;
 mod key;
+mod limits;
 mod mint;
 mod problem;
 mod routes;
@@ -24,16 +26,22 @@ mod tracker;
 mod upload;
 mod wire;
 
+pub use caller::{Caller, InvalidKeyPrefix, KeyPrefix};
 pub use content_type::{ContentType, InvalidContentType};
 pub use error::{Error, Result};
-pub use grants::{Grants, PutToSign, SignedPut};
+pub use grants::{
+    CompleteMultipart, Completed, CreateMultipart, CredentialScope, FormTarget, FormToSign, Grants,
+    InvalidMultipartId, InvalidPartNumber, MultipartId, MultipartRef, Operation, PartNumber,
+    ReceivedPart, RequestToSign, SignedForm, SignedRequest, UploadCredentials,
+};
 pub use guard::{AdminToken, Guard, GuardLayer, InvalidToken, NotLoopback};
 pub use key::{InvalidUploadKey, UploadKey};
+pub use limits::{InvalidMediaRange, MediaRange, UploadLimits};
 pub use mint::{InvalidTemplate, KeyTemplate};
 pub use service::{OPENAPI, ROUTES, Sources, UploadApi, router};
 pub use tracker::{
-    Counts, Cursor, ListUploads, Oldest, RetrySelection, S3Address, ServerFacts, Swept, Tracker,
-    UploadPage,
+    Change, Counts, Cursor, Expected, ListUploads, Minted, Oldest, RetrySelection, S3Address,
+    ServerFacts, Swept, Tracker, UploadPage,
 };
 pub use upload::{Attempt, AttemptOutcome, Upload, UploadHistory, UploadId, UploadState};
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
-use two_buckets_objects::Timestamp;
+use two_buckets_objects::{Checksum, ChecksumKind, Timestamp};
 
 use crate::{
-    Attempt, Counts, Oldest, ServerFacts, SignedPut, Swept, Upload, UploadHistory, UploadKey,
+    Attempt, Counts, Oldest, ServerFacts, SignedRequest, Swept, Upload, UploadHistory, UploadKey,
     UploadPage,
 };
 
@@ -51,8 +53,10 @@ pub(crate) struct UploadJson {
     key: String,
     version_id: Option<String>,
     state: &'static str,
+    expected: bool,
     size: u64,
     etag: String,
+    checksum: Option<ChecksumJson>,
     received_at: String,
     started_at: Option<String>,
     finished_at: Option<String>,
@@ -63,6 +67,29 @@ pub(crate) struct UploadJson {
     media_type: Option<String>,
     sha256: Option<String>,
     report: Option<serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct ChecksumJson {
+    algorithm: &'static str,
+    value: String,
+    kind: &'static str,
+}
+
+impl From<Checksum> for ChecksumJson {
+    /// In S3's own words (S3 API, `ChecksumType`), the number of parts behind a composite's value.
+    fn from(checksum: Checksum) -> Self {
+        let value = BASE64.encode(&checksum.value);
+        let (value, kind) = match checksum.kind {
+            ChecksumKind::FullObject => (value, "FULL_OBJECT"),
+            ChecksumKind::Composite { parts } => (format!("{value}-{parts}"), "COMPOSITE"),
+        };
+        Self {
+            algorithm: checksum.algorithm.name(),
+            value,
+            kind,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -84,8 +111,10 @@ impl From<Upload> for UploadJson {
             key: upload.key.to_string(),
             version_id: upload.version_id.map(|id| id.to_string()),
             state: upload.state.name(),
+            expected: upload.is_expected,
             size: upload.size_bytes,
             etag: upload.etag.to_string(),
+            checksum: upload.checksum.map(Into::into),
             received_at: upload.received_at.to_string(),
             started_at: rfc3339(upload.started_at),
             finished_at: rfc3339(upload.finished_at),
@@ -260,7 +289,7 @@ pub(crate) struct SignedPutJson {
 impl SignedPutJson {
     pub(crate) fn new(
         key: &UploadKey,
-        signed: SignedPut,
+        signed: SignedRequest,
         headers: BTreeMap<String, String>,
     ) -> Self {
         Self {

@@ -102,6 +102,7 @@ pub(crate) async fn run<P: Processor>(
             s3: s3.address(),
             web: web.address(),
             credentials: credentials.clone(),
+            depot: depot.clone(),
             admin_token: &admin_token,
             processor: &name,
         },

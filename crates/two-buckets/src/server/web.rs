@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::Router;
 use hyper_util::service::TowerToHyperService;
 use tower::Layer as _;
-use two_buckets_local::SignedUrls;
+use two_buckets_depot::Depot;
+use two_buckets_local::DepotGrants;
 use two_buckets_s3_api::Credentials;
 use two_buckets_uploads::{
     AdminToken, Guard, GuardLayer, KeyTemplate, S3Address, ServerFacts, Sources, Tracker,
@@ -27,6 +28,7 @@ pub(super) struct Parts<'a> {
     pub(super) s3: SocketAddr,
     pub(super) web: SocketAddr,
     pub(super) credentials: Credentials,
+    pub(super) depot: Depot,
     pub(super) admin_token: &'a str,
     pub(super) processor: &'a str,
 }
@@ -54,11 +56,12 @@ pub(super) fn service<T: Tracker>(
     };
     let api = router(UploadApi {
         tracker: tracker(facts),
-        grants: SignedUrls {
+        grants: DepotGrants {
             credentials: parts.credentials.clone(),
             region: settings.region.value.clone(),
             host: s3.to_string(),
             staging: settings.staging.value.clone(),
+            depot: parts.depot.clone(),
             clock: Arc::new(clock::now),
         },
         key_template: KeyTemplate::default(),

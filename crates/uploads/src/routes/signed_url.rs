@@ -12,7 +12,9 @@ use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
 use super::{Answer, answer, json_body};
 use crate::problem::Problem;
 use crate::wire::{SignedPutJson, SignedUrlRequest};
-use crate::{ContentType, Grants, PutToSign, SIGNED_PUT_LIFE, Tracker, UploadApi, UploadKey};
+use crate::{
+    ContentType, Grants, Operation, RequestToSign, SIGNED_PUT_LIFE, Tracker, UploadApi, UploadKey,
+};
 
 const CHECKSUM_SHA256: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
 
@@ -51,7 +53,8 @@ pub(crate) async fn sign<T: Tracker, G: Grants>(
         .collect::<BTreeMap<_, _>>();
     let signed = api
         .grants
-        .sign_put(PutToSign {
+        .sign(RequestToSign {
+            operation: Operation::PutObject,
             key: key.clone(),
             headers,
             life: SIGNED_PUT_LIFE,

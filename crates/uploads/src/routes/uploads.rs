@@ -62,6 +62,7 @@ fn asked(query: ListQuery) -> Result<ListUploads, Problem> {
     Ok(ListUploads {
         state,
         key,
+        prefix: None,
         search,
         limit,
         after: after.map(Cursor),
