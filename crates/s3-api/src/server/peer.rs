@@ -8,14 +8,14 @@ use http::{HeaderMap, HeaderName};
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Who sent a request, as far as the network knows: `aws:SourceIp` and `aws:SecureTransport` of its policy conditions.
-/// The listener puts it into the request's extensions.
+/// Where a request came from. [`serve`](crate::serve) puts it into the request's extensions, and so must everybody else
+/// who accepts connections; without it `aws:SourceIp` is missing and `aws:SecureTransport` is false.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Peer {
     /// The client's address; behind a proxy that is trusted, the one the proxy names.
     pub address: IpAddr,
     /// Whether the client used TLS, with us or with that proxy.
-    pub is_secure: bool,
+    pub over_tls: bool,
 }
 
 impl Peer {
@@ -29,12 +29,12 @@ impl Peer {
         if !proxies.contains(address) {
             return Self {
                 address,
-                is_secure: is_tls,
+                over_tls: is_tls,
             };
         }
         Self {
             address: proxies.client(address, headers),
-            is_secure: last(headers, &FORWARDED_PROTO)
+            over_tls: last(headers, &FORWARDED_PROTO)
                 .map_or(is_tls, |protocol| protocol.eq_ignore_ascii_case("https")),
         }
     }
@@ -205,9 +205,9 @@ mod tests {
         ] {
             let found = peer(from, false, &told);
             assert_eq!(found.address, address.parse::<IpAddr>().unwrap(), "{from}");
-            assert_eq!(found.is_secure, is_secure, "{from}");
+            assert_eq!(found.over_tls, is_secure, "{from}");
         }
-        assert!(peer("192.0.2.8", true, &told).is_secure);
+        assert!(peer("192.0.2.8", true, &told).over_tls);
     }
 
     #[test]
@@ -243,9 +243,9 @@ mod tests {
             ("", false),
         ] {
             let found = peer("10.1.2.3", true, &[("x-forwarded-proto", told)]);
-            assert_eq!(found.is_secure, is_secure, "{told}");
+            assert_eq!(found.over_tls, is_secure, "{told}");
         }
-        assert!(peer("10.1.2.3", true, &[]).is_secure);
+        assert!(peer("10.1.2.3", true, &[]).over_tls);
     }
 
     #[test]
