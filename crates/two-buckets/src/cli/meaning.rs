@@ -1,5 +1,6 @@
 //! What the words that were typed mean. Decided once, here; commands get values that cannot contradict each other.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser as _;
@@ -139,9 +140,9 @@ fn understand(typed: Typed) -> Result<Invocation, Failure> {
     } = typed;
     let (command, serve) = match command {
         None => (Command::Serve, before),
-        Some(TypedCommand::Serve(after)) => (Command::Serve, either(before, after)?),
+        Some(TypedCommand::Serve(after)) => (Command::Serve, either(before, *after)?),
         Some(TypedCommand::Config { serve, output }) => {
-            (Command::Config(output.into()), either(before, serve)?)
+            (Command::Config(output.into()), either(before, *serve)?)
         }
         Some(command) => {
             if let Some((name, _)) = given(&before).first() {
@@ -225,11 +226,28 @@ fn parse_key(key: &str) -> Result<Key, Failure> {
         .map_err(|error| Failure::usage(format!("{error}")))
 }
 
-/// The flags of the server that were given, by name.
-fn given(flags: &ServeFlags) -> Vec<(&'static str, &std::ffi::OsString)> {
-    [
+/// The flags of the server that were given, by name. One that may be repeated is joined by commas.
+fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
+    let (reach, callers) = (&flags.reach, &flags.callers);
+    let once = [
         ("s3", &flags.s3),
         ("web", &flags.web),
+        ("s3-url", &reach.s3_url),
+        ("web-url", &reach.web_url),
+        ("tls-cert", &reach.tls_cert),
+        ("tls-key", &reach.tls_key),
+        ("connections-per-client", &reach.connections_per_client),
+        ("token-file", &callers.token_file),
+        ("oidc-issuer", &callers.oidc_issuer),
+        ("oidc-audience", &callers.oidc_audience),
+        ("oidc-jwks-url", &callers.oidc_jwks_url),
+        ("oidc-algorithms", &callers.oidc_algorithms),
+        ("oidc-prefix-claim", &callers.oidc_prefix_claim),
+        ("oidc-admin-claim", &callers.oidc_admin_claim),
+        ("requests-per-minute", &callers.requests_per_minute),
+        ("upload-size-max", &callers.upload_size_max),
+        ("upload-types", &callers.upload_types),
+        ("uploads-per-minute", &callers.uploads_per_minute),
         ("staging", &flags.staging),
         ("archive", &flags.archive),
         ("region", &flags.region),
@@ -237,10 +255,20 @@ fn given(flags: &ServeFlags) -> Vec<(&'static str, &std::ffi::OsString)> {
         ("max-attempts", &flags.max_attempts),
         ("sweep-interval-s", &flags.sweep_interval_s),
         ("just-moved-grace-s", &flags.just_moved_grace_s),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| value.as_ref().map(|value| (name, value)))
-    .collect()
+    ];
+    let repeated = [
+        ("behind-proxy", &reach.behind_proxy),
+        ("allow-origin", &reach.allow_origin),
+    ];
+    once.into_iter()
+        .filter_map(|(name, value)| Some((name, value.clone()?)))
+        .chain(
+            repeated
+                .into_iter()
+                .filter(|(_, values)| !values.is_empty())
+                .map(|(name, values)| (name, values.join(std::ffi::OsStr::new(",")))),
+        )
+        .collect()
 }
 
 /// The server's flags may stand before its command or behind it, not both.
@@ -265,9 +293,8 @@ fn flags(everywhere: &EverywhereFlags, serve: &ServeFlags) -> Flags {
                 ("log", &everywhere.log),
             ]
             .into_iter()
-            .filter_map(|(name, value)| value.as_ref().map(|value| (name, value))),
+            .filter_map(|(name, value)| Some((name, value.clone()?))),
         )
-        .map(|(name, value)| (name, value.clone()))
         .collect();
     Flags {
         config_file,
