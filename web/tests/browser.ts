@@ -55,6 +55,8 @@ export async function visit(
 		}
 	});
 	await page.addInitScript(() => {
+		// A window of the system's that no test can answer; where it is meant, a test brings its own.
+		Reflect.deleteProperty(window, "showOpenFilePicker");
 		document.addEventListener("securitypolicyviolation", (event) => {
 			console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
 		});
