@@ -33,6 +33,10 @@ export interface Faults {
 	failing: string;
 	/** Uploads whose key ends so are archived as other bytes. */
 	spoiled: string;
+	/** The next so many PUTs are read and never answered. */
+	hangs: number;
+	/** A multipart that was completed is not known any more, as with stores that forget. */
+	forgetful: boolean;
 	/** There is no stream of changes. */
 	noEvents: boolean;
 }
@@ -48,6 +52,8 @@ export interface Asked {
 	status: number;
 	checksum: string | null;
 	ifNoneMatch: string | null;
+	/** What of the API's own must never come here. */
+	authorization: string | null;
 }
 
 interface Multipart {
@@ -92,8 +98,11 @@ export class Mock {
 		expired: 0,
 		failing: ".poison",
 		spoiled: ".spoiled",
+		hangs: 0,
+		forgetful: false,
 		noEvents: false,
 	};
+	private readonly completed = new Map<string, string>();
 	/** Everything asked of the S3 endpoint, in order. */
 	readonly asked: Asked[] = [];
 	/** What every call must carry; `null` where none is asked for. */
@@ -158,6 +167,18 @@ export class Mock {
 		const closed = new Promise((resolve) => this.s3.close(resolve));
 		this.s3.closeAllConnections();
 		await closed;
+	}
+
+	/** Everything granted until now has expired. */
+	expireGrants(): void {
+		for (const grant of [...this.signed.values(), ...this.lent.values()]) {
+			grant.expires = Date.now() - 1000;
+		}
+	}
+
+	/** A file that another client puts. */
+	arrivesFromElsewhere(key: string, content: Buffer): Kept {
+		return this.arrive(key, content, null);
 	}
 
 	/** Ends every stream of changes, as a proxy in between may. */
@@ -506,6 +527,7 @@ export class Mock {
 			status: 0,
 			checksum: checksum === null ? null : String(checksum),
 			ifNoneMatch: request.headers["if-none-match"] ?? null,
+			authorization: request.headers.authorization ?? null,
 		};
 		this.asked.push(asked);
 		const sends = what === "put" || what === "part";
@@ -533,6 +555,10 @@ export class Mock {
 			return;
 		}
 		asked.size = body.length;
+		if (sends && this.faults.hangs > 0) {
+			this.faults.hangs -= 1;
+			return;
+		}
 		const faults = what === "complete" ? this.faults.completions : sends ? this.faults.puts : [];
 		const fault = faults.shift();
 		if (fault) return error(fault.status, fault.code, fault.message);
@@ -546,6 +572,10 @@ export class Mock {
 		const taken = (): void =>
 			error(412, "PreconditionFailed", "At least one of the pre-conditions did not hold");
 		const multipart = uploadId === null ? undefined : this.multiparts.get(uploadId);
+		const before = this.completed.get(uploadId ?? "");
+		if (what === "complete" && before !== undefined && !this.faults.forgetful) {
+			return answer(200, before);
+		}
 		if (uploadId !== null && !(multipart?.key === key)) {
 			if (what === "abort") return answer(204);
 			return error(404, "NoSuchUpload", "The specified upload does not exist.");
@@ -595,11 +625,10 @@ export class Mock {
 				}
 				this.multiparts.delete(uploadId ?? "");
 				const upload = this.arrive(key, Buffer.concat(bodies), null);
+				const result = `<CompleteMultipartUploadResult><Location>${this.s3Url}/staging/x</Location><Bucket>staging</Bucket><Key>${xml(key)}</Key><ETag>${xml(upload.etag ?? "")}</ETag></CompleteMultipartUploadResult>`;
+				this.completed.set(uploadId ?? "", result);
 				if (this.loses(request)) return;
-				return answer(
-					200,
-					`<CompleteMultipartUploadResult><Location>${this.s3Url}/staging/x</Location><Bucket>staging</Bucket><Key>${xml(key)}</Key><ETag>${upload.etag}</ETag></CompleteMultipartUploadResult>`,
-				);
+				return answer(200, result);
 			}
 			case "abort":
 				this.multiparts.delete(uploadId ?? "");

@@ -24,10 +24,13 @@ const waiting = new Map<number, Waiting>();
 
 function started(): Worker {
 	if (worker) return worker;
-	worker = new Worker(new URL("./hash.worker.ts", import.meta.url), { type: "module" });
-	worker.onmessage = ({ data }: MessageEvent<Answer>) => settle(data.number, data.digest);
-	// It could not be started: files go without, and the panel says nothing of them.
-	worker.onerror = () => {
+	const made = new Worker(new URL("./hash.worker.ts", import.meta.url), { type: "module" });
+	worker = made;
+	made.onmessage = ({ data }: MessageEvent<Answer>) => settle(data.number, data.digest);
+	// It could not be fetched, as when the server is away: these files go without, the next try it again.
+	made.onerror = () => {
+		made.terminate();
+		worker = undefined;
 		for (const number of [...waiting.keys()]) settle(number, null);
 	};
 	return worker;

@@ -6,6 +6,7 @@
  * write wins: "already there" then means that it had arrived.
  */
 
+import { list } from "../api.ts";
 import { type Backoff, waitMs } from "../backoff.ts";
 import type { Chosen } from "../intake.ts";
 import { type Limits, refusal } from "../limits.ts";
@@ -384,6 +385,9 @@ export class Uploader {
 			job.failures += 1;
 			if (verdict.signAgain) job.credentials = null;
 			if (verdict.anew) {
+				// A multipart is also gone once it was completed, in an answer that was lost.
+				if (await hasArrived(job.key)) return this.finish(job);
+				if (isStopped()) return;
 				this.transport.forget(job);
 				job.remark = verdict.why;
 			}
@@ -478,6 +482,15 @@ function record(job: Job): Omit<Remembered, "slot"> {
 	const { id, name, folder, size, type, lastModified, addedAt, sequence, uppyId, key, handle } =
 		job;
 	return { id, name, folder, size, type, lastModified, addedAt, sequence, uppyId, key, handle };
+}
+
+/** Whether the server has an upload of this key; no answer says nothing. */
+async function hasArrived(key: string | null): Promise<boolean> {
+	if (key === null) return false;
+	const answer = await list({ key, limit: 1 }).catch(() => null);
+	return (
+		answer?.uploads.some(({ expected, version_id }) => !expected && version_id !== null) ?? false
+	);
 }
 
 /** Whether the browser can still read the file: it cannot once the file changed on disk. */
