@@ -14,7 +14,7 @@ use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
 
-use crate::access::{self, Access, Asked as AskedAccess, Peer};
+use crate::access::{self, Access, Asked as AskedAccess};
 use crate::auth::{authenticate, unique};
 use crate::backend::Backend;
 use crate::cors::Asked;
@@ -26,6 +26,7 @@ use crate::payload::{BoxError, Payload, RawBody, declared_size, entity_too_large
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::request_id::RequestIds;
+use crate::server::Peer;
 use crate::store::Store;
 use crate::sts::is_for_sts;
 use crate::target::{BodyUse, Target, body_use, is_form};
@@ -394,7 +395,11 @@ fn location(parts: &Parts, bucket: &str, key: &str) -> String {
         .headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    let scheme = parts.uri.scheme_str().unwrap_or("http");
+    let over_tls = parts
+        .extensions
+        .get::<Peer>()
+        .is_some_and(|peer| peer.over_tls);
+    let scheme = if over_tls { "https" } else { "http" };
     match host {
         None => format!("/{bucket}/{key}"),
         Some(host) if virtual_bucket(host).is_some() => format!("{scheme}://{host}/{key}"),
