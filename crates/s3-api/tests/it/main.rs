@@ -14,6 +14,7 @@ mod auth;
 mod bodies;
 mod buckets;
 mod cors;
+mod form_corpus;
 mod forms;
 mod harness;
 mod keys;

@@ -30,6 +30,8 @@ const WORKERS_MAX: usize = 1024;
 const MAX_ATTEMPTS_MAX: u32 = 1000;
 /// The longest grace; S3 clients that look again do so within seconds.
 const JUST_MOVED_GRACE_S_MAX: u64 = 3600;
+/// The longest that parts of an upload nobody completed are kept: ten years.
+const ABORT_INCOMPLETE_DAYS_MAX: u32 = 3650;
 /// The longest time between sweeps; a lost wake-up is only found by a sweep.
 const SWEEP_INTERVAL_S_MAX: u64 = 24 * 3600;
 /// The most connections of one client address; the listeners take no more in all.
@@ -81,6 +83,8 @@ pub(crate) struct Settings {
     pub(crate) sweep_interval: Setting<Duration>,
     /// How long a file just archived can still be read from staging; to an hour, and 0 for not at all.
     pub(crate) just_moved_grace: Setting<Duration>,
+    /// After how many days the parts of an upload that nobody completed are removed; 1 to 3,650.
+    pub(crate) abort_incomplete_days: Setting<u32>,
     /// How to write logs.
     pub(crate) log_format: Setting<LogFormat>,
     /// Which logs to write, in the words of `tracing_subscriber::EnvFilter`.
@@ -127,6 +131,11 @@ impl Settings {
             "just-moved-grace-s",
             |text| seconds(text, 0, JUST_MOVED_GRACE_S_MAX),
             Some(Duration::from_secs(5)),
+        );
+        let abort_incomplete_days = sources.setting(
+            "abort-incomplete-days",
+            |text| number(text, 1, ABORT_INCOMPLETE_DAYS_MAX),
+            Some(7),
         );
         let log_format = sources.setting("log-format", log_format, Some(LogFormat::Text));
         let log = sources.setting("log", log_filter, Some(LOG_DEFAULT.to_owned()));
@@ -179,6 +188,7 @@ impl Settings {
                 max_attempts: max_attempts?,
                 sweep_interval: sweep_interval?,
                 just_moved_grace: just_moved_grace?,
+                abort_incomplete_days: abort_incomplete_days?,
                 log_format: log_format?,
                 log: log?,
                 file: file.clone(),
@@ -331,6 +341,11 @@ impl Settings {
                 "just-moved-grace-s",
                 self.just_moved_grace.value.as_secs().to_string(),
                 &self.just_moved_grace.origin,
+            ),
+            (
+                "abort-incomplete-days",
+                self.abort_incomplete_days.value.to_string(),
+                &self.abort_incomplete_days.origin,
             ),
             (
                 "log-format",

@@ -65,8 +65,9 @@ pub(crate) async fn run<P: Processor>(
     let s3 = Listener::bind("S3", "s3", settings.s3.value).await?;
     let web = Listener::bind("the page", "web", settings.web.value).await?;
     let root_key = RootKey::find_or_make(data, environment)?;
-    buckets::ensure(&depot, staging)?;
-    buckets::ensure(&depot, archive)?;
+    let abort_incomplete_days = settings.abort_incomplete_days.value;
+    buckets::ensure(&depot, staging, abort_incomplete_days)?;
+    buckets::ensure(&depot, archive, abort_incomplete_days)?;
     buckets::allow_page(&depot, staging, web.address())?;
 
     let (stop, stopping) = watch::channel(false);
@@ -224,8 +225,8 @@ async fn keep_up(depot: &Depot, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
     loop {
         let depot = depot.clone();
-        match tokio::task::spawn_blocking(move || upkeep::abort_incomplete(&depot)).await {
-            Ok(Ok(_)) => {}
+        match tokio::task::spawn_blocking(move || upkeep::run(&depot)).await {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "unfinished uploads could not be looked through; next time again");
             }
