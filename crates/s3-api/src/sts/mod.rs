@@ -181,13 +181,13 @@ pub(crate) struct Session {
     /// What the role allows now.
     pub(crate) policy: Policy,
     /// What the session was narrowed to.
-    pub(crate) session_policy: Option<Policy>,
+    pub(crate) narrowed_to: Option<Policy>,
 }
 
 impl Session {
     /// The policies that must all allow what the session does.
     pub(crate) fn policies(&self) -> impl Iterator<Item = &Policy> {
-        [Some(&self.policy), self.session_policy.as_ref()]
+        [Some(&self.policy), self.narrowed_to.as_ref()]
             .into_iter()
             .flatten()
     }
@@ -266,6 +266,13 @@ impl Sts {
         })
     }
 
+    /// Whether a session token is of this access key, sealed here, and in its time. Who sent it only a signature
+    /// proves. Takes any text, and time by its length at most.
+    pub fn is_valid(&self, access_key_id: &str, session_token: &str, now: Timestamp) -> bool {
+        self.identify(access_key_id, Some(session_token), now)
+            .is_ok()
+    }
+
     fn role(&self, arn: &str) -> Option<&Role> {
         self.inner.roles.iter().find(|role| role.arn() == arn)
     }
@@ -311,7 +318,7 @@ impl Sts {
             .iter()
             .find(|role| role.name == claims.role)
             .ok_or_else(invalid_token)?;
-        let session_policy = claims
+        let narrowed_to = claims
             .policy
             .as_deref()
             .map(str::parse)
@@ -324,7 +331,7 @@ impl Sts {
                 arn: session_arn(&claims),
                 assumed_role_id: assumed_role_id(&claims),
                 policy: role.policy.clone(),
-                session_policy,
+                narrowed_to,
             })),
         })
     }
