@@ -51,6 +51,18 @@ impl Role {
     pub fn arn(&self) -> String {
         format!("arn:aws:iam::{ACCOUNT}:role/{}", self.name)
     }
+
+    /// Says what is wrong with the name or the life of sessions.
+    pub fn check(&self) -> Result<(), InvalidRole> {
+        if !is_name(&self.name, 1) {
+            return Err(InvalidRole::Name(self.name.clone()));
+        }
+        let life = Duration::from_secs(1)..=SESSION_LIFE_MAX;
+        if !life.contains(&self.session_life_max) {
+            return Err(InvalidRole::Life(self.name.clone()));
+        }
+        Ok(())
+    }
 }
 
 /// The role that the upload API assumes: it may put objects into staging, list the parts of its uploads and abort
@@ -198,15 +210,9 @@ impl Sts {
     pub fn new(root: Credentials, roles: Vec<Role>) -> Result<Self, InvalidRole> {
         let mut names = BTreeSet::new();
         for role in &roles {
-            if !is_name(&role.name, 1) {
-                return Err(InvalidRole::Name(role.name.clone()));
-            }
+            role.check()?;
             if !names.insert(role.name.as_str()) {
                 return Err(InvalidRole::Twice(role.name.clone()));
-            }
-            let life = Duration::from_secs(1)..=SESSION_LIFE_MAX;
-            if !life.contains(&role.session_life_max) {
-                return Err(InvalidRole::Life(role.name.clone()));
             }
         }
         Ok(Self {

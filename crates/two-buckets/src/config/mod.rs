@@ -3,6 +3,7 @@
 //! Each keeps where it came from, for `two-buckets config`. Every problem is listed, not only the first.
 
 mod origin;
+mod roles;
 mod sources;
 
 use std::ffi::OsStr;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use two_buckets_objects::BucketName;
+use two_buckets_s3_api::Role;
 
 pub(crate) use origin::{Origin, Setting};
 pub(crate) use sources::{Environment, Flags};
@@ -64,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) sweep_interval: Setting<Duration>,
     /// How long a file just archived can still be read from staging; to an hour, and 0 for not at all.
     pub(crate) just_moved_grace: Setting<Duration>,
+    /// Roles beside the uploader's, by `[[role]]` in the file.
+    pub(crate) roles: Setting<Vec<Role>>,
     /// How to write logs.
     pub(crate) log_format: Setting<LogFormat>,
     /// Which logs to write, in the words of `tracing_subscriber::EnvFilter`.
@@ -71,9 +75,10 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Finds and checks the settings. Reads the configuration file and nothing else.
+    /// Finds and checks the settings. Reads the configuration file and the policies it names.
     pub(crate) fn resolve(flags: &Flags, environment: &Environment) -> Result<Self, Failure> {
-        let (file, table) = read_file(flags, environment)?;
+        let (file, mut table) = read_file(flags, environment)?;
+        let (roles, role_problems) = roles::take(&mut table, file.as_deref());
         let mut sources = Sources::new(flags, environment, file.as_deref(), table);
         let data = sources.setting("data", folder, default_data_folder());
         let s3 = sources.setting(
@@ -112,6 +117,9 @@ impl Settings {
         let log_format = sources.setting("log-format", log_format, Some(LogFormat::Text));
         let log = sources.setting("log", log_filter, Some(LOG_DEFAULT.to_owned()));
         sources.refuse_unknown_names();
+        for problem in role_problems {
+            sources.problem(problem);
+        }
         if let (Some(staging), Some(archive)) = (&staging, &archive)
             && staging.value == archive.value
         {
@@ -141,6 +149,7 @@ impl Settings {
                 max_attempts: max_attempts?,
                 sweep_interval: sweep_interval?,
                 just_moved_grace: just_moved_grace?,
+                roles,
                 log_format: log_format?,
                 log: log?,
                 file: file.clone(),
@@ -189,6 +198,16 @@ impl Settings {
                 "just-moved-grace-s",
                 self.just_moved_grace.value.as_secs().to_string(),
                 &self.just_moved_grace.origin,
+            ),
+            (
+                "role",
+                self.roles
+                    .value
+                    .iter()
+                    .map(|role| role.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                &self.roles.origin,
             ),
             (
                 "log-format",
