@@ -558,3 +558,68 @@ async fn a_session_can_be_held_to_writes_that_overwrite_nothing() {
         .await
         .assert_ok();
 }
+
+#[tokio::test]
+async fn what_a_url_carries_as_parameters_is_judged_as_the_headers_it_becomes() {
+    let server = Server::start().await;
+    server.put("plain", "b", b"kept").await.assert_ok();
+    let session = session(&server, Some(one_file("a")));
+    let url = |query: &[(&str, &str)]| {
+        let request = sign::Request {
+            method: &Method::PUT,
+            host: &server.host(),
+            bucket: Some("plain"),
+            key: Some("a"),
+            query,
+            headers: &[],
+        };
+        sign::presign(
+            &session.credentials,
+            Some(&session.session_token),
+            REGION,
+            "http",
+            &request,
+            HOUR,
+            server.now(),
+        )
+    };
+    for query in [
+        ("x-amz-tagging", "k=v"),
+        ("X-Amz-Tagging", "k=v"),
+        ("x-amz-acl", "private"),
+        ("x-amz-copy-source", "plain/b"),
+        ("X-Amz-Copy-Source", "plain/b"),
+    ] {
+        fetch(&server, "PUT", &url(&[query]), &[], b"x")
+            .await
+            .assert_error(403, "AccessDenied");
+    }
+    server.assert_absent("plain", "a").await;
+    fetch(&server, "PUT", &url(&[]), &[], b"x")
+        .await
+        .assert_ok();
+}
+
+#[tokio::test]
+async fn the_bucket_of_a_virtual_host_is_judged_as_any_other() {
+    let server = Server::start().await;
+    let session = session(&server, Some(one_file("a")));
+    let port = server.address.port();
+    for (bucket, key, allowed) in [
+        ("plain", "a", true),
+        ("plain", "b", false),
+        ("plain", "plain/a", false),
+        ("versioned", "a", false),
+    ] {
+        // In the host is the bucket; the harness's path is the key.
+        let (first, rest) = key.split_once('/').unwrap_or((key, ""));
+        let mut request = req("PUT", first, rest).body(b"x").by(&session);
+        request.host = Some(format!("{bucket}.localhost:{port}"));
+        let answer = request.send(&server).await;
+        if allowed {
+            answer.assert_ok();
+        } else {
+            answer.assert_error(403, "AccessDenied");
+        }
+    }
+}
