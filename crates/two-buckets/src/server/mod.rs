@@ -79,8 +79,10 @@ pub(crate) async fn run<P: Processor>(
         access_key_id: root_key.access_key_id.clone(),
         secret_access_key: root_key.secret_access_key,
     };
-    let sts = Sts::new(credentials.clone(), vec![uploader_role(staging)])
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    let mut roles = vec![uploader_role(staging)];
+    roles.extend(settings.roles.value.iter().cloned());
+    let sts =
+        Sts::new(credentials.clone(), roles).map_err(|error| Failure::usage(error.to_string()))?;
     let s3_url = format!("http://{}", s3.address());
     let web_url = format!("http://{}", web.address());
     let name = processor_name::<P>();
