@@ -19,7 +19,7 @@ use crate::auth::authenticate;
 use crate::backend::Backend;
 use crate::cors::Asked;
 use crate::digests::Claims;
-use crate::host::{Hosts, virtual_bucket};
+use crate::host::{BucketOfHost, Hosts};
 use crate::payload::{BoxError, Payload, RawBody, declared_size};
 use crate::query::Query;
 use crate::refusal::Refusal;
@@ -57,6 +57,7 @@ pub struct S3Service {
 
 struct Inner {
     config: Config,
+    hosts: Hosts,
     backend: Backend,
     s3s: s3s::service::S3Service,
     request_ids: RequestIds,
@@ -71,10 +72,13 @@ impl S3Service {
             refuse_write: config.refuse_write.clone(),
             staging_buckets: config.staging_buckets.as_slice().into(),
         };
+        let hosts = Hosts {
+            domain: config.domain.clone(),
+        };
         let mut builder = s3s::service::S3ServiceBuilder::new(backend.clone());
         // No `set_auth`: requests come to s3s through `answer` below only, which has checked and removed the
         // signature.
-        builder.set_host(Hosts);
+        builder.set_host(hosts.clone());
         let mut limits = S3Config::default();
         limits.xml_max_body_size =
             usize::try_from(DOCUMENT_BYTES_MAX).expect("8 MiB are within every address space");
@@ -83,6 +87,7 @@ impl S3Service {
         Self {
             inner: Arc::new(Inner {
                 s3s: builder.build(),
+                hosts,
                 backend,
                 config,
                 request_ids,
@@ -108,7 +113,10 @@ impl S3Service {
         let bucket_of_host = host
             .as_ref()
             .and_then(|host| host.to_str().ok())
-            .and_then(virtual_bucket);
+            .and_then(|host| self.inner.hosts.bucket(host));
+        if let Some(bucket) = bucket_of_host {
+            parts.extensions.insert(BucketOfHost(bucket.to_owned()));
+        }
         let target = Target::of(bucket_of_host, parts.uri.path());
         let (mut answer, resource) = match target {
             Ok(target) => {

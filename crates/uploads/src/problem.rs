@@ -5,14 +5,15 @@ use http::header::{CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 
-use crate::{Error, JSON_BODY_BYTES_MAX};
+use crate::Error;
+use crate::limits::OverLimit;
 
 /// Everything that makes an answer an error.
 pub(crate) enum Problem {
     /// What the caller sent cannot be understood; the words say what.
     BadRequest(String),
-    /// The body has more bytes than [`JSON_BODY_BYTES_MAX`].
-    BodyTooLarge,
+    /// The body has more bytes than this call takes.
+    BodyTooLarge { bytes_max: usize },
     /// The body is not said to be JSON.
     NotJson,
     /// No address of the API.
@@ -29,6 +30,10 @@ pub(crate) enum Problem {
     NobodyKnown,
     /// The token is not ours.
     WrongToken,
+    /// The caller may not do this; the words say what they may.
+    Forbidden(String),
+    /// The caller began too many uploads.
+    TooManyUploads { per_minute: u32, wait: Duration },
     /// Only known callers may ask, and nothing says who this is.
     TokenNeeded,
     /// The token is not believed; the words say why.
@@ -55,9 +60,9 @@ impl Problem {
         use StatusCode as Status;
         match self {
             Self::BadRequest(detail) => (Status::BAD_REQUEST, detail.clone()),
-            Self::BodyTooLarge => (
+            Self::BodyTooLarge { bytes_max } => (
                 Status::PAYLOAD_TOO_LARGE,
-                format!("the body of this call may have at most {JSON_BODY_BYTES_MAX} bytes; files go to the signed URL"),
+                format!("the body of this call may have at most {bytes_max} bytes; files go to the signed URL"),
             ),
             Self::NotJson => (
                 Status::UNSUPPORTED_MEDIA_TYPE,
@@ -95,6 +100,14 @@ impl Problem {
                 Status::UNAUTHORIZED,
                 "the admin token is not the one this server was started with; it is in server.json in the data folder".into(),
             ),
+            Self::Forbidden(detail) => (Status::FORBIDDEN, detail.clone()),
+            Self::TooManyUploads { per_minute, wait } => (
+                Status::TOO_MANY_REQUESTS,
+                format!(
+                    "you may begin {per_minute} uploads a minute; try again in {} s",
+                    whole_seconds(*wait)
+                ),
+            ),
             Self::TokenNeeded => (
                 Status::UNAUTHORIZED,
                 "this server only answers callers it knows: send your token as Authorization: Bearer".into(),
@@ -119,6 +132,17 @@ impl Problem {
                 "something broke on the server; its log says what".into(),
             ),
         }
+    }
+}
+
+/// Rounded up: who comes back after so long is not sent away again.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+impl From<OverLimit> for Problem {
+    fn from(over: OverLimit) -> Self {
+        Self::Forbidden(over.to_string())
     }
 }
 
@@ -168,16 +192,11 @@ impl axum::response::IntoResponse for Problem {
             Self::IssuerAway => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(10));
             }
-            Self::TooOften { wait } => {
+            Self::TooOften { wait } | Self::TooManyUploads { wait, .. } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
             }
             _ => {}
         }
         response
     }
-}
-
-/// Rounded up, so that whoever waits this long has waited long enough.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser as _;
 use two_buckets_objects::Key;
@@ -55,17 +56,28 @@ pub(crate) enum Output {
 /// What `put` shall do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Put {
-    /// The files; at least one.
-    pub(crate) files: Vec<PathBuf>,
+    /// The files and folders, and `-` for standard input, which is there at most once; at least one.
+    pub(crate) paths: Vec<PathBuf>,
     /// How their keys are chosen.
     pub(crate) naming: Naming,
+    /// What the one file is called instead of its own name.
+    pub(crate) name: Option<String>,
+    /// The media type to keep with them.
+    pub(crate) media_type: Option<String>,
     /// How many at once; at least one.
     pub(crate) parallel: usize,
+    /// Whether to go on with what was begun before, and to remember what is begun.
+    pub(crate) resume: bool,
+    /// How long to try again.
+    pub(crate) retry_for: Duration,
     /// Whether to wait until they are archived.
     pub(crate) wait: bool,
     /// How to print.
     pub(crate) output: Output,
 }
+
+/// The path that means standard input.
+pub(crate) const STANDARD_INPUT: &str = "-";
 
 /// How the keys of uploaded files are chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,23 +190,48 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
 }
 
 fn put_meaning(put: PutFlags) -> Result<Put, Failure> {
-    let naming = match (put.key, put.prefix) {
-        (Some(_), _) if put.files.len() > 1 => {
-            return Err(Failure::usage(format!(
-                "--key names one file, but {} were given; use --prefix for many",
-                put.files.len()
-            )));
-        }
-        (Some(key), _) => Naming::Key(parse_key(&key)?),
+    let one_only = |flag: &str| {
+        Failure::usage(format!(
+            "--{flag} names one file, but {} were given; use --prefix for many",
+            put.paths.len()
+        ))
+    };
+    let naming = match (&put.key, put.prefix) {
+        (Some(_), _) if put.paths.len() > 1 => return Err(one_only("key")),
+        (Some(key), _) => Naming::Key(parse_key(key)?),
         (None, Some(prefix)) => Naming::Prefix(prefix),
         (None, None) => Naming::Minted,
     };
+    if put.name.is_some() && put.paths.len() > 1 {
+        return Err(one_only("name"));
+    }
+    let streams = put
+        .paths
+        .iter()
+        .filter(|path| path.as_os_str() == STANDARD_INPUT)
+        .count();
+    if streams > 1 {
+        return Err(Failure::usage("standard input can be read once only"));
+    }
+    if streams == 1 && put.key.is_none() && put.name.is_none() {
+        return Err(Failure::usage(
+            "standard input has no name; give it one with --name, or a key with --key",
+        ));
+    }
     Ok(Put {
-        files: put.files,
+        paths: put.paths,
         naming,
+        name: put.name,
+        media_type: put.media_type,
         parallel: usize::from(put.parallel.max(1)),
+        resume: !put.no_resume,
+        retry_for: Duration::from_secs(put.retry_for.into()),
         wait: put.wait,
-        output: put.output.into(),
+        output: if put.json {
+            Output::Program
+        } else {
+            Output::Person
+        },
     })
 }
 
@@ -379,6 +416,23 @@ mod tests {
         assert!(refused("put a b --key k").contains("--prefix"));
         refused("put a --key k --prefix p");
         refused("put");
+        assert!(refused("put a b --name n").contains("--name"));
+        refused("put a --key k --name n");
+    }
+
+    #[test]
+    fn standard_input_needs_a_name_and_is_read_once() {
+        assert!(refused("put -").contains("--name"));
+        // More than one file cannot share a name, so standard input goes alone.
+        refused("put - a --name n");
+        refused("put - - --prefix p/");
+        for good in [
+            "put - --name n",
+            "put - --key k",
+            "put - --name n --prefix p/",
+        ] {
+            check(good);
+        }
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub(crate) struct CallerFlags {
 pub(crate) enum TypedCommand {
     /// Start the server (what happens without a command)
     Serve(Box<ServeFlags>),
-    /// Upload files
+    /// Upload files and folders
     Put(PutFlags),
     /// Show what became of uploads, the newest first
     Status(StatusFlags),
@@ -175,23 +175,39 @@ pub(crate) struct OutputFlags {
 /// The flags of `put`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PutFlags {
-    /// The files
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
+    /// Files, folders, or - for standard input
+    ///
+    /// A file gets a new key made for it, so that nothing is overwritten. A folder's files, hidden ones too, go under
+    /// its name and their path in it; symbolic links in it are not followed.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
     /// The key to upload the one file under, instead of a new one made for it
     #[arg(long, value_name = "KEY", conflicts_with = "prefix")]
     pub(crate) key: Option<String>,
     /// Upload each file under this prefix and its own name, instead of a new key made for it
     #[arg(long, value_name = "PREFIX")]
     pub(crate) prefix: Option<String>,
+    /// What the one file is called, instead of its own name; for standard input, which has none
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(crate) name: Option<String>,
+    /// The media type to keep with the files, such as image/jpeg
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) media_type: Option<String>,
     /// How many files are uploaded at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) parallel: u8,
+    /// Begin large files anew, and leave nothing to go on with later
+    #[arg(long)]
+    pub(crate) no_resume: bool,
+    /// How long to try again while the server cannot be reached or is busy
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub(crate) retry_for: u32,
     /// Wait until every file is archived; exit with 1 if one fails
     #[arg(long)]
     pub(crate) wait: bool,
-    #[command(flatten)]
-    pub(crate) output: OutputFlags,
+    /// Print JSON, for programs: one object a line for each file, as soon as it is done
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The flags of `status`.

@@ -136,8 +136,9 @@ pub(crate) async fn run<P: Processor>(
                 requests_per_minute: settings.callers.requests_per_minute.value,
                 now: Arc::new(clock::now),
             },
-            credentials,
+            sts: sts.clone(),
             depot: depot.clone(),
+            stopping: stopping.clone(),
             processor: &name,
         },
         |facts| LedgerTracker {
@@ -178,6 +179,7 @@ pub(crate) async fn run<P: Processor>(
         clock: Arc::new(clock::now),
         refuse_write: Some(Arc::new(refuse_reserved(staging, archive))),
         staging_buckets: vec![staging.clone()],
+        domain: reach.s3_url.value.as_ref().map(|url| url.host().to_owned()),
         limits,
     });
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use hyper_util::service::TowerToHyperService;
+use tokio::sync::watch;
 use tower::Layer as _;
 use two_buckets_depot::Depot;
-use two_buckets_local::DepotGrants;
-use two_buckets_s3_api::Credentials;
+use two_buckets_local::{DepotGrants, GrantOptions};
+use two_buckets_s3_api::Sts;
 use two_buckets_uploads::{
-    Access, Guard, GuardLayer, KeyTemplate, S3Address, ServerFacts, Sources, Tracker, UploadApi,
-    WebOrigin, router,
+    Access, Guard, GuardLayer, KeyTemplate, S3Address, ServerFacts, Sources, Tracker, UntilStop,
+    UploadApi, WebOrigin, router,
 };
 
 use crate::clock;
@@ -30,8 +31,9 @@ pub(super) struct Parts<'a> {
     pub(super) web: &'a WebOrigin,
     /// How the listener is reached, and by whom.
     pub(super) access: Access,
-    pub(super) credentials: Credentials,
+    pub(super) sts: Sts,
     pub(super) depot: Depot,
+    pub(super) stopping: watch::Receiver<bool>,
     pub(super) processor: &'a str,
 }
 
@@ -58,20 +60,23 @@ pub(super) fn service<T: Tracker>(
     };
     let api = router(UploadApi {
         tracker: tracker(facts),
-        grants: DepotGrants {
-            credentials: parts.credentials.clone(),
+        grants: DepotGrants::new(GrantOptions {
+            sts: parts.sts.clone(),
             region: settings.region.value.clone(),
-            host: s3.authority().to_owned(),
-            scheme: s3.scheme(),
+            endpoint: endpoint.clone(),
             staging: settings.staging.value.clone(),
             depot: parts.depot.clone(),
             clock: Arc::new(clock::now),
-        },
+        }),
         key_template: KeyTemplate::default(),
         sources: Sources {
             now: Arc::new(clock::now),
             random: Arc::new(random),
         },
+        until_stop: UntilStop({
+            let stopping = parts.stopping.clone();
+            Arc::new(move || Box::pin(super::told(&stopping)))
+        }),
     });
     let page = page::router(&endpoint).map_err(|error| Failure::failed(error.to_string()))?;
     let guard = GuardLayer::new(parts.access).map_err(|error| Failure::usage(error.to_string()))?;
