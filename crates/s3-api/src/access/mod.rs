@@ -19,6 +19,7 @@ use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::sts::{Session, Who};
 use crate::target::Target;
+pub(crate) use facts::of as context;
 pub(crate) use needs::Need;
 
 /// Where a request came from. [`crate::S3Service::serve`] puts it into the request's extensions, and so must everybody
@@ -73,7 +74,7 @@ pub(crate) fn authorize(who: &Who, asked: &Asked<'_>) -> Result<Access, Refusal>
         .map_err(|why| Refusal::access_denied(format!("{} may not do this: {why}", session.arn)))?;
     let mut access = SessionAccess {
         session,
-        context: facts::of(asked)?,
+        context: context(asked)?,
         hidden: false,
     };
     for need in &needs.all {
