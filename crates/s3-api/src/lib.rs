@@ -22,6 +22,7 @@ mod cors;
 mod credentials;
 mod digests;
 mod error;
+mod form;
 mod host;
 mod lifecycle;
 mod payload;

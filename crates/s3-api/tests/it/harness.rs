@@ -286,7 +286,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    async fn read(stream: &mut TcpStream) -> Self {
+    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
         let reading = async {
             let mut piece = vec![0; 16 << 10];
