@@ -403,10 +403,15 @@ fn location(parts: &Parts, bucket: &str, key: &str) -> String {
         .headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    let scheme = parts.uri.scheme_str().unwrap_or("http");
+    let over_tls = parts
+        .extensions
+        .get::<Peer>()
+        .is_some_and(|peer| peer.over_tls);
+    let scheme = if over_tls { "https" } else { "http" };
+    let names_bucket = parts.extensions.get::<BucketOfHost>().is_some();
     match host {
         None => format!("/{bucket}/{key}"),
-        Some(host) if virtual_bucket(host).is_some() => format!("{scheme}://{host}/{key}"),
+        Some(host) if names_bucket => format!("{scheme}://{host}/{key}"),
         Some(host) => format!("{scheme}://{host}/{bucket}/{key}"),
     }
 }

@@ -32,7 +32,7 @@ pub type FetchDocument =
 /// Where an issuer's keys are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeysAddress {
-    /// Where its discovery document says: `{issuer}/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
+    /// Where its discovery document says: `{issuer}/.well-known/openid-configuration` (`OpenID` Connect Discovery 1.0).
     Discovered,
     /// At this URL.
     Url(String),
