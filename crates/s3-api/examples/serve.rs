@@ -44,6 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         clock: Arc::new(now),
         refuse_write: None,
         staging_buckets: Vec::new(),
+        domain: None,
         limits: Limits::default(),
     });
     let listener = tokio::net::TcpListener::bind(address).await?;

@@ -122,7 +122,10 @@ impl Staging<'_> {
         let record = self.api.record();
         let to_sign = sign::Request {
             method: &ask.method,
-            host: record.s3.trim_start_matches("http://"),
+            host: record
+                .s3
+                .split_once("://")
+                .map_or(&*record.s3, |(_, host)| host),
             bucket: Some(&record.staging),
             key: Some(ask.key),
             query: ask.query,
@@ -138,6 +141,7 @@ impl Staging<'_> {
         }
         let signature = sign_headers(
             &self.credentials,
+            None,
             &record.region,
             &to_sign,
             payload_sha256,
