@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use two_buckets_objects::{
-    Checksum, ETag, OBJECT_SIZE_BYTES_MAX, ObjectRef, PART_SIZE_BYTES_MIN, PARTS_MAX,
-    WriteCondition, Written,
+    Algorithm, Checksum, ChecksumKind, ETag, OBJECT_SIZE_BYTES_MAX, ObjectRef, PART_SIZE_BYTES_MIN,
+    PARTS_MAX, WriteCondition, Written,
 };
 
 use super::{CompletePart, UploadId, checksums, find, parts_of};
@@ -12,7 +12,7 @@ use crate::engine::Table;
 use crate::ids;
 use crate::objects::versions;
 use crate::records::{
-    Content, Manifest, ManifestPart, ObjectRecord, PartRecord, VersionRecord, VersionState,
+    Content, Manifest, ManifestPart, ObjectRecord, PartRecord, VersionRecord, VersionState, beside,
 };
 use crate::row_keys::{self, Order};
 use crate::{Depot, Error, FoundObject, PartOfObject, Result, Transaction};
@@ -84,6 +84,14 @@ impl Transaction<'_> {
                 .map(|(_, part)| (&part.checksum, part.size_bytes)),
         );
         check_expected(&checksum, expected)?;
+        let crc64s: Option<Vec<_>> = chosen
+            .iter()
+            .map(|(_, part)| Some((part.crc64()?, part.size_bytes)))
+            .collect();
+        let crc64 = crc64s.map(|parts| {
+            let (algorithm, kind) = (Algorithm::Crc64Nvme, ChecksumKind::FullObject);
+            checksums::of_object(algorithm, kind, parts.into_iter())
+        });
 
         for (number, _) in &chosen {
             self.engine
@@ -120,6 +128,7 @@ impl Transaction<'_> {
             state: VersionState::Object(Box::new(ObjectRecord {
                 size_bytes,
                 etag,
+                crc64: beside(&checksum, crc64),
                 checksum: Some(checksum),
                 metadata: upload.metadata,
                 tags: upload.tags,
