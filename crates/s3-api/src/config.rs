@@ -5,7 +5,7 @@ use std::time::Duration;
 use two_buckets_depot::Depot;
 use two_buckets_objects::{BucketName, Key, Timestamp};
 
-use crate::Credentials;
+use crate::Sts;
 
 /// Says why a key must not be written by a client, if it must not.
 pub type RefuseWrite = Arc<dyn Fn(&BucketName, &Key) -> Option<String> + Send + Sync>;
@@ -15,8 +15,8 @@ pub type RefuseWrite = Arc<dyn Fn(&BucketName, &Key) -> Option<String> + Send + 
 pub struct Config {
     /// The store behind.
     pub depot: Depot,
-    /// The one key pair that may do everything.
-    pub credentials: Credentials,
+    /// Who may sign: the owner, who may do everything, and the sessions of the roles.
+    pub sts: Sts,
     /// The region the service says it is in. Signatures for any region are accepted.
     pub region: String,
     /// Where the time comes from that signatures are checked against.
@@ -32,7 +32,7 @@ pub struct Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("credentials", &self.credentials)
+            .field("sts", &self.sts)
             .field("region", &self.region)
             .field("staging_buckets", &self.staging_buckets)
             .field("limits", &self.limits)
@@ -45,6 +45,10 @@ impl fmt::Debug for Config {
 pub struct Limits {
     /// The most connections served at once; more wait to be accepted.
     pub connections_max: usize,
+    /// The most connections of one client address (of IPv6, one /64) at once; more are closed as they come.
+    pub connections_per_client_max: usize,
+    /// How long a client may take for the TLS handshake.
+    pub handshake_timeout: Duration,
     /// How long a client may take for the head of a request, and a connection may stay idle between two.
     pub header_read_timeout: Duration,
     /// How long requests may go on once the service is told to stop.
@@ -52,10 +56,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 1,024 connections, 60 s for a request's head, 30 s to drain.
+    /// 1,024 connections, all of which one client may have, 10 s for a handshake, 60 s for a request's head, 30 s to
+    /// drain.
     fn default() -> Self {
         Self {
             connections_max: 1024,
+            connections_per_client_max: 1024,
+            handshake_timeout: Duration::from_secs(10),
             header_read_timeout: Duration::from_mins(1),
             drain_timeout: Duration::from_secs(30),
         }

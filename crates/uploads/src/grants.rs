@@ -145,7 +145,8 @@ impl fmt::Debug for SignedRequest {
     }
 }
 
-/// A form to be signed (S3 API, "POST Object" and "Creating an HTML form").
+/// A form to be signed (S3 API, "POST Object" and "Creating an HTML form"). S3 has no condition for forms: until it ends
+/// one may be posted again, and each time makes a version of its own, which is an upload of its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FormToSign {
     /// Where its file goes.
@@ -154,8 +155,6 @@ pub struct FormToSign {
     pub size_bytes: RangeInclusive<u64>,
     /// What `Content-Type` must be; none: whatever the form says.
     pub content_type: Option<ContentType>,
-    /// Whether nothing may be under the key yet.
-    pub must_be_new: bool,
     /// The user's metadata that it must have: names in lower case without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
     /// How long after now it may be posted.

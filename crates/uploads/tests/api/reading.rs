@@ -14,6 +14,8 @@ async fn the_server_says_what_it_is() {
             "version": "0.1.0", "page_url": "http://127.0.0.1:8080/",
             "s3": {"endpoint": "http://127.0.0.1:9000", "region": "us-east-1"},
             "staging": "staging", "archive": "archive", "processor": "describe", "paused": false,
+            "limits": {"size_bytes_max": null, "types": [], "uploads_per_minute": null},
+            "caller": {"name": "somebody", "prefix": null, "may_steer": true},
         })
     );
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
-use futures::Stream;
+use futures::{FutureExt, Stream};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -18,8 +18,8 @@ use two_buckets_uploads::{
     CredentialScope, Cursor, Error, Expected, FormTarget, FormToSign, Grants, KeyTemplate,
     ListUploads, Minted, MultipartId, MultipartRef, Oldest, ReceivedPart, RequestToSign, Result,
     RetrySelection, S3Address, ServerFacts, SignedForm, SignedRequest, Sources, Swept, Tracker,
-    Upload, UploadApi, UploadCredentials, UploadHistory, UploadId, UploadKey, UploadPage,
-    UploadState, router,
+    UntilStop, Upload, UploadApi, UploadCredentials, UploadHistory, UploadId, UploadKey,
+    UploadPage, UploadState, router,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_431_050_007);
@@ -168,6 +168,21 @@ fn find(id: &UploadId) -> Result<Upload> {
 #[derive(Clone, Default)]
 pub(crate) struct Shared(pub(crate) Arc<Shelf>);
 
+impl Shared {
+    fn find(&self, id: &UploadId) -> Result<Upload> {
+        let expected = self.0.expected.lock().expect("unpoisoned");
+        let mut all = expected.values();
+        match all.find(|(expected, _)| Shelf::id_of(&expected.key) == *id) {
+            Some((expected, has_arrived)) => Ok(Upload {
+                is_expected: !has_arrived,
+                size_bytes: expected.size_bytes.unwrap_or(0),
+                ..upload(id.as_str(), expected.key.as_str(), UploadState::Pending)
+            }),
+            None => find(id),
+        }
+    }
+}
+
 impl Tracker for Shared {
     async fn server(&self) -> Result<ServerFacts> {
         Ok(ServerFacts {
@@ -231,7 +246,7 @@ impl Tracker for Shared {
     }
 
     async fn get(&self, id: &UploadId) -> Result<UploadHistory> {
-        let upload = find(id)?;
+        let upload = self.find(id)?;
         let attempt = Attempt {
             number: 1,
             started_at: NOW,
@@ -251,7 +266,7 @@ impl Tracker for Shared {
         id: &UploadId,
         range: Option<ByteRange>,
     ) -> Result<two_buckets_objects::Body> {
-        let upload = find(id)?;
+        let upload = self.find(id)?;
         let whole = &CONTENT[..usize::try_from(upload.size_bytes).expect("small")];
         let bytes = match range {
             None => whole,
@@ -267,7 +282,7 @@ impl Tracker for Shared {
     }
 
     async fn retry(&self, id: &UploadId) -> Result<Upload> {
-        let upload = find(id)?;
+        let upload = self.find(id)?;
         if upload.state != UploadState::Failed {
             return Err(Error::Conflict {
                 reason: format!(
@@ -458,6 +473,7 @@ pub(crate) fn bare_service() -> (Router, Arc<Shelf>) {
             now: Arc::new(|| NOW),
             random: Arc::new(|| 42),
         },
+        until_stop: UntilStop(Arc::new(|| futures::future::pending().boxed())),
     };
     (router(api), shelf)
 }
