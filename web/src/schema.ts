@@ -4,904 +4,904 @@
  */
 
 export interface paths {
-	"/api/openapi.json": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		/** This description. */
-		get: operations["describeApi"];
-		put?: never;
-		post?: never;
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/retry": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		get?: never;
-		put?: never;
-		/** Makes failed uploads pending again. */
-		post: operations["retryUploads"];
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/server": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		/** What this server is. */
-		get: operations["getServer"];
-		put?: never;
-		post?: never;
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/signedurl": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		get?: never;
-		put?: never;
-		/** Signs a PUT of one file to the staging bucket. */
-		post: operations["signUrl"];
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/sweep": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		get?: never;
-		put?: never;
-		/** Sweeps staging now and answers when that is done. */
-		post: operations["sweep"];
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/uploads": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		/** A page of uploads, newest first. */
-		get: operations["listUploads"];
-		put?: never;
-		post?: never;
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/uploads/{id}": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		/** One upload with its attempts. */
-		get: operations["getUpload"];
-		put?: never;
-		post?: never;
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/uploads/{id}/content": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		/** The upload's bytes, always as an attachment. */
-		get: operations["downloadUpload"];
-		put?: never;
-		post?: never;
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/uploads/{id}/retry": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		get?: never;
-		put?: never;
-		/** Makes a failed upload pending again. */
-		post: operations["retryUpload"];
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
+    "/api/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This description. */
+        get: operations["describeApi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes failed uploads pending again. */
+        post: operations["retryUploads"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/server": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this server is. */
+        get: operations["getServer"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/signedurl": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Signs a PUT of one file to the staging bucket. */
+        post: operations["signUrl"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sweep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sweeps staging now and answers when that is done. */
+        post: operations["sweep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A page of uploads, newest first. */
+        get: operations["listUploads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/uploads/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One upload with its attempts. */
+        get: operations["getUpload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/uploads/{id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The upload's bytes, always as an attachment. */
+        get: operations["downloadUpload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/uploads/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a failed upload pending again. */
+        post: operations["retryUpload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
-	schemas: {
-		Attempt: {
-			/** Format: date-time */
-			ended_at: string | null;
-			number: number;
-			/**
-			 * @description Null while it runs.
-			 * @enum {string|null}
-			 */
-			outcome: "succeeded" | "transient" | "permanent" | "crashed" | null;
-			reason: string | null;
-			/**
-			 * Format: date-time
-			 * @description RFC 3339 in UTC with milliseconds.
-			 */
-			started_at: string;
-		};
-		/** @description How many uploads there are in each state, whatever the query selects. */
-		Counts: {
-			archived: number;
-			duplicate: number;
-			failed: number;
-			late: number;
-			pending: number;
-			processing: number;
-		};
-		/** @description The oldest upload that is neither finished nor set aside: its age is the number to alarm on. */
-		Oldest: {
-			age_s: number;
-			key: string;
-			/**
-			 * Format: date-time
-			 * @description RFC 3339 in UTC with milliseconds.
-			 */
-			received_at: string;
-		};
-		/** @description Where an upload is archived. */
-		Place: {
-			bucket: string;
-			key: string;
-			version_id: string;
-		};
-		/** @description An error as in RFC 9457. */
-		Problem: {
-			/** @description Words a person understands. */
-			detail: string;
-			status: number;
-			title: string;
-			/** @constant */
-			type: "about:blank";
-		};
-		Retried: {
-			retried: number;
-		};
-		/** @description Which failed uploads to retry: exactly one of the three. */
-		RetryRequest: {
-			/** @constant */
-			all?: true;
-			/** @description Those of exactly this key. */
-			key?: string;
-			/** @description Those whose reason contains this text. */
-			reason?: string;
-		};
-		Server: {
-			archive: string;
-			page_url: string | null;
-			paused: boolean;
-			/** @description What runs on each file. */
-			processor: string;
-			s3: {
-				endpoint: string;
-				region: string;
-			};
-			staging: string;
-			version: string;
-		};
-		SignedUrl: {
-			/**
-			 * Format: date-time
-			 * @description RFC 3339 in UTC with milliseconds.
-			 */
-			expires_at: string;
-			/** @description Headers that must be sent exactly so. `Content-Length` is not among them, though a known size is signed: every client sends it by itself. */
-			headers: {
-				[key: string]: string;
-			};
-			/** @description Where the file goes in the staging bucket. */
-			key: string;
-			/** @constant */
-			method: "PUT";
-			/** @description Who has it may upload: keep it to yourself. */
-			url: string;
-		};
-		/** @description Exactly one of `filename` and `key`. Fields not named here are ignored. */
-		SignedUrlRequest: {
-			/** @description The file's name; a unique key is made for it, which can be written once only. */
-			filename?: string;
-			/** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
-			key?: string;
-			/** @description The file's SHA-256 in hexadecimal: no other content is taken. */
-			sha256?: string;
-			/** @description The file's size in bytes: nothing longer or shorter is taken. */
-			size?: number;
-			/** @description The media type to be sent as `Content-Type`. Empty means unknown. */
-			type?: string;
-		};
-		/** @enum {string} */
-		State: "pending" | "processing" | "archived" | "failed" | "late" | "duplicate";
-		Swept: {
-			/** @description Uploads gone from staging that could only be explained. */
-			explained: number;
-			/** @description Uploads gone from staging that were recorded as archived. */
-			finished: number;
-			/** @description Versions found in staging. */
-			listed: number;
-			/** @description Keys that had something due. */
-			woken: number;
-		};
-		/** @description One version of one key on its way from staging to the archive. */
-		Upload: {
-			archive: components["schemas"]["Place"] | null;
-			attempts: number;
-			bucket: string;
-			/** @description The entity tag without quotes; not a digest. */
-			etag: string;
-			/**
-			 * Format: date-time
-			 * @description When it was archived or set aside.
-			 */
-			finished_at: string | null;
-			/** @description Opaque and URL-safe. */
-			id: string;
-			key: string;
-			/** @description As found by looking at the content. */
-			media_type: string | null;
-			/**
-			 * Format: date-time
-			 * @description When a pending upload is tried again.
-			 */
-			next_attempt_at: string | null;
-			/** @description Why it failed, or why its last attempt did. */
-			reason: string | null;
-			/**
-			 * Format: date-time
-			 * @description RFC 3339 in UTC with milliseconds.
-			 */
-			received_at: string;
-			/** @description What the processor reported. */
-			report: Record<string, never> | null;
-			/** @description Lower-case hexadecimal. */
-			sha256: string | null;
-			/** @description Bytes. */
-			size: number;
-			/**
-			 * Format: date-time
-			 * @description When the first attempt began.
-			 */
-			started_at: string | null;
-			state: components["schemas"]["State"];
-			version_id: string | null;
-		};
-		/** @description An upload with its attempts, oldest first. */
-		UploadHistory: {
-			archive: components["schemas"]["Place"] | null;
-			attempts: number;
-			attempts_log: components["schemas"]["Attempt"][];
-			bucket: string;
-			/** @description The entity tag without quotes; not a digest. */
-			etag: string;
-			/**
-			 * Format: date-time
-			 * @description When it was archived or set aside.
-			 */
-			finished_at: string | null;
-			/** @description Opaque and URL-safe. */
-			id: string;
-			key: string;
-			/** @description As found by looking at the content. */
-			media_type: string | null;
-			/**
-			 * Format: date-time
-			 * @description When a pending upload is tried again.
-			 */
-			next_attempt_at: string | null;
-			/** @description Why it failed, or why its last attempt did. */
-			reason: string | null;
-			/**
-			 * Format: date-time
-			 * @description RFC 3339 in UTC with milliseconds.
-			 */
-			received_at: string;
-			/** @description What the processor reported. */
-			report: Record<string, never> | null;
-			/** @description Lower-case hexadecimal. */
-			sha256: string | null;
-			/** @description Bytes. */
-			size: number;
-			/**
-			 * Format: date-time
-			 * @description When the first attempt began.
-			 */
-			started_at: string | null;
-			state: components["schemas"]["State"];
-			version_id: string | null;
-		};
-		UploadPage: {
-			counts: components["schemas"]["Counts"];
-			/** @description Where the next page begins: send it as `after`. Null on the last page. */
-			next: string | null;
-			oldest_unfinished: components["schemas"]["Oldest"] | null;
-			/** @description Newest first. */
-			uploads: components["schemas"]["Upload"][];
-		};
-	};
-	responses: never;
-	parameters: never;
-	requestBodies: never;
-	headers: never;
-	pathItems: never;
+    schemas: {
+        Attempt: {
+            /** Format: date-time */
+            ended_at: string | null;
+            number: number;
+            /**
+             * @description Null while it runs.
+             * @enum {string|null}
+             */
+            outcome: "succeeded" | "transient" | "permanent" | "crashed" | null;
+            reason: string | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            started_at: string;
+        };
+        /** @description How many uploads there are in each state, whatever the query selects. */
+        Counts: {
+            archived: number;
+            duplicate: number;
+            failed: number;
+            late: number;
+            pending: number;
+            processing: number;
+        };
+        /** @description The oldest upload that is neither finished nor set aside: its age is the number to alarm on. */
+        Oldest: {
+            age_s: number;
+            key: string;
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            received_at: string;
+        };
+        /** @description Where an upload is archived. */
+        Place: {
+            bucket: string;
+            key: string;
+            version_id: string;
+        };
+        /** @description An error as in RFC 9457. */
+        Problem: {
+            /** @description Words a person understands. */
+            detail: string;
+            status: number;
+            title: string;
+            /** @constant */
+            type: "about:blank";
+        };
+        Retried: {
+            retried: number;
+        };
+        /** @description Which failed uploads to retry: exactly one of the three. */
+        RetryRequest: {
+            /** @constant */
+            all?: true;
+            /** @description Those of exactly this key. */
+            key?: string;
+            /** @description Those whose reason contains this text. */
+            reason?: string;
+        };
+        Server: {
+            archive: string;
+            page_url: string | null;
+            paused: boolean;
+            /** @description What runs on each file. */
+            processor: string;
+            s3: {
+                endpoint: string;
+                region: string;
+            };
+            staging: string;
+            version: string;
+        };
+        SignedUrl: {
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            expires_at: string;
+            /** @description Headers that must be sent exactly so. `Content-Length` is not among them, though a known size is signed: every client sends it by itself. */
+            headers: {
+                [key: string]: string;
+            };
+            /** @description Where the file goes in the staging bucket. */
+            key: string;
+            /** @constant */
+            method: "PUT";
+            /** @description Who has it may upload: keep it to yourself. */
+            url: string;
+        };
+        /** @description Exactly one of `filename` and `key`. Fields not named here are ignored. */
+        SignedUrlRequest: {
+            /** @description The file's name; a unique key is made for it, which can be written once only. */
+            filename?: string;
+            /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
+            key?: string;
+            /** @description The file's SHA-256 in hexadecimal: no other content is taken. */
+            sha256?: string;
+            /** @description The file's size in bytes: nothing longer or shorter is taken. */
+            size?: number;
+            /** @description The media type to be sent as `Content-Type`. Empty means unknown. */
+            type?: string;
+        };
+        /** @enum {string} */
+        State: "pending" | "processing" | "archived" | "failed" | "late" | "duplicate";
+        Swept: {
+            /** @description Uploads gone from staging that could only be explained. */
+            explained: number;
+            /** @description Uploads gone from staging that were recorded as archived. */
+            finished: number;
+            /** @description Versions found in staging. */
+            listed: number;
+            /** @description Keys that had something due. */
+            woken: number;
+        };
+        /** @description One version of one key on its way from staging to the archive. */
+        Upload: {
+            archive: components["schemas"]["Place"] | null;
+            attempts: number;
+            bucket: string;
+            /** @description The entity tag without quotes; not a digest. */
+            etag: string;
+            /**
+             * Format: date-time
+             * @description When it was archived or set aside.
+             */
+            finished_at: string | null;
+            /** @description Opaque and URL-safe. */
+            id: string;
+            key: string;
+            /** @description As found by looking at the content. */
+            media_type: string | null;
+            /**
+             * Format: date-time
+             * @description When a pending upload is tried again.
+             */
+            next_attempt_at: string | null;
+            /** @description Why it failed, or why its last attempt did. */
+            reason: string | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            received_at: string;
+            /** @description What the processor reported. */
+            report: Record<string, never> | null;
+            /** @description Lower-case hexadecimal. */
+            sha256: string | null;
+            /** @description Bytes. */
+            size: number;
+            /**
+             * Format: date-time
+             * @description When the first attempt began.
+             */
+            started_at: string | null;
+            state: components["schemas"]["State"];
+            version_id: string | null;
+        };
+        /** @description An upload with its attempts, oldest first. */
+        UploadHistory: {
+            archive: components["schemas"]["Place"] | null;
+            attempts: number;
+            attempts_log: components["schemas"]["Attempt"][];
+            bucket: string;
+            /** @description The entity tag without quotes; not a digest. */
+            etag: string;
+            /**
+             * Format: date-time
+             * @description When it was archived or set aside.
+             */
+            finished_at: string | null;
+            /** @description Opaque and URL-safe. */
+            id: string;
+            key: string;
+            /** @description As found by looking at the content. */
+            media_type: string | null;
+            /**
+             * Format: date-time
+             * @description When a pending upload is tried again.
+             */
+            next_attempt_at: string | null;
+            /** @description Why it failed, or why its last attempt did. */
+            reason: string | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            received_at: string;
+            /** @description What the processor reported. */
+            report: Record<string, never> | null;
+            /** @description Lower-case hexadecimal. */
+            sha256: string | null;
+            /** @description Bytes. */
+            size: number;
+            /**
+             * Format: date-time
+             * @description When the first attempt began.
+             */
+            started_at: string | null;
+            state: components["schemas"]["State"];
+            version_id: string | null;
+        };
+        UploadPage: {
+            counts: components["schemas"]["Counts"];
+            /** @description Where the next page begins: send it as `after`. Null on the last page. */
+            next: string | null;
+            oldest_unfinished: components["schemas"]["Oldest"] | null;
+            /** @description Newest first. */
+            uploads: components["schemas"]["Upload"][];
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
-	describeApi: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description OpenAPI 3.1. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": Record<string, never>;
-				};
-			};
-			/** @description The Host is not this server's loopback address. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	retryUploads: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody: {
-			content: {
-				"application/json": components["schemas"]["RetryRequest"];
-			};
-		};
-		responses: {
-			/** @description How many. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["Retried"];
-				};
-			};
-			/** @description The selection is not understood. */
-			400: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
-			401: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The Host or the Origin is foreign. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The body is too large. */
-			413: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The body is not JSON. */
-			415: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	getServer: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description The facts. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["Server"];
-				};
-			};
-			/** @description The Host is not this server's loopback address. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	signUrl: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody: {
-			content: {
-				"application/json": components["schemas"]["SignedUrlRequest"];
-			};
-		};
-		responses: {
-			/** @description The signed PUT. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["SignedUrl"];
-				};
-			};
-			/** @description The file cannot be uploaded so, and why. */
-			400: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
-			401: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The Host or the Origin is foreign. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The body is too large. */
-			413: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The body is not JSON. */
-			415: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	sweep: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description What it did. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["Swept"];
-				};
-			};
-			/** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
-			401: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The Host or the Origin is foreign. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	listUploads: {
-		parameters: {
-			query?: {
-				/** @description The `next` of an earlier page. */
-				after?: string;
-				/** @description Only uploads of exactly this key. */
-				key?: string;
-				limit?: number;
-				/** @description Only uploads whose key contains this. */
-				q?: string;
-				state?: components["schemas"]["State"];
-			};
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description The page. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["UploadPage"];
-				};
-			};
-			/** @description A parameter is not understood. */
-			400: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The Host is not this server's loopback address. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	getUpload: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path: {
-				id: string;
-			};
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description The upload. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["UploadHistory"];
-				};
-			};
-			/** @description The Host is not this server's loopback address. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description No such upload. */
-			404: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	downloadUpload: {
-		parameters: {
-			query?: never;
-			header?: {
-				"If-Range"?: string;
-				/** @description One range of bytes; anything else gets the whole. */
-				Range?: string;
-			};
-			path: {
-				id: string;
-			};
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description All of it. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/octet-stream": string;
-				};
-			};
-			/** @description The range. */
-			206: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/octet-stream": string;
-				};
-			};
-			/** @description The Host is not this server's loopback address. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description No such upload, or nothing is left of its bytes. */
-			404: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description No byte lies in the range. */
-			416: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	retryUpload: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path: {
-				id: string;
-			};
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description The upload as it is now. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["Upload"];
-				};
-			};
-			/** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
-			401: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The Host or the Origin is foreign. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description No such upload. */
-			404: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The upload is not failed. */
-			409: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
+    describeApi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OpenAPI 3.1. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retryUploads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetryRequest"];
+            };
+        };
+        responses: {
+            /** @description How many. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retried"];
+                };
+            };
+            /** @description The selection is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getServer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The facts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Server"];
+                };
+            };
+            /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    signUrl: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignedUrlRequest"];
+            };
+        };
+        responses: {
+            /** @description The signed PUT. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedUrl"];
+                };
+            };
+            /** @description The file cannot be uploaded so, and why. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it did. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Swept"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listUploads: {
+        parameters: {
+            query?: {
+                /** @description The `next` of an earlier page. */
+                after?: string;
+                /** @description Only uploads of exactly this key. */
+                key?: string;
+                limit?: number;
+                /** @description Only uploads whose key contains this. */
+                q?: string;
+                state?: components["schemas"]["State"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadPage"];
+                };
+            };
+            /** @description A parameter is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getUpload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The upload. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadHistory"];
+                };
+            };
+            /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such upload. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    downloadUpload: {
+        parameters: {
+            query?: never;
+            header?: {
+                "If-Range"?: string;
+                /** @description One range of bytes; anything else gets the whole. */
+                Range?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The range. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such upload, or nothing is left of its bytes. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No byte lies in the range. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retryUpload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The upload as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such upload. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The upload is not failed. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
 }

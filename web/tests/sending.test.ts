@@ -31,8 +31,7 @@ const partBytes = 8 * MIB;
 /** Bytes that are other bytes in each part. */
 function some(size: number): Buffer {
 	const bytes = Buffer.alloc(size);
-	for (let at = 0; at < size; at += 4096)
-		bytes.writeUInt32LE(at % 0xffff_ffff, Math.min(at, Math.max(0, size - 4)));
+	for (let at = 0; at + 4 <= size; at += 4096) bytes.writeUInt32LE(at % 0xffff_ffff, at);
 	return bytes;
 }
 

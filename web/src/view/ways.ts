@@ -36,7 +36,7 @@ export class Ways {
 				chooseWay(way);
 				this.show();
 			});
-			group.append(h("label", {}, radio, h("span", {}, words[way].name)));
+			group.append(h("label", {}, radio, h("span", { class: "choice" }, words[way].name)));
 		}
 		this.element = h(
 			"fieldset",
