@@ -485,6 +485,15 @@ window.addEventListener("beforeunload", (event) => {
 	// What the browser can go on with by itself needs no warning.
 	if (uploader.losable > 0) event.preventDefault();
 });
+window.addEventListener("offline", () => {
+	announcer.say("You are offline.");
+	draw();
+});
+window.addEventListener("online", () => {
+	poll.now();
+	events.start();
+	draw();
+});
 // Ages and countdowns move on between polls.
 setInterval(() => {
 	if (document.visibilityState === "visible") draw();

@@ -230,13 +230,13 @@ test(
 		const from = mock.asked.length;
 		mock.faults.bytesPerS = Number.POSITIVE_INFINITY;
 
-		await chooseBy(page, "Go on half.bin", file("other.bin"));
+		await chooseBy(page, "Choose half.bin again", file("other.bin"));
 		await page.getByText("The file chosen is other.bin, not half.bin").waitFor();
-		await chooseBy(page, "Go on half.bin", file("half.bin", "shorter"));
+		await chooseBy(page, "Choose half.bin again", file("half.bin", "shorter"));
 		await page.getByText("has another size than before").waitFor();
 		assert.equal(mock.asked.length, from);
 
-		await chooseBy(page, "Go on half.bin", path);
+		await chooseBy(page, "Choose half.bin again", path);
 		await inState(page, "half.bin", "archived");
 		arrivedAs(mock, "half.bin", bytes);
 		const missing = [1, 2, 3, 4, 5].filter((number) => !there.includes(number));
@@ -265,7 +265,7 @@ test(
 		await page.reload();
 		await inState(page, "half.bin", "wanted");
 		await utimes(path, new Date(), new Date(Date.now() - 60_000));
-		await chooseBy(page, "Go on half.bin", path);
+		await chooseBy(page, "Choose half.bin again", path);
 		await page.getByText("was changed since it was begun").waitFor();
 		await inState(page, "half.bin", "wanted");
 		await page.getByRole("button", { name: "Cancel half.bin" }).click();
@@ -355,7 +355,7 @@ for (const leave of ["granted", "prompt"] as const) {
 			if (leave === "prompt") {
 				await row(page, "from-disk.bin").getByText("Let the browser read the file").waitFor();
 				await page.getByText("asks for your leave to read it again").waitFor();
-				await page.getByRole("button", { name: "Let it read them" }).click();
+				await page.getByRole("button", { name: "Allow reading", exact: true }).click();
 			}
 			await inState(page, "from-disk.bin", "archived");
 			arrivedAs(mock, "from-disk.bin", Buffer.alloc(40_000_000, 5));

@@ -406,6 +406,7 @@ export class Uploader {
 		await this.read(job, file);
 		// Stopped, and perhaps wished for again, while it was read.
 		if (this.phaseOf(job) !== "sending") throw new Broken("pause");
+		if (!navigator.onLine) throw new Broken("stall");
 		this.hand(job, file);
 		const hadKey = job.key;
 		const speed = speedometer();
