@@ -11,21 +11,25 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, 
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use s3s::config::{S3Config, StaticConfigProvider};
-use s3s::{S3Error, S3ErrorCode};
+use s3s::{S3Error, S3ErrorCode, S3Result};
 use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
 
-use crate::auth::authenticate;
+use crate::access::{self, Access, Asked as AskedAccess, Peer};
+use crate::auth::{authenticate, unique};
 use crate::backend::Backend;
 use crate::cors::Asked;
 use crate::digests::Claims;
+use crate::form::upload::{Allowed, Sender};
+use crate::form::{BEHIND_BYTES_MAX, FRONT_BYTES_MAX};
 use crate::host::{Hosts, virtual_bucket};
-use crate::payload::{BoxError, Payload, RawBody, declared_size};
+use crate::payload::{BoxError, Payload, RawBody, declared_size, entity_too_large};
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::request_id::RequestIds;
 use crate::store::Store;
-use crate::target::{BodyUse, Target, body_use, refuse_form};
-use crate::{Config, unsupported};
+use crate::sts::is_for_sts;
+use crate::target::{BodyUse, Target, body_use, is_form};
+use crate::{Config, sign, unsupported};
 
 /// The largest document in a request: 1,000 keys of 1,024 bytes, each byte escaped, fit in a `DeleteObjects`.
 const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
@@ -45,9 +49,9 @@ pub type AnswerBody = s3s::Body;
 
 /// S3 over HTTP. Cheap to clone.
 ///
-/// Every request must be signed with the one key pair of [`Config::credentials`], by signature version 4 in its header
-/// or its query, or by version 2 in its query; nothing is open to anybody else but the CORS preflight, which tells
-/// only what the bucket's own rules say.
+/// Every request must be signed with the key pair of the root or of a session of [`Config::sts`], by signature version
+/// 4 in its header or its query, or by version 2 in its query; nothing is open to anybody else but the CORS preflight,
+/// which tells only what the bucket's own rules say. The root may do everything, a session what its policies allow.
 #[derive(Clone)]
 pub struct S3Service {
     inner: Arc<Inner>,
@@ -111,7 +115,11 @@ impl S3Service {
         let (mut answer, resource) = match target {
             Ok(target) => {
                 let resource = target.resource();
-                let answer = if let Some(asked) = Asked::preflight(&method, &parts.headers) {
+                let answer = if is_for_sts(&method, &target) {
+                    let now = (self.inner.config.clock)();
+                    let sts = &self.inner.config.sts;
+                    sts.answer(&mut parts, raw, &request_id, now).await
+                } else if let Some(asked) = Asked::preflight(&method, &parts.headers) {
                     self.preflight(&target, &asked).await
                 } else {
                     let bucket = target.bucket.clone();
@@ -150,14 +158,35 @@ impl S3Service {
         mut raw: RawBody,
         target: &Target,
     ) -> Response<AnswerBody> {
+        if is_form(&parts.method, &parts.headers) {
+            return match self.post_form(parts, &mut raw, target).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    drain(&parts.headers, raw).await;
+                    error_answer(error)
+                }
+            };
+        }
         match self.prepare(parts, &mut raw, target).await {
             Ok(body) => {
+                let hides_missing = parts
+                    .extensions
+                    .get::<Access>()
+                    .is_none_or(Access::hides_missing);
                 let mut request = Request::new(body);
                 *request.method_mut() = parts.method.clone();
                 *request.uri_mut() = parts.uri.clone();
                 *request.headers_mut() = parts.headers.clone();
                 *request.extensions_mut() = std::mem::take(&mut parts.extensions);
                 match self.inner.s3s.call(request).await {
+                    Ok(answer) if hides_missing && answer.status() == StatusCode::NOT_FOUND => {
+                        error_answer(
+                            Refusal::access_denied(
+                                "the object is missing or not yours, which only those may know who may list the bucket",
+                            )
+                            .into(),
+                        )
+                    }
                     Ok(answer) => answer,
                     Err(error) => {
                         tracing::error!(?error, "a request could not be answered");
@@ -181,9 +210,21 @@ impl S3Service {
     ) -> Result<s3s::Body, Refusal> {
         let now = (self.inner.config.clock)();
         let mut query = Query::parse(parts.uri.query())?;
-        refuse_form(&parts.method, &parts.headers)?;
-        let authenticated = authenticate(parts, &mut query, &self.inner.config.credentials, now)?;
+        let authenticated = authenticate(parts, &mut query, &self.inner.config.sts, now)?;
         let body_use = body_use(&parts.method, target, &query, &parts.headers)?;
+        let access = access::authorize(
+            &authenticated.who,
+            &AskedAccess {
+                method: &parts.method,
+                target,
+                query: &query,
+                headers: &parts.headers,
+                signed: &authenticated.signed,
+                peer: parts.extensions.get::<Peer>().copied(),
+                now,
+            },
+        )?;
+        parts.extensions.insert(access);
         unsupported::refuse(&parts.headers)?;
         parts.uri = with_query(&parts.uri, &query)?;
         tolerate(parts);
@@ -233,6 +274,39 @@ impl S3Service {
         }
     }
 
+    /// Answers an upload by HTML form, which s3s never sees: it would hold the whole file in memory.
+    async fn post_form(
+        &self,
+        parts: &Parts,
+        raw: &mut RawBody,
+        target: &Target,
+    ) -> S3Result<Response<AnswerBody>> {
+        let Target {
+            bucket: Some(bucket),
+            key: None,
+        } = target
+        else {
+            return Err(S3Error::with_message(
+                S3ErrorCode::MethodNotAllowed,
+                "a form is sent to its bucket, and names its key in a field",
+            ));
+        };
+        let content_type = check_form_head(parts)?;
+        let sender = Sender {
+            bucket,
+            headers: &parts.headers,
+            peer: parts.extensions.get::<Peer>().copied(),
+            sts: &self.inner.config.sts,
+            now: (self.inner.config.clock)(),
+        };
+        let form = Allowed::read(raw, content_type, &sender).await?;
+        let location_of = |key: &str| location(parts, bucket, key);
+        self.inner
+            .backend
+            .post_object(bucket, form, location_of)
+            .await
+    }
+
     async fn preflight(&self, target: &Target, asked: &Asked<'_>) -> Response<AnswerBody> {
         let forbidden = || {
             error_answer(
@@ -274,6 +348,57 @@ impl S3Service {
         {
             rule.apply(&asked, answer.headers_mut());
         }
+    }
+}
+
+/// Refuses what a form's request cannot have beside its body, and gives its `Content-Type`.
+fn check_form_head(parts: &Parts) -> Result<&str, Refusal> {
+    if parts.uri.query().is_some_and(|query| !query.is_empty()) {
+        return Err(Refusal::invalid_argument(
+            "a form has no query parameters; its signature is in its fields",
+        ));
+    }
+    if parts.headers.contains_key(header::AUTHORIZATION) {
+        return Err(Refusal::invalid_argument(
+            "only one way of signing is allowed, and a form is signed in its fields",
+        ));
+    }
+    if let Some(name) = parts
+        .headers
+        .keys()
+        .find(|name| name.as_str().starts_with("x-amz-"))
+    {
+        return Err(Refusal::access_denied(format!(
+            "the header {name} was sent but not signed; a form says such things in its fields"
+        )));
+    }
+    let size = unique(&parts.headers, "content-length")?
+        .and_then(|length| length.parse::<u64>().ok())
+        .ok_or_else(|| {
+            Refusal::new(
+                S3ErrorCode::MissingContentLength,
+                "a form needs the header Content-Length",
+            )
+        })?;
+    if size > FRONT_BYTES_MAX + SINGLE_PUT_SIZE_BYTES_MAX + BEHIND_BYTES_MAX {
+        return Err(entity_too_large(SINGLE_PUT_SIZE_BYTES_MAX));
+    }
+    unique(&parts.headers, "content-type")?
+        .ok_or_else(|| Refusal::invalid_argument("the request has no Content-Type"))
+}
+
+/// An object's URL as the client would reach it: in the style and under the host it used itself.
+fn location(parts: &Parts, bucket: &str, key: &str) -> String {
+    let key = sign::encoded(key.as_bytes(), true);
+    let host = parts
+        .headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let scheme = parts.uri.scheme_str().unwrap_or("http");
+    match host {
+        None => format!("/{bucket}/{key}"),
+        Some(host) if virtual_bucket(host).is_some() => format!("{scheme}://{host}/{key}"),
+        Some(host) => format!("{scheme}://{host}/{bucket}/{key}"),
     }
 }
 
@@ -442,7 +567,7 @@ fn keep_carriage_returns(answer: &mut Response<AnswerBody>) {
 }
 
 /// Escapes text for XML 1.0. Characters that XML cannot carry become U+FFFD.
-fn xml_text(text: &str) -> String {
+pub(crate) fn xml_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -84,7 +84,10 @@ impl Depot {
             parts: Vec::new(),
             next: None,
         };
-        let limit = options.limit.unwrap_or(LIST_PAGE_MAX).min(LIST_PAGE_MAX);
+        let limit = options
+            .limit
+            .unwrap_or(LIST_PAGE_MAX)
+            .min(PARTS_MAX as usize);
         if limit == 0 {
             return Ok(page);
         }

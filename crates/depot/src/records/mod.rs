@@ -5,7 +5,7 @@ mod upload;
 mod version;
 
 pub(crate) use bucket::BucketRecord;
-pub(crate) use upload::{Manifest, ManifestPart, PartRecord, UploadRecord};
+pub(crate) use upload::{CompletedRecord, Manifest, ManifestPart, PartRecord, UploadRecord};
 pub(crate) use version::{Content, ObjectRecord, VersionRecord, VersionState};
 
 use two_buckets_objects::{Algorithm, Checksum, ChecksumKind, Metadata, Tags};

@@ -3,8 +3,8 @@ use proptest::sample::select;
 use two_buckets_objects::{Algorithm, Checksum, ChecksumKind, ETag, Metadata, Tags, Timestamp};
 
 use super::{
-    BucketRecord, Content, Manifest, ManifestPart, ObjectRecord, PartRecord, UploadRecord,
-    VersionRecord, VersionState,
+    BucketRecord, CompletedRecord, Content, Manifest, ManifestPart, ObjectRecord, PartRecord,
+    UploadRecord, VersionRecord, VersionState,
 };
 use crate::engine::BodyId;
 use crate::row_keys::Order;
@@ -132,6 +132,31 @@ fn manifest() -> impl Strategy<Value = Manifest> {
     prop::collection::vec(part, 0..5).prop_map(|parts| Manifest { parts })
 }
 
+fn completed() -> impl Strategy<Value = CompletedRecord> {
+    let times = (time(), time());
+    (
+        times,
+        any::<bool>(),
+        any::<u64>(),
+        "[0-9a-f]{32}-[0-9]",
+        checksum(),
+        any::<[u8; 32]>(),
+    )
+        .prop_map(
+            |((completed_at, last_modified), is_null, size_bytes, etag, checksum, parts_sha256)| {
+                CompletedRecord {
+                    completed_at,
+                    is_null,
+                    last_modified,
+                    size_bytes,
+                    etag: ETag::new(&etag),
+                    checksum,
+                    parts_sha256,
+                }
+            },
+        )
+}
+
 /// Whole it reads back; cut anywhere or with a byte more it is corrupt.
 fn is_read_back<T: PartialEq + std::fmt::Debug>(
     record: &T,
@@ -152,11 +177,13 @@ proptest! {
     #[test]
     fn rows_are_read_back_as_written_and_never_when_cut_or_longer(
         version in version(), upload in upload(), part in part(), manifest in manifest(),
+        completed in completed(),
     ) {
         is_read_back(&version, &version.encode(), VersionRecord::decode);
         is_read_back(&upload, &upload.encode(), UploadRecord::decode);
         is_read_back(&part, &part.encode(), PartRecord::decode);
         is_read_back(&manifest, &manifest.encode(), Manifest::decode);
+        is_read_back(&completed, &completed.encode(), CompletedRecord::decode);
     }
 
     #[test]
@@ -168,7 +195,7 @@ proptest! {
             let row = [&[first][..], &row].concat();
             drop((VersionRecord::decode(&row), UploadRecord::decode(&row)));
             drop((PartRecord::decode(&row), Manifest::decode(&row)));
-            drop(BucketRecord::decode(&row));
+            drop((BucketRecord::decode(&row), CompletedRecord::decode(&row)));
         }
         let mut flipped = version.encode();
         let at = at.index(flipped.len());
@@ -228,4 +255,33 @@ fn rows_have_the_bytes_the_format_says() {
     ]
     .concat();
     assert_eq!(version.encode(), expected);
+}
+
+#[test]
+fn a_completed_upload_has_the_bytes_the_format_says() {
+    let completed = CompletedRecord {
+        completed_at: Timestamp::from_millis(3),
+        is_null: true,
+        last_modified: Timestamp::from_millis(2),
+        size_bytes: 5,
+        etag: ETag::new("e-1"),
+        checksum: Checksum {
+            algorithm: Algorithm::Crc32,
+            kind: ChecksumKind::FullObject,
+            value: [0xA, 0xB, 0xC, 0xD].into(),
+        },
+        parts_sha256: [7; 32],
+    };
+    let expected: Vec<u8> = [
+        &[1][..],
+        &[3, 0, 0, 0, 0, 0, 0, 0],
+        &[1],
+        &[2, 0, 0, 0, 0, 0, 0, 0],
+        &[5, 0, 0, 0, 0, 0, 0, 0],
+        &[3, 0, 0, 0, b'e', b'-', b'1'],
+        &[1, 0, 0, 0, 0, 0xA, 0xB, 0xC, 0xD],
+        &[7; 32],
+    ]
+    .concat();
+    assert_eq!(completed.encode(), expected);
 }

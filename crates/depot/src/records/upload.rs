@@ -1,8 +1,8 @@
 use two_buckets_objects::{Algorithm, Checksum, ChecksumKind, ETag, Metadata, Tags, Timestamp};
 
 use super::{
-    put_algorithm, put_kind, put_metadata, put_optional_checksum, put_tags, take_algorithm,
-    take_kind, take_metadata, take_optional_checksum, take_tags,
+    put_algorithm, put_checksum, put_kind, put_metadata, put_optional_checksum, put_tags,
+    take_algorithm, take_checksum, take_kind, take_metadata, take_optional_checksum, take_tags,
 };
 use crate::encoding::{Decoder, Encoder};
 use crate::engine::BodyId;
@@ -11,6 +11,7 @@ use crate::{PartOfObject, Result};
 const UPLOAD_VERSION: u8 = 1;
 const PART_VERSION: u8 = 1;
 const MANIFEST_VERSION: u8 = 1;
+const COMPLETED_VERSION: u8 = 1;
 
 /// An unfinished multipart upload. Bucket, key and order are in its row's key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -137,5 +138,55 @@ impl Manifest {
         }
         row.finish()?;
         Ok(Self { parts })
+    }
+}
+
+/// What a completion answered, kept for a while so that it can be repeated. Bucket, key and order are in its row's key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct CompletedRecord {
+    pub(crate) completed_at: Timestamp,
+    /// Whether the version's id was `null`.
+    pub(crate) is_null: bool,
+    /// The version's: when the upload began.
+    pub(crate) last_modified: Timestamp,
+    pub(crate) size_bytes: u64,
+    pub(crate) etag: ETag,
+    pub(crate) checksum: Checksum,
+    /// Which parts were named, in one value.
+    pub(crate) parts_sha256: [u8; 32],
+}
+
+impl CompletedRecord {
+    const WHAT: &str = "completed upload";
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut row = Encoder::new(COMPLETED_VERSION);
+        row.i64(self.completed_at.millis());
+        row.u8(u8::from(self.is_null));
+        row.i64(self.last_modified.millis());
+        row.u64(self.size_bytes);
+        row.text(self.etag.as_str());
+        put_checksum(&mut row, &self.checksum);
+        row.fixed(&self.parts_sha256);
+        row.finish()
+    }
+
+    pub(crate) fn decode(row: &[u8]) -> Result<Self> {
+        let mut row = Decoder::new(row, COMPLETED_VERSION, Self::WHAT)?;
+        let record = Self {
+            completed_at: Timestamp::from_millis(row.i64()?),
+            is_null: match row.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(row.corrupt()),
+            },
+            last_modified: Timestamp::from_millis(row.i64()?),
+            size_bytes: row.u64()?,
+            etag: ETag::new(row.text()?),
+            checksum: take_checksum(&mut row)?,
+            parts_sha256: row.array()?,
+        };
+        row.finish()?;
+        Ok(record)
     }
 }

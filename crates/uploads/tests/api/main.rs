@@ -2,8 +2,14 @@
 
 mod content;
 mod describing;
+mod events;
 mod guards;
+mod keys;
+mod limits;
+mod minting;
 mod reading;
 mod shelf;
 mod signing;
 mod steering;
+mod tenants;
+mod uppy;
