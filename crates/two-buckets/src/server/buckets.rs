@@ -69,13 +69,16 @@ pub(super) fn allow_page(
 
 fn cors_preset(page: SocketAddr) -> String {
     // The ETag and the version id must be exposed by name, or a page's script cannot read them (Fetch, "CORS
-    // protocol and HTTP caches"; S3 User Guide, "Elements of a CORS configuration").
+    // protocol and HTTP caches"; S3 User Guide, "Elements of a CORS configuration"). Uppy asks for the error code of
+    // every refusal, and a browser complains of each header it may not show. DELETE takes back the parts of an upload
+    // that was cancelled.
     format!(
         "<CORSConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><CORSRule><ID>{PAGE_RULE}</ID>\
          <AllowedOrigin>http://{page}</AllowedOrigin><AllowedOrigin>http://localhost:{}</AllowedOrigin>\
          <AllowedMethod>PUT</AllowedMethod><AllowedMethod>POST</AllowedMethod><AllowedMethod>GET</AllowedMethod>\
-         <AllowedMethod>HEAD</AllowedMethod><AllowedHeader>*</AllowedHeader><ExposeHeader>ETag</ExposeHeader>\
-         <ExposeHeader>x-amz-version-id</ExposeHeader><MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>",
+         <AllowedMethod>HEAD</AllowedMethod><AllowedMethod>DELETE</AllowedMethod><AllowedHeader>*</AllowedHeader>\
+         <ExposeHeader>ETag</ExposeHeader><ExposeHeader>x-amz-version-id</ExposeHeader>\
+         <ExposeHeader>x-amz-error-code</ExposeHeader><MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>",
         page.port()
     )
 }
