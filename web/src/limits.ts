@@ -4,7 +4,7 @@ import type { Server } from "./api.ts";
 import { bytes } from "./format.ts";
 import { sizeBytesMax } from "./send/part-size.ts";
 
-export type Limits = Server["limits"];
+export type Limits = Pick<Server["limits"], "size_bytes_max" | "types">;
 
 /** What may be sent, in words for beside the place files are dropped; empty where all may. */
 export function allowed({ size_bytes_max, types }: Limits): string {

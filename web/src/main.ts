@@ -262,7 +262,12 @@ async function fetchList(): Promise<api.Listing> {
 	let after: string | undefined;
 	for (;;) {
 		const limit = Math.min(left, limitMax);
-		const page = await api.list({ state, q, limit, after });
+		const page = await api.list({
+			q,
+			limit,
+			...(state === undefined ? {} : { state }),
+			...(after === undefined ? {} : { after }),
+		});
 		uploads.push(...page.uploads);
 		left -= limit;
 		if (page.next === null || left <= 0) return { ...page, uploads };

@@ -43,7 +43,10 @@ const digest: Digest = {
 const archived = (given: Partial<Upload>): Upload =>
 	({ state: "archived", sha256: null, checksum: null, ...given }) as Upload;
 
-const full = (algorithm: string, value: string): Partial<Upload> => ({
+const full = (
+	algorithm: NonNullable<Upload["checksum"]>["algorithm"],
+	value: string,
+): Partial<Upload> => ({
 	checksum: { algorithm, value, kind: "FULL_OBJECT" },
 });
 
