@@ -294,7 +294,7 @@ test(
 test(
 	"small files go on by themselves after a reload, and a paused one stays paused",
 	(mock) => {
-		mock.faults.bytesPerS = 500_000;
+		mock.faults.bytesPerS = 100_000;
 	},
 	async ({ page, mock }) => {
 		const files = Array.from({ length: 8 }, (_, i) => named(`s-${i}.bin`, some(2_000_000 + i)));
