@@ -108,6 +108,7 @@ async function rememberHandle(): Promise<void> {
 		uppyId: null,
 		key: null,
 		handle,
+		isPaused: false,
 	};
 	base.transaction("files", "readwrite").objectStore("files").put(record);
 }
@@ -208,7 +209,7 @@ for (const colorScheme of ["light", "dark"] as const) {
 					mock.limits = { size_bytes_max: 5e9, types: ["text/*", "image/*", "application/pdf"] };
 				},
 				async ({ page }) => {
-					await page.getByText("Taken here").waitFor();
+					await page.getByText("You may send only").waitFor();
 					const pdf = { name: "minutes.pdf", mimeType: "application/pdf" };
 					const chosen = { ...pdf, buffer: Buffer.from("minutes of the meeting") };
 					await choose(page, chosen, { ...chosen, name: "draft.spoiled", mimeType: "text/plain" });

@@ -651,19 +651,16 @@ test(
 		mock.limits = { size_bytes_max: 1_000_000, types: ["text/*"] };
 	},
 	async ({ page, mock }) => {
-		await page.getByText("Taken here: up to 1.00 MB each; text/*.").waitFor();
+		await page.getByText("You may send only text/* of at most 1 MB.").waitFor();
 		await choose(
 			page,
 			named("big.txt", some(1_000_001)),
 			{ ...file("photo.png"), mimeType: "image/png" },
 			file("fits.txt"),
 		);
-		await row(page, "big.txt")
-			.getByText("this server takes up to 1.00 MB")
-			.or(page.getByText("The file has 1.00 MB, and this server takes up to 1.00 MB from you"))
-			.first()
-			.waitFor();
-		await row(page, "photo.png").getByText("This server takes text/* from you").waitFor();
+		await row(page, "big.txt").getByText("This file has 1000001 bytes, you may send").waitFor();
+		await row(page, "photo.png").getByText("you may send only text/*").waitFor();
+		assert.ok(await page.getByRole("radio", { name: "One-file credentials" }).isDisabled());
 		await inState(page, "fits.txt", "archived");
 		assert.equal(mock.grantsAsked.length, 1);
 	},

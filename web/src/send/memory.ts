@@ -21,6 +21,7 @@ export interface Remembered {
 	uppyId: string | null;
 	key: string | null;
 	handle: FileHandle | null;
+	isPaused: boolean;
 }
 
 const store = "files";

@@ -44,7 +44,6 @@ interface Run {
 /** What was there when the page was opened again. */
 export interface Restored {
 	data: Blob | null;
-	isPaused: boolean;
 	sent: number;
 }
 
@@ -94,7 +93,7 @@ export class Transport {
 			this.uppy.getFiles().map((file) => {
 				const data = file.isGhost || file.isRemote ? null : (file.data ?? null);
 				const sent = file.progress.bytesUploaded || 0;
-				return [file.id, { data, isPaused: file.isPaused ?? false, sent }];
+				return [file.id, { data, sent }];
 			}),
 		);
 	}

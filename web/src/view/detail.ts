@@ -174,7 +174,7 @@ export class DetailPanel {
 		const phase = row.sending?.phase;
 		const why =
 			phase?.is === "failed" && row.shown === "failed" && !row.upload ? phase.why : reason;
-		const canRetry = actionsOf(row).includes("retry");
+		const canRetry = actionsOf(row, this.actions).includes("retry");
 		if (!why && !canRetry) return null;
 		const retry = h(
 			"button",

@@ -12,6 +12,8 @@ import { named } from "./name.ts";
 import { label, meaning } from "./state.ts";
 
 export interface RowActions {
+	/** Whether the reader may have the server try uploads again. */
+	maySteer(): boolean;
 	open(row: Row): void;
 	cancel(row: Row): void;
 	pause(row: Row): void;
@@ -127,7 +129,7 @@ export class RowView {
 		attribute(this.received, "title", moment(at));
 		text(this.sha, upload?.sha256?.slice(0, 10) ?? "");
 		attribute(this.sha, "title", upload?.sha256 ?? undefined);
-		this.showActions(actionsOf(row));
+		this.showActions(actionsOf(row, this.actions));
 	}
 
 	private showActions(wanted: Action[]): void {
@@ -179,7 +181,7 @@ function cell(name: string, heading: string): HTMLTableCellElement {
 	return h("td", { role: "cell", class: name, "data-label": heading });
 }
 
-export function actionsOf(row: Row): Action[] {
+export function actionsOf(row: Row, { maySteer }: RowActions): Action[] {
 	if (row.sending && row.shown === row.sending.phase.is) {
 		switch (row.sending.phase.is) {
 			case "waiting":
@@ -198,7 +200,7 @@ export function actionsOf(row: Row): Action[] {
 				return [];
 		}
 	}
-	return row.shown === "failed" ? ["retry"] : [];
+	return row.shown === "failed" && maySteer() ? ["retry"] : [];
 }
 
 /** From acknowledged to its end. */
