@@ -505,6 +505,8 @@ for (const forgetful of [false, true]) {
 			const bytes = some(20_000_000);
 			await choose(page, named("once.bin", bytes));
 			await inState(page, "once.bin", "archived");
+			// The row shows what the server knows; the page may still be at it.
+			await until("nothing is on its way", async () => (await page.title()) === "Two Buckets");
 			arrivedAs(mock, "once.bin", bytes);
 			assert.deepEqual(numbers(parts(mock)), [1, 2, 3]);
 		},
