@@ -174,7 +174,10 @@ export class Transport {
 		const begun = file?.s3Multipart;
 		const wasLive = this.live.delete(id);
 		this.break(id, "cancel");
-		if (kept && file) this.uppy.setFileState(id, noMultipart);
+		if (kept) {
+			this.parcels.delete(parcel.id);
+			if (file) this.uppy.setFileState(id, noMultipart);
+		}
 		// An uploader that is there takes back its parts when its file goes.
 		if (file) this.uppy.removeFile(id);
 		if (kept || wasLive || !begun) return;

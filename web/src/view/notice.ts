@@ -32,7 +32,13 @@ export class Notices {
 		);
 		const allow = h("button", { type: "button", class: "button" }, "Allow reading");
 		allow.addEventListener("click", permit);
-		this.wanted = h("div", { class: "notice asks", hidden: true }, icon("file"), this.wants, allow);
+		this.wanted = h(
+			"div",
+			{ class: "notice asks", role: "status", hidden: true },
+			icon("file"),
+			this.wants,
+			allow,
+		);
 		const all = [this.away, this.wanted, this.asked, this.said];
 		this.element = h("div", { class: "notices" }, ...all);
 	}
