@@ -17,6 +17,8 @@ const EXPOSED_HEADERS: &[&str] = &[
     "Location",
     "x-amz-version-id",
     "x-amz-request-id",
+    // Uppy asks for it at every refusal, and a browser complains of each header that it may not show.
+    "x-amz-error-code",
     "x-amz-checksum-crc32",
     "x-amz-checksum-crc32c",
     "x-amz-checksum-crc64nvme",
