@@ -36,6 +36,7 @@ impl Grants for SignedUrls {
         let now = (self.clock)();
         let url = sign::presign(
             &self.credentials,
+            None,
             &self.region,
             "http",
             &sign::Request {

@@ -21,4 +21,6 @@ mod multipart;
 mod presigned;
 mod reads;
 mod server;
+mod sessions;
+mod sts;
 mod writes;

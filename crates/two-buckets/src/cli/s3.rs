@@ -138,6 +138,7 @@ impl Staging<'_> {
         }
         let signature = sign_headers(
             &self.credentials,
+            None,
             &record.region,
             &to_sign,
             payload_sha256,
