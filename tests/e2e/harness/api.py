@@ -46,6 +46,14 @@ class Api:
         """How many uploads are in each state."""
         return self.get("/api/uploads", limit=1)["counts"]
 
+    def credentials(self, **wanted):
+        """Credentials that may only put one file: a `key` or a `filename`."""
+        return self.post("/api/credentials", wanted)
+
+    def form(self, **wanted):
+        """A form with which one file may be posted."""
+        return self.post("/api/form", wanted)
+
     def put(self, body, size, **wanted):
         """Uploads through a signed URL as the page does; `body` is bytes or an open file, `wanted` is a `key` or a
         `filename`, and what else is known of it. Returns the key it went to."""
