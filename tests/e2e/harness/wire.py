@@ -26,6 +26,11 @@ class Answer:
                 return element.text
         return None
 
+    @property
+    def is_refusal(self):
+        """A 4xx; or 501 where S3 says so itself, of a header or an operation that it has no meaning for."""
+        return 400 <= self.status < 500 or (self.status, self.code) == (501, "NotImplemented")
+
     def __str__(self):
         return f"{self.status} {self.body[:600]!r}"
 
