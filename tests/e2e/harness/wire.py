@@ -60,8 +60,7 @@ def send(method, url, headers=None, body=b"", within_s=WITHIN_S, verify=None):
         try:
             connection.send(body)
         except OSError:
-            # A server may answer and close before it read everything; what it said is still there to read.
-            pass
+            pass  # a server may answer and close before it read everything; what it said is still there to read
         answer = connection.getresponse()
         return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
     finally:
@@ -82,8 +81,8 @@ def exchange(url, request, within_s=WITHIN_S, and_close=True):
                 connection.sendall(piece)
             if and_close:
                 connection.shutdown(socket.SHUT_WR)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
+        except OSError:
+            pass  # it was closed before all was sent; what was said is still there to read
         try:
             while piece := connection.recv(1 << 16):
                 received += piece
