@@ -32,6 +32,9 @@ class Api:
     def post(self, path, body=None):
         return self._call("POST", path, {} if body is None else body)
 
+    def delete(self, path):
+        return self._call("DELETE", path, None)
+
     def uploads(self, **query):
         """Every upload that matches, page after page, the newest first."""
         found, after = [], {}
