@@ -98,9 +98,14 @@ impl Connection {
         };
         let hash = sign::sha256_hex(&body);
         let mut request = Request::put(to_sign.target()).header(http::header::HOST, &self.host);
-        for (name, value) in
-            sign::sign_headers(&self.credentials, REGION, &to_sign, &hash, clock::stamp())
-        {
+        for (name, value) in sign::sign_headers(
+            &self.credentials,
+            None,
+            REGION,
+            &to_sign,
+            &hash,
+            clock::stamp(),
+        ) {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(body))?;

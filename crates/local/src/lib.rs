@@ -10,7 +10,7 @@ mod waiting;
 mod wake;
 mod worker;
 
-pub use grants::SignedUrls;
+pub use grants::DepotGrants;
 pub use ledger::DepotLedger;
 pub use store::DepotStore;
 pub use tracker::LedgerTracker;

@@ -1,3 +1,4 @@
+use futures::Stream;
 use two_buckets_objects::{
     Body, ByteRange, Error as StoreError, ListedVersion, ObjectInfo, ObjectStore,
 };
@@ -7,8 +8,8 @@ use two_buckets_pipeline::{
 };
 use two_buckets_uploads as uploads;
 use uploads::{
-    Counts, Cursor, Error, ListUploads, Oldest, Result, RetrySelection, ServerFacts, Swept,
-    Tracker, UploadHistory, UploadPage, UploadState,
+    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Result, RetrySelection,
+    ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage, UploadState,
 };
 
 use crate::upload_id::{self, Named};
@@ -36,6 +37,11 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
     }
 
     async fn list(&self, query: ListUploads) -> Result<UploadPage> {
+        if query.prefix.is_some() {
+            return Err(Error::Refused {
+                reason: "the ledger cannot list below a prefix yet".into(),
+            });
+        }
         // Staging first: a version that gets its row meanwhile is then seen twice and not never.
         let waiting = self.waiting(&query).await?;
         // At least one row, for the next page begins behind the last one.
@@ -190,6 +196,26 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
             }),
         }
     }
+
+    async fn expect(&self, _expected: Expected) -> Result<uploads::UploadId> {
+        Err(not_recorded())
+    }
+
+    async fn minted(&self, _key: &UploadKey) -> Result<Option<Minted>> {
+        Err(not_recorded())
+    }
+
+    fn changes(&self) -> impl Stream<Item = Change> + Send + 'static {
+        futures::stream::empty()
+    }
+}
+
+/// Until the ledger has rows of uploads that are expected.
+fn not_recorded() -> Error {
+    Error::Unavailable {
+        reason: "the ledger does not record expected uploads yet".into(),
+        source: None,
+    }
 }
 
 /// What an id stands for.
@@ -316,11 +342,16 @@ fn shown(upload: &Upload) -> Result<uploads::Upload> {
         key: upload.key.key.clone(),
         version_id: staged.map(|staged| staged.version_id.clone()),
         state: shown_state(upload.state),
+        is_expected: false,
         size_bytes: staged.map_or(0, |staged| staged.size_bytes),
         etag: staged.map_or_else(
             || two_buckets_objects::ETag::new(""),
             |staged| staged.etag.clone(),
         ),
+        checksum: upload
+            .archive
+            .as_ref()
+            .and_then(|archive| archive.checksum.clone()),
         received_at: upload.received_at,
         started_at: upload.started_at,
         finished_at: upload.finished_at,

@@ -84,6 +84,8 @@ pub(crate) fn shown(key: ObjectRef, version: &ListedVersion) -> Result<uploads::
         key: key.key,
         version_id: Some(version.version_id.clone()),
         state: UploadState::Pending,
+        is_expected: false,
+        checksum: None,
         size_bytes: version.size_bytes,
         etag: version
             .etag

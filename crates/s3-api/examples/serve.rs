@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use two_buckets_depot::{Depot, Options};
 use two_buckets_objects::Timestamp;
-use two_buckets_s3_api::{Config, Credentials, Limits, S3Service};
+use two_buckets_s3_api::{Config, Credentials, Limits, S3Service, Sts};
 
 #[expect(
     clippy::disallowed_methods,
@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     let service = S3Service::new(Config {
         depot,
-        credentials,
+        sts: Sts::new(credentials, Vec::new())?,
         region: "us-east-1".into(),
         clock: Arc::new(now),
         refuse_write: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use two_buckets_depot::Depot;
 use two_buckets_objects::{BucketName, Key, Timestamp};
 
-use crate::Credentials;
+use crate::Sts;
 
 /// Says why a key must not be written by a client, if it must not.
 pub type RefuseWrite = Arc<dyn Fn(&BucketName, &Key) -> Option<String> + Send + Sync>;
@@ -15,8 +15,8 @@ pub type RefuseWrite = Arc<dyn Fn(&BucketName, &Key) -> Option<String> + Send + 
 pub struct Config {
     /// The store behind.
     pub depot: Depot,
-    /// The one key pair that may do everything.
-    pub credentials: Credentials,
+    /// Who may sign: the owner, who may do everything, and the sessions of the roles.
+    pub sts: Sts,
     /// The region the service says it is in. Signatures for any region are accepted.
     pub region: String,
     /// Where the time comes from that signatures are checked against.
@@ -32,7 +32,7 @@ pub struct Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("credentials", &self.credentials)
+            .field("sts", &self.sts)
             .field("region", &self.region)
             .field("staging_buckets", &self.staging_buckets)
             .field("limits", &self.limits)

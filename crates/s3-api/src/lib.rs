@@ -14,6 +14,7 @@
 //!
 //! What a store can and cannot do is depot's affair; who may write which key is decided by [`Config::refuse_write`].
 
+mod access;
 mod auth;
 mod backend;
 mod config;
@@ -24,6 +25,7 @@ mod error;
 mod host;
 mod lifecycle;
 mod payload;
+pub mod policy;
 mod query;
 mod refusal;
 mod request_id;
@@ -31,10 +33,16 @@ mod server;
 mod service;
 pub mod sign;
 mod store;
+mod sts;
 mod target;
 mod unsupported;
 
+pub use access::Peer;
 pub use config::{Config, Limits, RefuseWrite};
 pub use credentials::Credentials;
 pub use lifecycle::{AbortIncomplete, UnreadableLifecycle};
 pub use service::{AnswerBody, S3Service};
+pub use sts::{
+    AssumeRole, AssumeRoleError, InvalidRole, Role, SESSION_LIFE_MAX, Sts, TemporaryCredentials,
+    UPLOADER_ROLE, uploader_role,
+};

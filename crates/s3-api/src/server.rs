@@ -10,7 +10,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::{Limits, S3Service};
+use crate::{Limits, Peer, S3Service};
 
 /// How long to wait before accepting again after the system had no file handle left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -37,10 +37,10 @@ impl S3Service {
                     seat.expect("the semaphore is never closed")
                 }
             };
-            let stream = tokio::select! {
+            let (stream, from) = tokio::select! {
                 () = &mut shutdown => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
+                    Ok(accepted) => accepted,
                     Err(error) if is_of_one_connection(&error) => continue,
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -53,13 +53,18 @@ impl S3Service {
                 tracing::debug!(%error, "TCP_NODELAY could not be set");
             }
             let service = self.clone();
+            let peer = Peer {
+                address: from.ip(),
+                over_tls: false,
+            };
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.header_read_timeout)
                 .max_headers(HEADERS_MAX)
                 .serve_connection(
                     TokioIo::new(stream),
-                    service_fn(move |request| {
+                    service_fn(move |mut request| {
+                        request.extensions_mut().insert(peer);
                         let service = service.clone();
                         async move { Ok::<_, Infallible>(service.call(request).await) }
                     }),

@@ -14,6 +14,7 @@ use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::{S3Error, S3ErrorCode};
 use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
 
+use crate::access::{self, Access, Asked as AskedAccess, Peer};
 use crate::auth::authenticate;
 use crate::backend::Backend;
 use crate::cors::Asked;
@@ -45,9 +46,9 @@ pub type AnswerBody = s3s::Body;
 
 /// S3 over HTTP. Cheap to clone.
 ///
-/// Every request must be signed with the one key pair of [`Config::credentials`], by signature version 4 in its header
-/// or its query, or by version 2 in its query; nothing is open to anybody else but the CORS preflight, which tells
-/// only what the bucket's own rules say.
+/// Every request must be signed with the key pair of the root or of a session of [`Config::sts`], by signature version
+/// 4 in its header or its query, or by version 2 in its query; nothing is open to anybody else but the CORS preflight,
+/// which tells only what the bucket's own rules say. The root may do everything, a session what its policies allow.
 #[derive(Clone)]
 pub struct S3Service {
     inner: Arc<Inner>,
@@ -152,12 +153,24 @@ impl S3Service {
     ) -> Response<AnswerBody> {
         match self.prepare(parts, &mut raw, target).await {
             Ok(body) => {
+                let hides_missing = parts
+                    .extensions
+                    .get::<Access>()
+                    .is_none_or(Access::hides_missing);
                 let mut request = Request::new(body);
                 *request.method_mut() = parts.method.clone();
                 *request.uri_mut() = parts.uri.clone();
                 *request.headers_mut() = parts.headers.clone();
                 *request.extensions_mut() = std::mem::take(&mut parts.extensions);
                 match self.inner.s3s.call(request).await {
+                    Ok(answer) if hides_missing && answer.status() == StatusCode::NOT_FOUND => {
+                        error_answer(
+                            Refusal::access_denied(
+                                "the object is missing or not yours, which only those may know who may list the bucket",
+                            )
+                            .into(),
+                        )
+                    }
                     Ok(answer) => answer,
                     Err(error) => {
                         tracing::error!(?error, "a request could not be answered");
@@ -182,8 +195,21 @@ impl S3Service {
         let now = (self.inner.config.clock)();
         let mut query = Query::parse(parts.uri.query())?;
         refuse_form(&parts.method, &parts.headers)?;
-        let authenticated = authenticate(parts, &mut query, &self.inner.config.credentials, now)?;
+        let authenticated = authenticate(parts, &mut query, &self.inner.config.sts, now)?;
         let body_use = body_use(&parts.method, target, &query, &parts.headers)?;
+        let access = access::authorize(
+            &authenticated.who,
+            &AskedAccess {
+                method: &parts.method,
+                target,
+                query: &query,
+                headers: &parts.headers,
+                signed: &authenticated.signed,
+                peer: parts.extensions.get::<Peer>().copied(),
+                now,
+            },
+        )?;
+        parts.extensions.insert(access);
         unsupported::refuse(&parts.headers)?;
         parts.uri = with_query(&parts.uri, &query)?;
         tolerate(parts);

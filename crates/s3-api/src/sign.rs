@@ -18,6 +18,8 @@ use crate::Credentials;
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// What stands for the payload's hash where the payload is not signed.
 pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+/// The header that carries a session token.
+pub(crate) const SESSION_TOKEN: &str = "x-amz-security-token";
 /// How long a presigned URL may be valid: 7 days (S3 API, "Authenticating Requests: Using Query Parameters").
 pub const PRESIGNED_VALID_MAX: Duration = Duration::from_hours(7 * 24);
 
@@ -81,10 +83,11 @@ impl Request<'_> {
     }
 }
 
-/// Makes a URL that carries its signature and is valid for `valid_for`, at most [`PRESIGNED_VALID_MAX`]. The payload
-/// is not signed. `scheme` is `http` or `https`.
+/// Makes a URL that carries its signature and is valid for `valid_for`, at most [`PRESIGNED_VALID_MAX`]; one of a
+/// session ends with it. The payload is not signed. `scheme` is `http` or `https`.
 pub fn presign(
     credentials: &Credentials,
+    session_token: Option<&str>,
     region: &str,
     scheme: &str,
     request: &Request<'_>,
@@ -110,6 +113,9 @@ pub fn presign(
     ] {
         query.push((name.as_bytes().to_vec(), value.into_bytes()));
     }
+    if let Some(token) = session_token {
+        query.push((b"X-Amz-Security-Token".to_vec(), token.as_bytes().to_vec()));
+    }
     let path = request.path();
     let query = canonical_query(&query);
     let canonical = canonical_request(request.method, &path, &query, &headers, UNSIGNED_PAYLOAD);
@@ -123,10 +129,12 @@ pub fn presign(
     )
 }
 
-/// Gives the headers that sign a request: `x-amz-date`, `x-amz-content-sha256` and `Authorization`. `payload_sha256`
-/// is the lower-case hex SHA-256 of the body, [`UNSIGNED_PAYLOAD`], or one of S3's `STREAMING-` names.
+/// Gives the headers that sign a request: `x-amz-date`, `x-amz-content-sha256`, `x-amz-security-token` for a session,
+/// and `Authorization`. `payload_sha256` is the lower-case hex SHA-256 of the body, [`UNSIGNED_PAYLOAD`], or one of
+/// S3's `STREAMING-` names.
 pub fn sign_headers(
     credentials: &Credentials,
+    session_token: Option<&str>,
     region: &str,
     request: &Request<'_>,
     payload_sha256: &str,
@@ -140,6 +148,9 @@ pub fn sign_headers(
         "x-amz-content-sha256".to_owned(),
         payload_sha256.as_bytes().to_vec(),
     ));
+    if let Some(token) = session_token {
+        headers.push((SESSION_TOKEN.to_owned(), token.as_bytes().to_vec()));
+    }
     headers.sort();
     let canonical = canonical_request(
         request.method,
@@ -160,14 +171,20 @@ pub fn sign_headers(
     let value = |text: String| {
         HeaderValue::try_from(text).expect("dates, hashes and scopes are printable ASCII")
     };
-    vec![
+    let mut headers = vec![
         (HeaderName::from_static("x-amz-date"), value(moment.stamp)),
         (
             HeaderName::from_static("x-amz-content-sha256"),
             value(payload_sha256.to_owned()),
         ),
         (http::header::AUTHORIZATION, value(authorization)),
-    ]
+    ];
+    // A token that is no header's value is none of ours; without it the request is refused.
+    if let Some(Ok(mut token)) = session_token.map(HeaderValue::try_from) {
+        token.set_sensitive(true);
+        headers.push((HeaderName::from_static(SESSION_TOKEN), token));
+    }
+    headers
 }
 
 /// The lower-case hex SHA-256 of a body, as [`sign_headers`] takes it.
@@ -197,21 +214,44 @@ impl Moment {
     }
 }
 
+/// A service a signature can be for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Service {
+    S3,
+    Sts,
+}
+
+impl Service {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Sts => "sts",
+        }
+    }
+}
+
 /// A credential scope: `20261123/us-east-1/s3/aws4_request`.
 pub(crate) struct Scope<'a> {
     pub(crate) date: &'a str,
     pub(crate) region: &'a str,
+    pub(crate) service: Service,
 }
 
 impl<'a> Scope<'a> {
+    /// A scope of S3.
     pub(crate) fn new(date: &'a str, region: &'a str) -> Self {
-        Self { date, region }
+        Self {
+            date,
+            region,
+            service: Service::S3,
+        }
     }
 }
 
 impl std::fmt::Display for Scope<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}/s3/aws4_request", self.date, self.region)
+        let service = self.service.name();
+        write!(f, "{}/{}/{service}/aws4_request", self.date, self.region)
     }
 }
 
@@ -226,7 +266,7 @@ pub(crate) fn signing_key(secret_access_key: &str, scope: &Scope<'_>) -> [u8; 32
     let secret = format!("AWS4{secret_access_key}");
     let date = hmac_sha256(secret.as_bytes(), scope.date.as_bytes());
     let region = hmac_sha256(&date, scope.region.as_bytes());
-    let service = hmac_sha256(&region, b"s3");
+    let service = hmac_sha256(&region, scope.service.name().as_bytes());
     hmac_sha256(&service, b"aws4_request")
 }
 

@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 
 /// Every parameter that S3 takes for a sub-resource, that is, for another operation. s3s ignores those it does not
 /// know, so that `PUT /bucket?new-thing` would make a bucket; here they are refused.
-const SUB_RESOURCES: &[&str] = &[
+pub(crate) const SUB_RESOURCES: &[&str] = &[
     "abac",
     "accelerate",
     "acl",

@@ -1,16 +1,19 @@
+use std::time::Duration;
+
 use axum::body::Body;
-use http::header::{CONTENT_RANGE, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 
-use crate::{Error, JSON_BODY_BYTES_MAX};
+use crate::Error;
+use crate::limits::OverLimit;
 
 /// Everything that makes an answer an error.
 pub(crate) enum Problem {
     /// What the caller sent cannot be understood; the words say what.
     BadRequest(String),
-    /// The body has more bytes than [`JSON_BODY_BYTES_MAX`].
-    BodyTooLarge,
+    /// The body has more bytes than this call takes.
+    BodyTooLarge { bytes_max: usize },
     /// The body is not said to be JSON.
     NotJson,
     /// No address of the API.
@@ -27,6 +30,10 @@ pub(crate) enum Problem {
     NobodyKnown,
     /// The token is not ours.
     WrongToken,
+    /// The caller may not do this; the words say what they may.
+    Forbidden(String),
+    /// The caller began too many uploads.
+    TooOften { per_minute: u32, wait: Duration },
     /// The other side of a trait said no.
     Of(Error),
 }
@@ -45,9 +52,9 @@ impl Problem {
         use StatusCode as Status;
         match self {
             Self::BadRequest(detail) => (Status::BAD_REQUEST, detail.clone()),
-            Self::BodyTooLarge => (
+            Self::BodyTooLarge { bytes_max } => (
                 Status::PAYLOAD_TOO_LARGE,
-                format!("the body of this call may have at most {JSON_BODY_BYTES_MAX} bytes; files go to the signed URL"),
+                format!("the body of this call may have at most {bytes_max} bytes; files go to the signed URL"),
             ),
             Self::NotJson => (
                 Status::UNSUPPORTED_MEDIA_TYPE,
@@ -81,6 +88,14 @@ impl Problem {
                 Status::UNAUTHORIZED,
                 "the admin token is not the one this server was started with; it is in server.json in the data folder".into(),
             ),
+            Self::Forbidden(detail) => (Status::FORBIDDEN, detail.clone()),
+            Self::TooOften { per_minute, wait } => (
+                Status::TOO_MANY_REQUESTS,
+                format!(
+                    "you may begin {per_minute} uploads a minute; try again in {} s",
+                    whole_seconds(*wait)
+                ),
+            ),
             Self::Of(Error::NotFound { what }) => (Status::NOT_FOUND, format!("{what} not found")),
             Self::Of(Error::Conflict { reason }) => (Status::CONFLICT, reason.clone()),
             Self::Of(Error::Refused { reason }) => (Status::BAD_REQUEST, reason.clone()),
@@ -92,6 +107,17 @@ impl Problem {
                 "something broke on the server; its log says what".into(),
             ),
         }
+    }
+}
+
+/// Rounded up: who comes back after so long is not sent away again.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+impl From<OverLimit> for Problem {
+    fn from(over: OverLimit) -> Self {
+        Self::Forbidden(over.to_string())
     }
 }
 
@@ -127,6 +153,9 @@ impl axum::response::IntoResponse for Problem {
                 let whole = HeaderValue::from_str(&format!("bytes */{size_bytes}"))
                     .expect("digits are a header value");
                 headers.insert(CONTENT_RANGE, whole);
+            }
+            Self::TooOften { wait, .. } => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
             }
             Self::NobodyKnown | Self::WrongToken => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -11,12 +11,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::S3ErrorCode;
 use two_buckets_objects::Timestamp;
 
-pub(crate) use v4::ChunkSigner;
+pub(crate) use v4::{ChunkSigner, sts_header};
 
-use crate::Credentials;
 use crate::payload::PayloadKind;
 use crate::query::Query;
 use crate::refusal::Refusal;
+use crate::sign::SESSION_TOKEN;
+use crate::sts::{Sts, Who};
 
 /// Query parameters that belong to a signature and to no operation.
 const SIGNATURE_PARAMETERS: &[&str] = &[
@@ -34,6 +35,37 @@ const SIGNATURE_PARAMETERS: &[&str] = &[
 pub(crate) struct Authenticated {
     /// How its body is framed and what is signed of it.
     pub(crate) payload: PayloadKind,
+    /// Who signed it.
+    pub(crate) who: Who,
+    /// How it was signed, for conditions.
+    pub(crate) signed: Signed,
+}
+
+/// How a request was signed, as conditions of policies ask for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Signed {
+    /// `s3:authType`.
+    pub(crate) way: Way,
+    /// `s3:signatureversion`.
+    pub(crate) version: Version,
+    /// When; version 2 does not tell.
+    pub(crate) at: Option<Timestamp>,
+    /// What was signed of the payload, if the request said so.
+    pub(crate) content_sha256: Option<String>,
+}
+
+/// Where a signature was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    Header,
+    Query,
+}
+
+/// By which rules a signature was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Version {
+    V2,
+    V4,
 }
 
 /// Checks the signature and takes it out of the request, so that nothing behind can read or log it. Headers that a
@@ -41,29 +73,37 @@ pub(crate) struct Authenticated {
 pub(crate) fn authenticate(
     parts: &mut Parts,
     query: &mut Query,
-    credentials: &Credentials,
+    sts: &Sts,
     now: Timestamp,
 ) -> Result<Authenticated, Refusal> {
-    if parts.headers.contains_key("x-amz-security-token")
-        || query.has_ignoring_case("x-amz-security-token")
-    {
-        return Err(Refusal::new(
-            S3ErrorCode::InvalidToken,
-            "session tokens are not known here yet",
-        ));
-    }
+    let authenticated = check(parts, query, sts, now)?;
+    parts.headers.remove(http::header::AUTHORIZATION);
+    parts.headers.remove(SESSION_TOKEN);
+    Ok(authenticated)
+}
+
+fn check(
+    parts: &mut Parts,
+    query: &mut Query,
+    sts: &Sts,
+    now: Timestamp,
+) -> Result<Authenticated, Refusal> {
     let by_header = parts.headers.contains_key(http::header::AUTHORIZATION);
     let by_v4_query = query.has_ignoring_case("x-amz-signature");
     let by_v2_query = query.has("Signature") || query.has("AWSAccessKeyId");
     match (by_header, by_v4_query, by_v2_query) {
         (false, false, false) => Err(Refusal::access_denied("the request is not signed")),
         (true, false, false) => {
-            let payload = v4::header(parts, query, credentials, now)?;
-            parts.headers.remove(http::header::AUTHORIZATION);
-            Ok(Authenticated { payload })
+            if query.has_ignoring_case(SESSION_TOKEN) {
+                return Err(token_elsewhere("x-amz-security-token"));
+            }
+            v4::header(parts, query, sts, now)
         }
         (false, true, false) => {
-            let payload = v4::presigned(parts, query, credentials, now)?;
+            if parts.headers.contains_key(SESSION_TOKEN) {
+                return Err(token_elsewhere("X-Amz-Security-Token"));
+            }
+            let authenticated = v4::presigned(parts, query, sts, now)?;
             for (name, value) in take_hoisted(query)? {
                 // S3 does not look at checksums in a presigned URL, and the JavaScript SDK puts that of an empty
                 // body there (aws/aws-sdk-js-v3#6810).
@@ -74,15 +114,31 @@ pub(crate) fn authenticate(
                 }
                 insert_hoisted(&mut parts.headers, name, value)?;
             }
-            Ok(Authenticated { payload })
+            Ok(authenticated)
         }
         (false, false, true) => {
+            if parts.headers.contains_key(SESSION_TOKEN) {
+                return Err(token_elsewhere("x-amz-security-token"));
+            }
+            let token = query.unique(SESSION_TOKEN).map(str::to_owned);
+            if token.is_none() && query.has_ignoring_case(SESSION_TOKEN) {
+                return Err(Refusal::invalid_argument(
+                    "x-amz-security-token must be there once and in lower case",
+                ));
+            }
             let hoisted = take_hoisted(query)?;
             let mut headers = parts.headers.clone();
+            // Version 2 signs the parameter as the header it would be.
+            if let Some(token) = &token {
+                let value = HeaderValue::try_from(token).map_err(|_| {
+                    Refusal::new(S3ErrorCode::InvalidToken, "the session token is malformed")
+                })?;
+                headers.insert(SESSION_TOKEN, value);
+            }
             for (name, value) in hoisted.clone() {
                 insert_hoisted(&mut headers, name, value)?;
             }
-            v2::presigned(parts, query, &headers, credentials, now)?;
+            let who = v2::presigned(parts, query, &headers, token.as_deref(), sts, now)?;
             for (name, _) in hoisted {
                 if name.as_str().starts_with("x-amz-checksum-")
                     || name == "x-amz-sdk-checksum-algorithm"
@@ -91,6 +147,7 @@ pub(crate) fn authenticate(
                 }
             }
             parts.headers = headers;
+            let content_sha256 = unique(&parts.headers, "x-amz-content-sha256")?.map(str::to_owned);
             let payload = match PayloadKind::of_header(&parts.headers)? {
                 None => PayloadKind::Unsigned,
                 Some(PayloadKind::SignedChunks { .. }) => {
@@ -100,12 +157,28 @@ pub(crate) fn authenticate(
                 }
                 Some(kind) => kind,
             };
-            Ok(Authenticated { payload })
+            Ok(Authenticated {
+                payload,
+                who,
+                signed: Signed {
+                    way: Way::Query,
+                    version: Version::V2,
+                    at: None,
+                    content_sha256,
+                },
+            })
         }
         _ => Err(Refusal::invalid_argument(
             "only one way of signing is allowed: the Authorization header or query parameters",
         )),
     }
+}
+
+/// A token in another place than the signature could have been put there by anybody, and two could disagree.
+fn token_elsewhere(right: &str) -> Refusal {
+    Refusal::invalid_argument(format!(
+        "the session token must be where the signature is, as {right}"
+    ))
 }
 
 /// Takes the `x-amz-*` parameters that are headers in another place out of the query.

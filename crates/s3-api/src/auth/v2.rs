@@ -14,11 +14,11 @@ use http::request::Parts;
 use subtle::ConstantTimeEq as _;
 use two_buckets_objects::Timestamp;
 
-use super::v4::{mismatch, unknown_access_key};
-use crate::Credentials;
+use super::v4::mismatch;
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::sign::{PRESIGNED_VALID_MAX, trimmed};
+use crate::sts::{Sts, Who};
 
 /// The parameters the signature covers: sub-resources and the overrides of response headers.
 const SIGNED_PARAMETERS: &[&str] = &[
@@ -68,14 +68,15 @@ const TOLERATED_PARAMETERS: &[&str] = &[
     "content-md5",
 ];
 
-/// Checks a presigned URL. `headers` are those sent and those the URL carries.
+/// Checks a presigned URL. `headers` are those sent and those the URL carries, the session token among them.
 pub(super) fn presigned(
     parts: &Parts,
     query: &mut Query,
     headers: &HeaderMap,
-    credentials: &Credentials,
+    session_token: Option<&str>,
+    sts: &Sts,
     now: Timestamp,
-) -> Result<(), Refusal> {
+) -> Result<Who, Refusal> {
     let parameter = |name: &str| {
         query.unique(name).ok_or_else(|| {
             Refusal::access_denied(format!("the presigned URL needs {name} exactly once"))
@@ -107,9 +108,7 @@ pub(super) fn presigned(
             "signature version 2 does not cover the parameter {unsigned}; use version 4"
         )));
     }
-    if access_key_id != credentials.access_key_id {
-        return Err(unknown_access_key());
-    }
+    let identity = sts.identify(access_key_id, session_token, now)?;
 
     let mut text = Vec::with_capacity(256);
     text.extend_from_slice(parts.method.as_str().as_bytes());
@@ -141,7 +140,7 @@ pub(super) fn presigned(
     }
     text.extend_from_slice(resource(parts, query).as_bytes());
 
-    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(credentials.secret_access_key.as_bytes())
+    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(identity.secret.as_bytes())
         .expect("HMAC takes keys of any length");
     mac.update(&text);
     let expected = BASE64_STANDARD.encode(mac.finalize().into_bytes());
@@ -149,7 +148,7 @@ pub(super) fn presigned(
         return Err(mismatch());
     }
     query.take(|name| TOLERATED_PARAMETERS.contains(&name));
-    Ok(())
+    Ok(identity.who)
 }
 
 /// The path as it was sent, with the bucket of a virtual host before it, and the covered parameters in order.

@@ -9,12 +9,12 @@ use s3s::S3ErrorCode;
 use subtle::ConstantTimeEq as _;
 use two_buckets_objects::Timestamp;
 
-use super::unique;
-use crate::Credentials;
+use super::{Authenticated, Signed, Version, Way, unique};
 use crate::payload::PayloadKind;
 use crate::query::Query;
 use crate::refusal::Refusal;
-use crate::sign::{self, Scope};
+use crate::sign::{self, SESSION_TOKEN, Scope, Service};
+use crate::sts::{Identity, Sts, Who};
 
 /// How far a client's clock may be from ours, either way (S3 API, `RequestTimeTooSkewed`).
 pub(crate) const CLOCK_SKEW_MAX: Duration = Duration::from_mins(15);
@@ -23,95 +23,155 @@ pub(crate) const CLOCK_SKEW_MAX: Duration = Duration::from_mins(15);
 pub(super) fn header(
     parts: &Parts,
     query: &Query,
-    credentials: &Credentials,
+    sts: &Sts,
     now: Timestamp,
-) -> Result<PayloadKind, Refusal> {
-    let authorization = unique(&parts.headers, "authorization")?.unwrap_or_default();
-    let malformed = |message: &str| {
-        Refusal::new(
-            S3ErrorCode::AuthorizationHeaderMalformed,
-            format!("the Authorization header {message}"),
-        )
-    };
-    if authorization.starts_with("AWS ") {
-        return Err(Refusal::invalid_request(
-            "signature version 2 is not accepted in the Authorization header; use AWS4-HMAC-SHA256",
-        ));
-    }
-    let Some(fields) = authorization.strip_prefix(sign::ALGORITHM) else {
-        return Err(Refusal::invalid_argument(
-            "the authorization type is not supported; use AWS4-HMAC-SHA256",
-        ));
-    };
-    let (mut credential, mut signed, mut signature) = (None, None, None);
-    for field in fields.split(',') {
-        let (name, value) = field
-            .trim()
-            .split_once('=')
-            .ok_or_else(|| malformed("has a field without a value"))?;
-        let slot = match name {
-            "Credential" => &mut credential,
-            "SignedHeaders" => &mut signed,
-            "Signature" => &mut signature,
-            _ => return Err(malformed("has a field that is not known")),
-        };
-        if slot.replace(value).is_some() {
-            return Err(malformed("has a field twice"));
-        }
-    }
-    let (Some(credential), Some(signed), Some(signature)) = (credential, signed, signature) else {
-        return Err(malformed("lacks Credential, SignedHeaders or Signature"));
-    };
-    let stamp = unique(&parts.headers, "x-amz-date")?
-        .ok_or_else(|| Refusal::access_denied("a signed request needs the header x-amz-date"))?;
-    let signed_at =
-        parse_stamp(stamp).ok_or_else(|| Refusal::access_denied("x-amz-date is not a date"))?;
-    let scope = parse_credential(credential, stamp, credentials, &malformed)?;
-    if now.since(signed_at) > CLOCK_SKEW_MAX || signed_at.since(now) > CLOCK_SKEW_MAX {
-        return Err(Refusal::new(
-            S3ErrorCode::RequestTimeTooSkewed,
-            format!("the request was signed for {signed_at}, and here it is {now}"),
-        ));
-    }
+) -> Result<Authenticated, Refusal> {
+    let read = ReadHeader::of(parts, Service::S3, sts, now)?;
     let Some(payload) = unique(&parts.headers, "x-amz-content-sha256")? else {
         return Err(Refusal::invalid_request(
             "a signed request needs the header x-amz-content-sha256",
         ));
     };
-    let headers = signed_headers(parts, signed)?;
-    let canonical = sign::canonical_request(
-        &parts.method,
-        &canonical_path(parts),
-        &query.canonical(|_| true),
-        &headers,
-        payload,
-    );
-    let key = sign::signing_key(&credentials.secret_access_key, &scope);
-    verify(&key, stamp, &scope, &canonical, signature)?;
+    let key = read.verify(parts, query, payload)?;
     let signer = ChunkSigner {
         key,
-        stamp: stamp.to_owned(),
-        scope: scope.to_string(),
-        previous: signature.to_owned(),
+        stamp: read.stamp.to_owned(),
+        scope: read.scope.to_string(),
+        previous: read.signature.to_owned(),
     };
-    Ok(
-        match PayloadKind::of_header(&parts.headers)?.expect("the header was there above") {
-            PayloadKind::SignedChunks { trailer, .. } => PayloadKind::SignedChunks {
-                trailer,
-                signer: Some(signer),
-            },
-            kind => kind,
+    let kind = match PayloadKind::of_header(&parts.headers)?.expect("the header was there above") {
+        PayloadKind::SignedChunks { trailer, .. } => PayloadKind::SignedChunks {
+            trailer,
+            signer: Some(signer),
         },
-    )
+        kind => kind,
+    };
+    Ok(Authenticated {
+        payload: kind,
+        who: read.identity.who,
+        signed: Signed {
+            way: Way::Header,
+            version: Version::V4,
+            at: Some(read.signed_at),
+            content_sha256: Some(payload.to_owned()),
+        },
+    })
+}
+
+/// Checks the signature of a request to STS, whose body is at hand. Its hash need not be in a header there.
+pub(crate) fn sts_header(
+    parts: &Parts,
+    query: &Query,
+    body: &[u8],
+    sts: &Sts,
+    now: Timestamp,
+) -> Result<Who, Refusal> {
+    let read = ReadHeader::of(parts, Service::Sts, sts, now)?;
+    let payload = sign::sha256_hex(body);
+    if unique(&parts.headers, "x-amz-content-sha256")?.is_some_and(|said| said != payload) {
+        return Err(Refusal::content_sha256_mismatch());
+    }
+    read.verify(parts, query, &payload)?;
+    Ok(read.identity.who)
+}
+
+/// An Authorization header, read and not yet verified.
+struct ReadHeader<'a> {
+    scope: Scope<'a>,
+    identity: Identity,
+    signed: &'a str,
+    signature: &'a str,
+    stamp: &'a str,
+    signed_at: Timestamp,
+}
+
+impl<'a> ReadHeader<'a> {
+    fn of(parts: &'a Parts, service: Service, sts: &Sts, now: Timestamp) -> Result<Self, Refusal> {
+        let authorization = unique(&parts.headers, "authorization")?.unwrap_or_default();
+        let malformed = |message: &str| {
+            Refusal::new(
+                S3ErrorCode::AuthorizationHeaderMalformed,
+                format!("the Authorization header {message}"),
+            )
+        };
+        if authorization.starts_with("AWS ") {
+            return Err(Refusal::invalid_request(
+                "signature version 2 is not accepted in the Authorization header; use AWS4-HMAC-SHA256",
+            ));
+        }
+        let Some(fields) = authorization.strip_prefix(sign::ALGORITHM) else {
+            return Err(Refusal::invalid_argument(
+                "the authorization type is not supported; use AWS4-HMAC-SHA256",
+            ));
+        };
+        let (mut credential, mut signed, mut signature) = (None, None, None);
+        for field in fields.split(',') {
+            let (name, value) = field
+                .trim()
+                .split_once('=')
+                .ok_or_else(|| malformed("has a field without a value"))?;
+            let slot = match name {
+                "Credential" => &mut credential,
+                "SignedHeaders" => &mut signed,
+                "Signature" => &mut signature,
+                _ => return Err(malformed("has a field that is not known")),
+            };
+            if slot.replace(value).is_some() {
+                return Err(malformed("has a field twice"));
+            }
+        }
+        let (Some(credential), Some(signed), Some(signature)) = (credential, signed, signature)
+        else {
+            return Err(malformed("lacks Credential, SignedHeaders or Signature"));
+        };
+        let stamp = unique(&parts.headers, "x-amz-date")?.ok_or_else(|| {
+            Refusal::access_denied("a signed request needs the header x-amz-date")
+        })?;
+        let signed_at =
+            parse_stamp(stamp).ok_or_else(|| Refusal::access_denied("x-amz-date is not a date"))?;
+        let (access_key_id, scope) = parse_credential(credential, stamp, service, &malformed)?;
+        // That it is signed is seen to with all other `x-amz-*` headers.
+        let token = unique(&parts.headers, SESSION_TOKEN)?;
+        let identity = sts.identify(access_key_id, token, now)?;
+        if now.since(signed_at) > CLOCK_SKEW_MAX || signed_at.since(now) > CLOCK_SKEW_MAX {
+            return Err(Refusal::new(
+                S3ErrorCode::RequestTimeTooSkewed,
+                format!("the request was signed for {signed_at}, and here it is {now}"),
+            ));
+        }
+        Ok(Self {
+            scope,
+            identity,
+            signed,
+            signature,
+            stamp,
+            signed_at,
+        })
+    }
+
+    /// Gives the key the signature was made with.
+    fn verify(&self, parts: &Parts, query: &Query, payload: &str) -> Result<[u8; 32], Refusal> {
+        let headers = signed_headers(parts, self.signed)?;
+        let canonical = sign::canonical_request(
+            &parts.method,
+            &canonical_path(parts),
+            &query.canonical(|_| true),
+            &headers,
+            payload,
+        );
+        let key = sign::signing_key(&self.identity.secret, &self.scope);
+        verify(&key, self.stamp, &self.scope, &canonical, self.signature)?;
+        Ok(key)
+    }
 }
 
 /// Checks a presigned URL.
 pub(super) fn presigned(
     parts: &Parts,
     query: &Query,
-    credentials: &Credentials,
+    sts: &Sts,
     now: Timestamp,
-) -> Result<PayloadKind, Refusal> {
+) -> Result<Authenticated, Refusal> {
     let malformed = |message: &str| {
         Refusal::new(
             S3ErrorCode::AuthorizationQueryParametersError,
@@ -141,7 +201,12 @@ pub(super) fn presigned(
     }
     let signed = parameter("X-Amz-SignedHeaders")?;
     let signature = parameter("X-Amz-Signature")?;
-    let scope = parse_credential(credential, stamp, credentials, &malformed)?;
+    let (access_key_id, scope) = parse_credential(credential, stamp, Service::S3, &malformed)?;
+    let token = query.unique("X-Amz-Security-Token");
+    if token.is_none() && query.has_ignoring_case(SESSION_TOKEN) {
+        return Err(malformed("needs X-Amz-Security-Token at most once"));
+    }
+    let identity = sts.identify(access_key_id, token, now)?;
     if signed_at.since(now) > CLOCK_SKEW_MAX {
         return Err(Refusal::access_denied("the presigned URL is not valid yet"));
     }
@@ -149,15 +214,16 @@ pub(super) fn presigned(
         return Err(Refusal::access_denied("the presigned URL has expired"));
     }
     let in_query = query.unique("X-Amz-Content-Sha256");
-    let payload = match (in_query, unique(&parts.headers, "x-amz-content-sha256")?) {
+    let said = match (in_query, unique(&parts.headers, "x-amz-content-sha256")?) {
         (Some(a), Some(b)) if a != b => {
             return Err(malformed(
                 "and its headers disagree about x-amz-content-sha256",
             ));
         }
-        (Some(payload), _) | (None, Some(payload)) => payload,
-        (None, None) => sign::UNSIGNED_PAYLOAD,
+        (Some(payload), _) | (None, Some(payload)) => Some(payload),
+        (None, None) => None,
     };
+    let payload = said.unwrap_or(sign::UNSIGNED_PAYLOAD);
     let headers = signed_headers(parts, signed)?;
     let canonical = sign::canonical_request(
         &parts.method,
@@ -166,14 +232,26 @@ pub(super) fn presigned(
         &headers,
         payload,
     );
-    let key = sign::signing_key(&credentials.secret_access_key, &scope);
+    let key = sign::signing_key(&identity.secret, &scope);
     verify(&key, stamp, &scope, &canonical, signature)?;
-    match PayloadKind::parse(payload)? {
-        PayloadKind::SignedChunks { .. } => Err(Refusal::invalid_request(
-            "chunk signatures need the signature in the Authorization header",
-        )),
-        kind => Ok(kind),
-    }
+    let kind = match PayloadKind::parse(payload)? {
+        PayloadKind::SignedChunks { .. } => {
+            return Err(Refusal::invalid_request(
+                "chunk signatures need the signature in the Authorization header",
+            ));
+        }
+        kind => kind,
+    };
+    Ok(Authenticated {
+        payload: kind,
+        who: identity.who,
+        signed: Signed {
+            way: Way::Query,
+            version: Version::V4,
+            at: Some(signed_at),
+            content_sha256: said.map(str::to_owned),
+        },
+    })
 }
 
 fn verify(
@@ -198,23 +276,16 @@ pub(super) fn mismatch() -> Refusal {
     )
 }
 
-pub(super) fn unknown_access_key() -> Refusal {
-    Refusal::new(
-        S3ErrorCode::InvalidAccessKeyId,
-        "the access key id is not known here",
-    )
-}
-
 /// Any region is taken: a client's configuration names one that only matters on AWS.
 fn parse_credential<'a>(
     credential: &'a str,
     stamp: &str,
-    credentials: &Credentials,
+    service: Service,
     malformed: &dyn Fn(&str) -> Refusal,
-) -> Result<Scope<'a>, Refusal> {
+) -> Result<(&'a str, Scope<'a>), Refusal> {
     // From the right, because an access key id may have slashes.
     let mut fields = credential.rsplitn(5, '/');
-    let (Some(terminator), Some(service), Some(region), Some(date), Some(access_key_id)) = (
+    let (Some(terminator), Some(for_service), Some(region), Some(date), Some(access_key_id)) = (
         fields.next(),
         fields.next(),
         fields.next(),
@@ -230,18 +301,23 @@ fn parse_credential<'a>(
             "has a credential that is not key/date/region/s3/aws4_request",
         ));
     }
-    if service != "s3" {
-        return Err(malformed("is signed for another service than s3"));
+    if for_service != service.name() {
+        return Err(malformed(&format!(
+            "is signed for another service than {}",
+            service.name()
+        )));
     }
     if !stamp.starts_with(date) || date.len() != "20261123".len() {
         return Err(malformed(
             "has another day in its credential than in its date",
         ));
     }
-    if access_key_id != credentials.access_key_id {
-        return Err(unknown_access_key());
-    }
-    Ok(Scope::new(date, region))
+    let scope = Scope {
+        date,
+        region,
+        service,
+    };
+    Ok((access_key_id, scope))
 }
 
 /// The headers that were signed, in canonical form. `host` must be among them and every `x-amz-*` that is there:

@@ -7,9 +7,12 @@ use s3s::dto::{
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use two_buckets_depot::{CopyMetadata, CopyObject, FoundObject, Selector, UploadId};
-use two_buckets_objects::{ByteRange, ETag, ObjectInfo, SINGLE_PUT_SIZE_BYTES_MAX, WriteCondition};
+use two_buckets_objects::{
+    ByteRange, ETag, ObjectInfo, ObjectRef, SINGLE_PUT_SIZE_BYTES_MAX, WriteCondition,
+};
 
-use super::{Backend, convert};
+use super::{Backend, access_of, convert};
+use crate::access::{Access, Need};
 use crate::error::of_depot;
 use crate::payload::entity_too_large;
 
@@ -56,6 +59,7 @@ impl Backend {
         &self,
         req: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
         let to = convert::object(&input.bucket, &input.key)?;
         self.check_writable(&to.bucket, &to.key)?;
@@ -102,6 +106,9 @@ impl Backend {
             .store
             .run(move |depot| {
                 let source = depot.head(&from, &version).map_err(|e| of_source(&e))?;
+                if tags.is_none() && !source.tags.0.is_empty() {
+                    check_tags_may_go(&access, &from, &version, &to)?;
+                }
                 conditions.check(&source.info)?;
                 if source.info.size_bytes > SINGLE_PUT_SIZE_BYTES_MAX {
                     return Err(S3Error::with_message(
@@ -239,6 +246,26 @@ impl Backend {
             ..UploadPartCopyOutput::default()
         }))
     }
+}
+
+/// A copy takes the tags with it, which is reading and writing them (S3 API, `CopyObject`, "Permissions").
+fn check_tags_may_go(
+    access: &Access,
+    from: &ObjectRef,
+    version: &Selector,
+    to: &ObjectRef,
+) -> S3Result<()> {
+    let (bucket, key) = (from.bucket.as_str(), from.key.as_str());
+    let read = match version {
+        Selector::Current => Need::object("s3:GetObjectTagging", bucket, key, None),
+        Selector::Version(id) => {
+            Need::object("s3:GetObjectVersionTagging", bucket, key, Some(id.as_str()))
+        }
+    };
+    access.check(&read)?;
+    let (bucket, key) = (to.bucket.as_str(), to.key.as_str());
+    access.check(&Need::object("s3:PutObjectTagging", bucket, key, None))?;
+    Ok(())
 }
 
 fn checksum_of_copy(

@@ -8,7 +8,8 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use two_buckets_depot::{Deleted, Selector};
 use two_buckets_objects::{ETag, LIST_PAGE_MAX, ObjectRef, WriteCondition};
 
-use super::{Backend, convert};
+use super::{Backend, access_of, convert};
+use crate::access::{Access, Need};
 use crate::error::of_depot;
 
 /// One entry of a `DeleteObjects` request.
@@ -60,6 +61,7 @@ impl Backend {
         &self,
         req: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
         let bucket = convert::bucket(&input.bucket)?;
         let count = input.delete.objects.len();
@@ -93,6 +95,7 @@ impl Backend {
                             "an ETag is compared with the current version only",
                         ));
                     }
+                    check_allowed(&access, &object, &version, &condition)?;
                     Ok((object, version, condition))
                 });
             wanted.push(Wanted {
@@ -166,4 +169,25 @@ impl Backend {
             ..DeleteObjectsOutput::default()
         }))
     }
+}
+
+/// Each key needs its own permission; the request as a whole was let in for having some.
+fn check_allowed(
+    access: &Access,
+    object: &ObjectRef,
+    version: &Selector,
+    condition: &WriteCondition,
+) -> S3Result<()> {
+    let (bucket, key) = (object.bucket.as_str(), object.key.as_str());
+    let need = match version {
+        Selector::Current => Need::object("s3:DeleteObject", bucket, key, None),
+        Selector::Version(id) => {
+            Need::object("s3:DeleteObjectVersion", bucket, key, Some(id.as_str()))
+        }
+    };
+    access.check(&need)?;
+    if *condition != WriteCondition::None {
+        access.check(&Need::object("s3:GetObject", bucket, key, None))?;
+    }
+    Ok(())
 }

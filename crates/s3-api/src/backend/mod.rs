@@ -50,6 +50,7 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 use two_buckets_objects::{BucketName, Key};
 
 use crate::RefuseWrite;
+use crate::access::Access;
 use crate::refusal::Refusal;
 use crate::store::Store;
 
@@ -70,6 +71,14 @@ impl Backend {
             Some(reason) => Err(Refusal::access_denied(reason).into()),
         }
     }
+}
+
+/// What the sender may do. The layer in front says so with every request; without its word nothing is allowed.
+fn access_of<T>(req: &S3Request<T>) -> S3Result<Access> {
+    req.extensions
+        .get::<Access>()
+        .cloned()
+        .ok_or_else(|| Refusal::access_denied("nobody said what this request may do").into())
 }
 
 /// Hands each operation to the function of the same name, and answers `NotImplemented` for all others by the trait's

@@ -94,6 +94,7 @@ async fn any_region_in_the_scope_is_accepted() {
     };
     let url = sign::presign(
         &crate::harness::credentials(),
+        None,
         "mars-north-1",
         "http",
         &request,

@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use two_buckets_depot::{Depot, Options};
 use two_buckets_objects::{BucketName, Timestamp};
-use two_buckets_s3_api::{Config, Credentials, Limits, S3Service, sign};
+use two_buckets_s3_api::{
+    Config, Credentials, Limits, S3Service, Sts, TemporaryCredentials, sign, uploader_role,
+};
 
 /// 2026-11-23T10:50:50Z.
 pub(crate) const START_MILLIS: i64 = 1_795_431_050_000;
@@ -63,7 +65,7 @@ impl Server {
             .unwrap();
         let mut config = Config {
             depot: depot.clone(),
-            credentials: credentials(),
+            sts: Sts::new(credentials(), vec![uploader_role(&bucket("plain"))]).unwrap(),
             region: REGION.into(),
             clock: read,
             refuse_write: None,
@@ -161,6 +163,8 @@ pub(crate) struct Req {
     pub(crate) body: Vec<u8>,
     pub(crate) signing: Signing,
     pub(crate) host: Option<String>,
+    /// Who signs; the root if nobody else.
+    pub(crate) session: Option<TemporaryCredentials>,
 }
 
 impl Req {
@@ -175,6 +179,7 @@ impl Req {
             body: Vec::new(),
             signing: Signing::Hash,
             host: None,
+            session: None,
         }
     }
 
@@ -200,6 +205,12 @@ impl Req {
 
     pub(crate) fn signing(mut self, signing: Signing) -> Self {
         self.signing = signing;
+        self
+    }
+
+    /// Signed by a session.
+    pub(crate) fn by(mut self, session: &TemporaryCredentials) -> Self {
+        self.session = Some(session.clone());
         self
     }
 
@@ -229,8 +240,13 @@ impl Req {
         line("Host", &host);
         line("Connection", "close");
         if !matches!(self.signing, Signing::None) {
+            let root = credentials();
+            let (signer, token) = match &self.session {
+                None => (&root, None),
+                Some(session) => (&session.credentials, Some(&*session.session_token)),
+            };
             let signature =
-                sign::sign_headers(&credentials(), REGION, &request, &payload, server.now());
+                sign::sign_headers(signer, token, REGION, &request, &payload, server.now());
             for (name, value) in signature {
                 line(name.as_str(), value.to_str().unwrap());
             }

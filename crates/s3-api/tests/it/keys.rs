@@ -152,6 +152,7 @@ fn host_style(server: &Server, method: &str, target: &str, host: &str, key: &str
     };
     let headers = sign::sign_headers(
         &crate::harness::credentials(),
+        None,
         "us-east-1",
         &request,
         sign::UNSIGNED_PAYLOAD,

@@ -21,4 +21,5 @@ mod multipart;
 mod presigned;
 mod reads;
 mod server;
+mod sessions;
 mod writes;

@@ -53,6 +53,7 @@ fn presign(
     };
     sign::presign(
         &credentials(),
+        None,
         REGION,
         "http",
         &request,
@@ -186,7 +187,15 @@ async fn a_checksum_in_a_signed_header_is_held() {
             "s8M0KIzrU9kT0BO8sxkSwLqS3qHDKBz3ZLZu/RI5IUw=",
         )],
     };
-    let url = sign::presign(&credentials(), REGION, "http", &request, HOUR, server.now());
+    let url = sign::presign(
+        &credentials(),
+        None,
+        REGION,
+        "http",
+        &request,
+        HOUR,
+        server.now(),
+    );
     let header = [(
         "x-amz-checksum-sha256",
         "s8M0KIzrU9kT0BO8sxkSwLqS3qHDKBz3ZLZu/RI5IUw=",

@@ -23,7 +23,7 @@ use two_buckets_local::{
 use two_buckets_objects::{BucketName, Key};
 use two_buckets_pipeline::archive::{LATE_PREFIX, RESULTS_PREFIX};
 use two_buckets_pipeline::{Holder, Processor, Settings as PipelineSettings};
-use two_buckets_s3_api::{Config, Credentials, Limits, S3Service};
+use two_buckets_s3_api::{Config, Credentials, Limits, S3Service, Sts, uploader_role};
 
 use crate::clock;
 use crate::config::{Environment, Origin, Settings};
@@ -78,6 +78,8 @@ pub(crate) async fn run<P: Processor>(
         access_key_id: root_key.access_key_id.clone(),
         secret_access_key: root_key.secret_access_key,
     };
+    let sts = Sts::new(credentials.clone(), vec![uploader_role(staging)])
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let s3_url = format!("http://{}", s3.address());
     let web_url = format!("http://{}", web.address());
     let name = processor_name::<P>();
@@ -101,7 +103,9 @@ pub(crate) async fn run<P: Processor>(
             settings,
             s3: s3.address(),
             web: web.address(),
-            credentials: credentials.clone(),
+            sts: sts.clone(),
+            depot: depot.clone(),
+            stopping: stopping.clone(),
             admin_token: &admin_token,
             processor: &name,
         },
@@ -119,7 +123,7 @@ pub(crate) async fn run<P: Processor>(
     };
     let s3_service = S3Service::new(Config {
         depot: depot.clone(),
-        credentials,
+        sts,
         region: settings.region.value.clone(),
         clock: Arc::new(clock::now),
         refuse_write: Some(Arc::new(refuse_reserved(staging, archive))),

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use hyper_util::service::TowerToHyperService;
+use tokio::sync::watch;
 use tower::Layer as _;
-use two_buckets_local::SignedUrls;
-use two_buckets_s3_api::Credentials;
+use two_buckets_depot::Depot;
+use two_buckets_local::{DepotGrants, GrantOptions};
+use two_buckets_s3_api::Sts;
 use two_buckets_uploads::{
     AdminToken, Guard, GuardLayer, KeyTemplate, S3Address, ServerFacts, Sources, Tracker,
-    UploadApi, router,
+    UntilStop, UploadApi, router,
 };
 
 use crate::clock;
@@ -26,7 +28,9 @@ pub(super) struct Parts<'a> {
     pub(super) settings: &'a Settings,
     pub(super) s3: SocketAddr,
     pub(super) web: SocketAddr,
-    pub(super) credentials: Credentials,
+    pub(super) sts: Sts,
+    pub(super) depot: Depot,
+    pub(super) stopping: watch::Receiver<bool>,
     pub(super) admin_token: &'a str,
     pub(super) processor: &'a str,
 }
@@ -54,18 +58,23 @@ pub(super) fn service<T: Tracker>(
     };
     let api = router(UploadApi {
         tracker: tracker(facts),
-        grants: SignedUrls {
-            credentials: parts.credentials.clone(),
+        grants: DepotGrants::new(GrantOptions {
+            sts: parts.sts.clone(),
             region: settings.region.value.clone(),
-            host: s3.to_string(),
+            endpoint: endpoint.clone(),
             staging: settings.staging.value.clone(),
+            depot: parts.depot.clone(),
             clock: Arc::new(clock::now),
-        },
+        }),
         key_template: KeyTemplate::default(),
         sources: Sources {
             now: Arc::new(clock::now),
             random: Arc::new(random),
         },
+        until_stop: UntilStop({
+            let stopping = parts.stopping.clone();
+            Arc::new(move || Box::pin(super::told(&stopping)))
+        }),
     });
     let token: AdminToken = parts
         .admin_token

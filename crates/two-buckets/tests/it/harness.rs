@@ -196,6 +196,7 @@ impl Server {
         };
         let headers = sign_headers(
             &credentials,
+            None,
             "us-east-1",
             &request,
             &sign::sha256_hex(body),

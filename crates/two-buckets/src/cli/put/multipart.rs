@@ -188,6 +188,7 @@ impl Target<'_> {
         }
         let signature = sign_headers(
             &self.credentials,
+            None,
             &record.region,
             &to_sign,
             sha256,

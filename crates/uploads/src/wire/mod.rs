@@ -1,12 +1,14 @@
 //! The JSON of the API. Domain types become these and nothing else, so a renamed field cannot reach the wire by accident.
 
-use std::collections::BTreeMap;
+pub(crate) mod grants;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
-use two_buckets_objects::Timestamp;
+use two_buckets_objects::{Checksum, ChecksumKind, Timestamp};
 
 use crate::{
-    Attempt, Counts, Oldest, ServerFacts, SignedPut, Swept, Upload, UploadHistory, UploadKey,
+    Attempt, Caller, Counts, MediaRange, Oldest, ServerFacts, Swept, Upload, UploadHistory,
     UploadPage,
 };
 
@@ -19,6 +21,22 @@ pub(crate) struct ServerJson {
     archive: String,
     processor: String,
     paused: bool,
+    limits: LimitsJson,
+    caller: CallerJson,
+}
+
+#[derive(Serialize)]
+struct LimitsJson {
+    size_bytes_max: Option<u64>,
+    types: Vec<String>,
+    uploads_per_minute: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct CallerJson {
+    name: String,
+    prefix: Option<String>,
+    may_steer: bool,
 }
 
 #[derive(Serialize)]
@@ -27,8 +45,8 @@ struct S3Json {
     region: String,
 }
 
-impl From<ServerFacts> for ServerJson {
-    fn from(facts: ServerFacts) -> Self {
+impl ServerJson {
+    pub(crate) fn new(facts: ServerFacts, caller: Caller) -> Self {
         Self {
             version: facts.version,
             page_url: facts.page_url,
@@ -40,6 +58,21 @@ impl From<ServerFacts> for ServerJson {
             archive: facts.archive.to_string(),
             processor: facts.processor,
             paused: facts.paused,
+            limits: LimitsJson {
+                size_bytes_max: caller.limits.size_bytes_max,
+                types: caller
+                    .limits
+                    .types
+                    .iter()
+                    .map(MediaRange::to_string)
+                    .collect(),
+                uploads_per_minute: caller.limits.uploads_per_minute,
+            },
+            caller: CallerJson {
+                name: caller.name,
+                prefix: caller.prefix.map(|prefix| prefix.to_string()),
+                may_steer: caller.may_steer,
+            },
         }
     }
 }
@@ -51,8 +84,10 @@ pub(crate) struct UploadJson {
     key: String,
     version_id: Option<String>,
     state: &'static str,
+    expected: bool,
     size: u64,
     etag: String,
+    checksum: Option<ChecksumJson>,
     received_at: String,
     started_at: Option<String>,
     finished_at: Option<String>,
@@ -63,6 +98,29 @@ pub(crate) struct UploadJson {
     media_type: Option<String>,
     sha256: Option<String>,
     report: Option<serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct ChecksumJson {
+    algorithm: &'static str,
+    value: String,
+    kind: &'static str,
+}
+
+impl From<Checksum> for ChecksumJson {
+    /// In S3's own words (S3 API, `ChecksumType`), the number of parts behind a composite's value.
+    fn from(checksum: Checksum) -> Self {
+        let value = BASE64.encode(&checksum.value);
+        let (value, kind) = match checksum.kind {
+            ChecksumKind::FullObject => (value, "FULL_OBJECT"),
+            ChecksumKind::Composite { parts } => (format!("{value}-{parts}"), "COMPOSITE"),
+        };
+        Self {
+            algorithm: checksum.algorithm.name(),
+            value,
+            kind,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -84,8 +142,10 @@ impl From<Upload> for UploadJson {
             key: upload.key.to_string(),
             version_id: upload.version_id.map(|id| id.to_string()),
             state: upload.state.name(),
+            expected: upload.is_expected,
             size: upload.size_bytes,
             etag: upload.etag.to_string(),
+            checksum: upload.checksum.map(Into::into),
             received_at: upload.received_at.to_string(),
             started_at: rfc3339(upload.started_at),
             finished_at: rfc3339(upload.finished_at),
@@ -206,13 +266,14 @@ impl OldestJson {
 }
 
 impl PageJson {
-    pub(crate) fn at(page: UploadPage, now: Timestamp) -> Self {
+    pub(crate) fn at(page: UploadPage, caller: &Caller, now: Timestamp) -> Self {
         Self {
             uploads: page.uploads.into_iter().map(Into::into).collect(),
             next: page.next.map(|cursor| cursor.0),
             counts: page.counts.into(),
             oldest_unfinished: page
                 .oldest_unfinished
+                .filter(|oldest| caller.sees(&oldest.key))
                 .map(|oldest| OldestJson::at(&oldest, now)),
         }
     }
@@ -246,42 +307,6 @@ impl From<Swept> for SweptJson {
             explained,
         }
     }
-}
-
-#[derive(Serialize)]
-pub(crate) struct SignedPutJson {
-    url: String,
-    method: &'static str,
-    key: String,
-    headers: BTreeMap<String, String>,
-    expires_at: String,
-}
-
-impl SignedPutJson {
-    pub(crate) fn new(
-        key: &UploadKey,
-        signed: SignedPut,
-        headers: BTreeMap<String, String>,
-    ) -> Self {
-        Self {
-            url: signed.url,
-            method: "PUT",
-            key: key.to_string(),
-            headers,
-            expires_at: signed.expires_at.to_string(),
-        }
-    }
-}
-
-/// What `POST /api/signedurl` takes. Fields it does not know are ignored, as the tutorial's server does.
-#[derive(Deserialize)]
-pub(crate) struct SignedUrlRequest {
-    pub(crate) key: Option<String>,
-    pub(crate) filename: Option<String>,
-    #[serde(rename = "type")]
-    pub(crate) media_type: Option<String>,
-    pub(crate) size: Option<u64>,
-    pub(crate) sha256: Option<String>,
 }
 
 /// What `POST /api/retry` takes. A misspelt selection must not select something else.
