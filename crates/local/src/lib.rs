@@ -1,8 +1,10 @@
 //! Two Buckets' traits on one machine.
 
 mod blocking;
+mod changes;
 mod grants;
 mod ledger;
+mod shown;
 mod store;
 mod tracker;
 mod upload_id;
