@@ -26,6 +26,10 @@ export interface Upload {
 	media_type: string | null;
 	sha256: string | null;
 	report: { [name: string]: Json } | null;
+	/** The key was minted and nothing has arrived under it yet. */
+	expected: boolean;
+	/** What the store itself computed of the content; the value in base64. */
+	checksum: { algorithm: string; value: string; kind: string } | null;
 }
 
 export interface Attempt {
@@ -52,14 +56,51 @@ export interface Server {
 	archive: string;
 	processor: string;
 	paused: boolean;
+	limits: { size_bytes_max: number | null; types: string[] };
+	caller: { name: string | null; may_steer: boolean };
 }
 
-export interface SignedUrl {
+/** Leave to make one request to the store; the URL is the leave. */
+export interface Signed {
 	url: string;
-	method: string;
 	key: string;
 	headers: Record<string, string>;
 	expires_at: string;
+	/** The upload's id, where the key was minted. */
+	id: string | null;
+}
+
+/** Keys of the store that can do nothing but write this one object. */
+export interface Credentials {
+	access_key: string;
+	secret_key: string;
+	session_token: string;
+	region: string;
+	bucket: string;
+	key: string;
+	endpoint: string;
+	expires_at: string;
+	id: string | null;
+}
+
+/** A file by its name, for a key made for it alone, or by that key once it is known. */
+export type Named = { filename: string } | { key: string };
+
+/** What is known of the content, and bound by the signature. */
+export interface About {
+	type: string;
+	size: number;
+	sha256?: string;
+}
+
+/** One request to the store, as Uppy's `signRequest` is asked for it. */
+export interface Request {
+	method: string;
+	uploadId?: string;
+	partNumber?: number;
+	contentType?: string;
+	size?: number;
+	sha256?: string;
 }
 
 export interface Query {
@@ -80,22 +121,38 @@ export class Refused extends Error {
 	}
 }
 
+/** Who asks is not known: a token is missing, or it is no longer good. */
+export class Unknown extends Refused {}
+
 /** No answer: the server is away, or the network is. */
 export class Away extends Error {}
 
 /** How long a call may take before the server counts as away. */
 const answerWithinMs = 15_000;
 
+let bearer: string | null = null;
+
+/** The token that every call carries from now on; never sent anywhere but to this server. */
+export function signIn(token: string | null): void {
+	bearer = token;
+}
+
+export const isSignedIn = (): boolean => bearer !== null;
+
+const authorization = (): Record<string, string> =>
+	bearer === null ? {} : { authorization: `Bearer ${bearer}` };
+
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
 	const init: RequestInit = {
 		method,
 		cache: "no-store",
 		credentials: "omit",
+		headers: authorization(),
 		signal: AbortSignal.timeout(answerWithinMs),
 	};
 	if (body !== undefined) {
 		init.body = JSON.stringify(body);
-		init.headers = { "content-type": "application/json" };
+		init.headers = { ...authorization(), "content-type": "application/json" };
 	}
 	let response: Response;
 	let text: string;
@@ -105,12 +162,17 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
 	} catch (cause) {
 		throw new Away("no answer", { cause });
 	}
-	if (!response.ok) throw new Refused(response.status, problem(response, text));
+	if (!response.ok) throw refusal(response, text);
 	try {
 		return JSON.parse(text) as T;
 	} catch (cause) {
 		throw new Away("the answer is not JSON", { cause });
 	}
+}
+
+function refusal(response: Response, text: string): Refused {
+	const words = problem(response, text);
+	return response.status === 401 ? new Unknown(401, words) : new Refused(response.status, words);
 }
 
 /** The words of a problem document (RFC 9457), or the status line where there is none. */
@@ -146,7 +208,40 @@ export const retry = (id: string): Promise<Upload> => call("POST", `${one(id)}/r
 export const retryAll = (): Promise<{ retried: number }> =>
 	call("POST", "/api/retry", { all: true });
 
-/** Asks for a URL to put one file to: at a minted key for `filename`, or again at `key`. */
-export const signedUrl = (
-	wanted: ({ filename: string } | { key: string }) & { type: string; size: number },
-): Promise<SignedUrl> => call("POST", "/api/signedurl", wanted);
+/** Leave to put one file in one piece. */
+export const signedUrl = (wanted: Named & About): Promise<Signed> =>
+	call("POST", "/api/signedurl", wanted);
+
+/** Keys for one file, to sign its requests with here. */
+export const credentials = (wanted: Named & About): Promise<Credentials> =>
+	call("POST", "/api/credentials", wanted);
+
+/** Leave for one request of an upload in parts. */
+export const signRequest = (wanted: Named & Request): Promise<Signed> =>
+	call("POST", "/api/s3/sign", wanted);
+
+/** The stream of changes, for as long as `signal` lets it run. */
+export async function events(signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+	let response: Response;
+	try {
+		const headers = { ...authorization(), accept: "text/event-stream" };
+		response = await fetch("/api/events", {
+			headers,
+			signal,
+			cache: "no-store",
+			credentials: "omit",
+		});
+	} catch (cause) {
+		throw new Away("no answer", { cause });
+	}
+	if (!response.ok) throw refusal(response, await response.text().catch(() => ""));
+	if (!response.body) throw new Away("an answer without a body");
+	return response.body;
+}
+
+/** An upload's content, for where a link cannot carry the token. */
+export async function content(id: string): Promise<Blob> {
+	const response = await fetch(contentUrl(id), { headers: authorization(), credentials: "omit" });
+	if (!response.ok) throw refusal(response, await response.text());
+	return response.blob();
+}

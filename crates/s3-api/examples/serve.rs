@@ -51,6 +51,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .await
             .expect("the process can wait for signals");
     };
-    service.serve(listener, Limits::default(), stop).await?;
+    service.serve(listener, Limits::default(), stop).await;
     Ok(())
 }

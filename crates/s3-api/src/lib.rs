@@ -37,10 +37,10 @@ mod sts;
 mod target;
 mod unsupported;
 
-pub use access::Peer;
 pub use config::{Config, Limits, RefuseWrite};
 pub use credentials::Credentials;
 pub use lifecycle::{AbortIncomplete, UnreadableLifecycle};
+pub use server::{InvalidNetwork, Listening, Network, Peer, TrustedProxies, serve};
 pub use service::{AnswerBody, S3Service};
 pub use sts::{
     AssumeRole, AssumeRoleError, InvalidRole, Role, SESSION_LIFE_MAX, Sts, TemporaryCredentials,

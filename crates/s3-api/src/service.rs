@@ -14,7 +14,7 @@ use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::{S3Error, S3ErrorCode};
 use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
 
-use crate::access::{self, Access, Asked as AskedAccess, Peer};
+use crate::access::{self, Access, Asked as AskedAccess};
 use crate::auth::authenticate;
 use crate::backend::Backend;
 use crate::cors::Asked;
@@ -24,6 +24,7 @@ use crate::payload::{BoxError, Payload, RawBody, declared_size};
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::request_id::RequestIds;
+use crate::server::Peer;
 use crate::store::Store;
 use crate::target::{BodyUse, Target, body_use, refuse_form};
 use crate::{Config, unsupported};

@@ -148,7 +148,7 @@ pub(crate) fn count<T, G>(api: &Api<T, G>, caller: &Caller, now: Timestamp) -> R
         return Ok(());
     };
     let counted = api.rates.count(&caller.name, per_minute, now);
-    counted.map_err(|wait| Problem::TooOften { per_minute, wait })
+    counted.map_err(|wait| Problem::TooManyUploads { per_minute, wait })
 }
 
 async fn expect<T: Tracker, G: Grants>(

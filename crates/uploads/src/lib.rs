@@ -7,8 +7,8 @@
 //!
 //! It promises that whatever is sent gets an answer in problem JSON (RFC 9457) with words a person understands, that
 //! no input makes it fail with a 5xx, that every list and body is bounded, and that a file's content is only ever
-//! handed out as an attachment. [`GuardLayer`] keeps foreign pages out.
-//! It leaves to others: listening, time limits on slow clients, serving the page, and deciding who a caller is.
+//! handed out as an attachment. [`GuardLayer`] finds out who a caller is and keeps foreign pages out.
+//! It leaves to others: listening, time limits on slow clients, serving the page, and fetching an issuer's keys.
 
 mod admission;
 mod attachment;
@@ -40,7 +40,12 @@ pub use grants::{
     InvalidMultipartId, InvalidPartNumber, MultipartId, MultipartRef, Operation, PartNumber,
     ReceivedPart, RequestToSign, SignedForm, SignedRequest, UploadCredentials,
 };
-pub use guard::{AdminToken, Guard, GuardLayer, InvalidToken, NotLoopback};
+pub use guard::{
+    Access, AdminToken, Algorithm, Callers, ClaimName, ClientAddress, FetchDocument, Guard,
+    GuardLayer, InvalidAlgorithm, InvalidClaimName, InvalidOrigin, InvalidToken,
+    InvalidTokenDigest, Issuer, KeysAddress, KnownCallers, KnownTokens, OpenToOthers, TokenDigest,
+    TokenRules, WebOrigin,
+};
 pub use key::{InvalidUploadKey, UploadKey};
 pub use limits::{InvalidMediaRange, MediaRange, UploadLimits};
 pub use lives::{CREDENTIALS_LIFE, FORM_LIFE, SIGNED_CALL_LIFE, SIGNED_PUT_LIFE};

@@ -23,7 +23,7 @@ pub(crate) enum Problem {
     /// No byte of the upload lies in the range.
     RangeNotSatisfiable { size_bytes: u64 },
     /// The request came for another host than this.
-    ForeignHost,
+    ForeignHost { public: Option<String> },
     /// A page of somebody else asked for a change.
     ForeignOrigin,
     /// A change was asked for with no sign of who asks.
@@ -33,7 +33,15 @@ pub(crate) enum Problem {
     /// The caller may not do this; the words say what they may.
     Forbidden(String),
     /// The caller began too many uploads.
-    TooOften { per_minute: u32, wait: Duration },
+    TooManyUploads { per_minute: u32, wait: Duration },
+    /// Only known callers may ask, and nothing says who this is.
+    TokenNeeded,
+    /// The token is not believed; the words say why.
+    TokenRefused(String),
+    /// Nobody can say whether the token is good.
+    IssuerAway,
+    /// The caller has asked too often.
+    TooOften { wait: Duration },
     /// The other side of a trait said no.
     Of(Error),
 }
@@ -72,9 +80,13 @@ impl Problem {
                 Status::RANGE_NOT_SATISFIABLE,
                 format!("no byte of the upload lies in the range; it has {size_bytes} bytes"),
             ),
-            Self::ForeignHost => (
+            Self::ForeignHost { public: None } => (
                 Status::FORBIDDEN,
                 "this server answers under its loopback address only, such as http://localhost with its port".into(),
+            ),
+            Self::ForeignHost { public: Some(public) } => (
+                Status::FORBIDDEN,
+                format!("this server answers as {public}, and under its own address, only"),
             ),
             Self::ForeignOrigin => (
                 Status::FORBIDDEN,
@@ -89,12 +101,25 @@ impl Problem {
                 "the admin token is not the one this server was started with; it is in server.json in the data folder".into(),
             ),
             Self::Forbidden(detail) => (Status::FORBIDDEN, detail.clone()),
-            Self::TooOften { per_minute, wait } => (
+            Self::TooManyUploads { per_minute, wait } => (
                 Status::TOO_MANY_REQUESTS,
                 format!(
                     "you may begin {per_minute} uploads a minute; try again in {} s",
                     whole_seconds(*wait)
                 ),
+            ),
+            Self::TokenNeeded => (
+                Status::UNAUTHORIZED,
+                "this server only answers callers it knows: send your token as Authorization: Bearer".into(),
+            ),
+            Self::TokenRefused(reason) => (Status::UNAUTHORIZED, reason.clone()),
+            Self::IssuerAway => (
+                Status::SERVICE_UNAVAILABLE,
+                "whoever issued the token cannot be asked about it now; try again soon".into(),
+            ),
+            Self::TooOften { wait } => (
+                Status::TOO_MANY_REQUESTS,
+                format!("too many requests; try again in {} s", whole_seconds(*wait)),
             ),
             Self::Of(Error::NotFound { what }) => (Status::NOT_FOUND, format!("{what} not found")),
             Self::Of(Error::Conflict { reason }) => (Status::CONFLICT, reason.clone()),
@@ -154,11 +179,21 @@ impl axum::response::IntoResponse for Problem {
                     .expect("digits are a header value");
                 headers.insert(CONTENT_RANGE, whole);
             }
-            Self::TooOften { wait, .. } => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
-            }
-            Self::NobodyKnown | Self::WrongToken => {
+            Self::NobodyKnown | Self::WrongToken | Self::TokenNeeded => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::TokenRefused(_) => {
+                // RFC 6750, section 3.1.
+                headers.insert(
+                    WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Bearer error=\"invalid_token\""),
+                );
+            }
+            Self::IssuerAway => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(10));
+            }
+            Self::TooOften { wait } | Self::TooManyUploads { wait, .. } => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
             }
             _ => {}
         }

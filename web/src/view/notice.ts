@@ -1,6 +1,7 @@
 /** What the reader should know now: the server is away, or something was refused. */
 
 import { h, icon, text } from "../dom.ts";
+import { plural } from "../format.ts";
 import { plain } from "../names.ts";
 import type { Link } from "../poll.ts";
 import { sentence } from "./row.ts";
@@ -13,9 +14,12 @@ export class Notices {
 	private readonly what = h("strong", {});
 	private readonly when = h("span", { class: "when" });
 	private readonly said = h("div", { class: "notice", role: "alert", hidden: true });
+	private readonly asked = h("div", { class: "notice", role: "alert", hidden: true });
+	private readonly wanted: HTMLElement;
+	private readonly wants = h("p", {});
 	private timer: ReturnType<typeof setTimeout> | undefined;
 
-	constructor(tryNow: () => void) {
+	constructor(tryNow: () => void, permit: () => void) {
 		const again = h("button", { type: "button", class: "quiet" }, icon("retry"), "Try now");
 		again.addEventListener("click", tryNow);
 		this.away = h(
@@ -25,7 +29,43 @@ export class Notices {
 			h("p", {}, this.what, " ", this.when),
 			again,
 		);
-		this.element = h("div", { class: "notices" }, this.away, this.said);
+		const allow = h("button", { type: "button", class: "button" }, "Let it read them");
+		allow.addEventListener("click", permit);
+		this.wanted = h("div", { class: "notice", hidden: true }, icon("file"), this.wants, allow);
+		const all = [this.away, this.wanted, this.asked, this.said];
+		this.element = h("div", { class: "notices" }, ...all);
+	}
+
+	/** Files of an earlier visit that go on with one click. */
+	showWanted(count: number): void {
+		this.wanted.hidden = count === 0;
+		const were =
+			count === 1
+				? "was on its way when this page was closed"
+				: "were on their way when this page was closed";
+		text(
+			this.wants,
+			`${plural(count, "file")} ${were}. The browser asks for your leave to read ${count === 1 ? "it" : "them"} again.`,
+		);
+	}
+
+	/** Asks something that can wait; without an answer nothing is done. */
+	ask(words: string, yes: string, no: string, act: () => void): void {
+		const button = (word: string, className: string, then: () => void): HTMLElement => {
+			const made = h("button", { type: "button", class: className }, word);
+			made.addEventListener("click", () => {
+				this.asked.hidden = true;
+				then();
+			});
+			return made;
+		};
+		this.asked.replaceChildren(
+			icon("file"),
+			h("p", {}, plain(words)),
+			button(yes, "button", act),
+			button(no, "quiet", () => {}),
+		);
+		this.asked.hidden = false;
 	}
 
 	showLink(link: Link, now: number): void {

@@ -25,8 +25,10 @@ pub struct DepotGrants {
     pub credentials: Credentials,
     /// The region of the signature's scope.
     pub region: String,
-    /// Host and port of the S3 endpoint, as clients send them in `Host`; reached without TLS, on this machine.
+    /// Host and port of the S3 endpoint, as clients send them in `Host`.
     pub host: String,
+    /// How it is reached: `http` or `https`.
+    pub scheme: &'static str,
     /// The staging bucket.
     pub staging: BucketName,
     /// Where it is.
@@ -52,8 +54,9 @@ impl Grants for DepotGrants {
         let now = (self.clock)();
         let url = sign::presign(
             &self.credentials,
+            None,
             &self.region,
-            "http",
+            self.scheme,
             &sign::Request {
                 method: &request.operation.method(),
                 host: &self.host,

@@ -31,7 +31,7 @@ pub(crate) struct Server {
     pub(crate) depot: Depot,
     clock: Arc<AtomicI64>,
     stop: Option<oneshot::Sender<()>>,
-    serving: Option<JoinHandle<std::io::Result<()>>>,
+    serving: Option<JoinHandle<()>>,
     _folder: tempfile::TempDir,
 }
 
@@ -105,7 +105,7 @@ impl Server {
     }
 
     /// Tells the server to stop, without waiting for it.
-    pub(crate) fn stop(&mut self) -> JoinHandle<std::io::Result<()>> {
+    pub(crate) fn stop(&mut self) -> JoinHandle<()> {
         drop(self.stop.take());
         self.serving.take().unwrap()
     }

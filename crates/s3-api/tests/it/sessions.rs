@@ -43,7 +43,8 @@ pub(crate) fn session(server: &Server, policy: Option<String>) -> TemporaryCrede
 
 /// A server with a role `all` beside the uploader's, which may do everything, and a session of it with a policy.
 pub(crate) async fn server_and_session(policy: &str) -> (Server, TemporaryCredentials) {
-    let everything = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    let everything =
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
     let role = Role {
         name: "all".into(),
         policy: everything.parse().unwrap(),

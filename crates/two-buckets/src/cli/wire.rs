@@ -21,10 +21,18 @@ pub(super) struct Upload {
     pub(super) media_type: Option<String>,
     pub(super) sha256: Option<String>,
     pub(super) version_id: Option<String>,
+    pub(super) checksum: Option<Checksum>,
     pub(super) archive: Option<Archived>,
     pub(super) report: Option<Value>,
     #[serde(default)]
     pub(super) attempts_log: Vec<Attempt>,
+}
+
+/// A checksum of its bytes.
+#[derive(Deserialize, Debug)]
+pub(super) struct Checksum {
+    pub(super) algorithm: String,
+    pub(super) value: String,
 }
 
 /// Where it is kept.

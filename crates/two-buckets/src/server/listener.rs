@@ -67,9 +67,7 @@ impl Listener {
         stop: impl Future<Output = ()> + Send,
         limits: Limits,
     ) {
-        if let Err(error) = service.serve(self.tcp, limits, stop).await {
-            tracing::error!(%error, "S3 ended");
-        }
+        service.serve(self.tcp, limits, stop).await;
     }
 
     /// Serves until `stop` ends; then closes the socket and gives the requests under way `drain_max` to finish.

@@ -11,7 +11,7 @@ const FILE: &str = "server.json";
 const FORMAT: u32 = 1;
 
 /// What a running server leaves in its data folder, readable by the owner only.
-#[derive(serde::Serialize, serde::Deserialize, Clone)]
+#[derive(serde::Serialize, serde::Deserialize, Clone, PartialEq, Eq)]
 pub(crate) struct ServerRecord {
     format: u32,
     /// The process.

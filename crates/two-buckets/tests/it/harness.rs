@@ -50,6 +50,7 @@ pub(crate) fn bare(program: &Path, data: &Path) -> Command {
     }
     command
         .env("XDG_CONFIG_HOME", data)
+        .env("XDG_STATE_HOME", data.join("state"))
         .env("TWO_BUCKETS_DATA", data)
         .stdin(Stdio::null());
     command
@@ -145,6 +146,24 @@ impl Server {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         serde_json::from_slice(&output.stdout).expect("it prints JSON")
+    }
+
+    /// Runs a command that must succeed, and reads its lines of JSON.
+    pub(crate) fn json_lines(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        lines_of(&output)
+    }
+
+    /// Makes the commands beside it find S3 at another address.
+    pub(crate) fn move_s3(&self, address: &str) {
+        let path = self.data.join("server.json");
+        let mut record = self.record.clone();
+        record["s3"] = format!("http://{address}").into();
+        // Whole or not at all: a command may be reading it.
+        let new = self.data.join("server.json.test");
+        std::fs::write(&new, record.to_string()).expect("the record is written");
+        std::fs::rename(new, path).expect("the record is replaced");
     }
 
     /// Waits until there are uploads of this key and all have the states given, newest first.
@@ -403,6 +422,15 @@ fn now() -> Timestamp {
         .duration_since(std::time::UNIX_EPOCH)
         .expect("it is later than 1970");
     Timestamp::from_millis(i64::try_from(since.as_millis()).expect("a date of ours"))
+}
+
+/// The lines of JSON that a command wrote on standard output.
+pub(crate) fn lines_of(output: &Output) -> Vec<Value> {
+    String::from_utf8(output.stdout.clone())
+        .expect("it prints text")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect()
 }
 
 /// What a command wrote on standard error.

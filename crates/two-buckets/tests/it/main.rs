@@ -1,8 +1,11 @@
 //! The program from outside: its command line, its two listeners and its data folder.
 
 mod harness;
+mod proxy;
 
 mod commands;
 mod files;
+mod put;
+mod put_in_parts;
 mod refusals;
 mod restarts;
