@@ -26,6 +26,7 @@ use crate::refusal::Refusal;
 use crate::request_id::RequestIds;
 use crate::server::Peer;
 use crate::store::Store;
+use crate::sts::is_for_sts;
 use crate::target::{BodyUse, Target, body_use, refuse_form};
 use crate::{Config, unsupported};
 
@@ -113,7 +114,11 @@ impl S3Service {
         let (mut answer, resource) = match target {
             Ok(target) => {
                 let resource = target.resource();
-                let answer = if let Some(asked) = Asked::preflight(&method, &parts.headers) {
+                let answer = if is_for_sts(&method, &target) {
+                    let now = (self.inner.config.clock)();
+                    let sts = &self.inner.config.sts;
+                    sts.answer(&mut parts, raw, &request_id, now).await
+                } else if let Some(asked) = Asked::preflight(&method, &parts.headers) {
                     self.preflight(&target, &asked).await
                 } else {
                     let bucket = target.bucket.clone();
@@ -469,7 +474,7 @@ fn keep_carriage_returns(answer: &mut Response<AnswerBody>) {
 }
 
 /// Escapes text for XML 1.0. Characters that XML cannot carry become U+FFFD.
-fn xml_text(text: &str) -> String {
+pub(crate) fn xml_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

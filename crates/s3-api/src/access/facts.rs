@@ -29,7 +29,7 @@ const HEADERS: &[&str] = &[
 
 /// Gathers them. A header that counts and was sent twice is refused: it must not mean one thing here and another
 /// behind.
-pub(super) fn of(asked: &Asked<'_>) -> Result<Context, Refusal> {
+pub(crate) fn of(asked: &Asked<'_>) -> Result<Context, Refusal> {
     let mut context = Context::default();
     context.set("aws:CurrentTime", Value::Time(asked.now));
     context.set("aws:EpochTime", Value::Time(asked.now));

@@ -19,6 +19,7 @@ use crate::refusal::Refusal;
 use crate::server::Peer;
 use crate::sts::{Session, Who};
 use crate::target::Target;
+pub(crate) use facts::of as context;
 pub(crate) use needs::Need;
 
 /// A request whose signature holds.
@@ -63,7 +64,7 @@ pub(crate) fn authorize(who: &Who, asked: &Asked<'_>) -> Result<Access, Refusal>
         .map_err(|why| Refusal::access_denied(format!("{} may not do this: {why}", session.arn)))?;
     let mut access = SessionAccess {
         session,
-        context: facts::of(asked)?,
+        context: context(asked)?,
         hidden: false,
     };
     for need in &needs.all {

@@ -65,14 +65,21 @@ pub(crate) fn sts_header(
     body: &[u8],
     sts: &Sts,
     now: Timestamp,
-) -> Result<Who, Refusal> {
+) -> Result<(Who, Signed), Refusal> {
     let read = ReadHeader::of(parts, Service::Sts, sts, now)?;
     let payload = sign::sha256_hex(body);
-    if unique(&parts.headers, "x-amz-content-sha256")?.is_some_and(|said| said != payload) {
+    let said = unique(&parts.headers, "x-amz-content-sha256")?;
+    if said.is_some_and(|said| said != payload) {
         return Err(Refusal::content_sha256_mismatch());
     }
     read.verify(parts, query, &payload)?;
-    Ok(read.identity.who)
+    let signed = Signed {
+        way: Way::Header,
+        version: Version::V4,
+        at: Some(read.signed_at),
+        content_sha256: said.map(str::to_owned),
+    };
+    Ok((read.identity.who, signed))
 }
 
 /// An Authorization header, read and not yet verified.

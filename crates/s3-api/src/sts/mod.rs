@@ -6,6 +6,7 @@
 //! is not in the token: what the role may do is looked up at each request, and a role that is gone takes its sessions
 //! with it.
 
+mod http;
 mod token;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use two_buckets_objects::{BucketName, Timestamp};
 use crate::Credentials;
 use crate::policy::{MalformedPolicy, Policy, SESSION_POLICY_CHARS_MAX};
 use crate::refusal::Refusal;
+pub(crate) use http::is_for_sts;
 use token::{Claims, Sealer};
 
 /// The one account there is.
@@ -223,10 +225,7 @@ impl Sts {
         now: Timestamp,
     ) -> Result<TemporaryCredentials, AssumeRoleError> {
         let role = self
-            .inner
-            .roles
-            .iter()
-            .find(|role| role.arn() == asked.role_arn)
+            .role(&asked.role_arn)
             .ok_or_else(|| AssumeRoleError::NoSuchRole(asked.role_arn.clone()))?;
         if !is_name(&asked.session_name, 2) {
             return Err(AssumeRoleError::SessionName);
@@ -265,6 +264,10 @@ impl Sts {
             arn: session_arn(&claims),
             assumed_role_id: assumed_role_id(&claims),
         })
+    }
+
+    fn role(&self, arn: &str) -> Option<&Role> {
+        self.inner.roles.iter().find(|role| role.arn() == arn)
     }
 
     /// Says whose access key that is, by its session token if there is one. Serves header, query and form alike.

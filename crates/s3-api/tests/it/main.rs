@@ -22,4 +22,5 @@ mod presigned;
 mod reads;
 mod server;
 mod sessions;
+mod sts;
 mod writes;
