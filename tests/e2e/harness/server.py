@@ -34,8 +34,10 @@ class Server:
     staging = "staging"
     archive = "archive"
 
-    def __init__(self, folder, *flags):
+    def __init__(self, folder, *flags, certificate=None):
+        """`flags` are those of `serve`; `certificate` is the file to know it by, where it has TLS."""
         self.folder = Path(folder)
+        self.certificate = certificate
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
         self.flags = flags
@@ -97,7 +99,11 @@ class Server:
 
     @property
     def api(self):
-        return Api(self.web, self.record["admin_token"])
+        return self.api_as(self.record["admin_token"])
+
+    def api_as(self, token):
+        """Its API as the holder of another token calls it, or with none as anybody does."""
+        return Api(self.web, token, self.certificate)
 
     def s3(self, key=None, **settings):
         """A boto3 client of it that signs with `key`, the root key by default; `settings` are botocore's."""
@@ -111,6 +117,7 @@ class Server:
             endpoint_url=self.endpoint,
             region_name=REGION,
             config=Config(**settings),
+            verify=str(self.certificate) if self.certificate else None,
             **(key or self.root).for_boto3(),
         )
 

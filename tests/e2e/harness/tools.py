@@ -18,7 +18,8 @@ def without_aws_settings():
 
 def aws_environment(server, home, key=None):
     """What `two-buckets env` exports; with other credentials than the root's if `key` is given."""
-    return without_aws_settings() | (key or server.root).for_environment() | {
+    trusted = {"AWS_CA_BUNDLE": str(server.certificate)} if server.certificate else {}
+    return without_aws_settings() | (key or server.root).for_environment() | trusted | {
         "HOME": str(home),
         "AWS_ENDPOINT_URL_S3": server.endpoint,
         "AWS_REGION": REGION,
