@@ -24,18 +24,9 @@ const modes = {
   }),
   getCredentials: async () => {
     const first = await ask("/api/s3/sts");
-    const told = ({ credentials, region }) => ({
-      region,
-      credentials: {
-        accessKeyId: credentials.AccessKeyId,
-        secretAccessKey: credentials.SecretAccessKey,
-        sessionToken: credentials.SessionToken,
-        expiration: credentials.Expiration,
-      },
-    });
     return {
       s3Endpoint: `${first.endpoint.replace(/\/$/, "")}/${first.bucket}`,
-      getCredentials: () => told(first),
+      getCredentials: () => first,
       generateObjectKey: (file) => `${first.prefix}${file.name}`,
     };
   },
