@@ -22,6 +22,7 @@ mod cors;
 mod credentials;
 mod digests;
 mod error;
+mod form;
 mod host;
 mod lifecycle;
 mod payload;
@@ -39,6 +40,7 @@ mod unsupported;
 
 pub use config::{Config, Limits, RefuseWrite};
 pub use credentials::Credentials;
+pub use form::{ExaminedForm, examine_form};
 pub use lifecycle::{AbortIncomplete, UnreadableLifecycle};
 pub use server::{InvalidNetwork, Listening, Network, Peer, TrustedProxies, serve};
 pub use service::{AnswerBody, S3Service};

@@ -13,10 +13,13 @@ const PARTS_WANTED_MAX: u64 = 1000;
 const _: () = assert!(PART_SIZE_BYTES_MIN >= two_buckets_objects::PART_SIZE_BYTES_MIN);
 const _: () = assert!(FILE_SIZE_BYTES_MAX <= two_buckets_objects::OBJECT_SIZE_BYTES_MAX);
 
-/// The size of the parts of a file of at most [`FILE_SIZE_BYTES_MAX`]: the least multiple of 1 MiB that is at least
+/// The size of the parts of a file; none if it is larger than [`FILE_SIZE_BYTES_MAX`]. The least multiple of 1 MiB that is at least
 /// 8 MiB and needs at most 1,000 parts; where that would be more than a part may have, the least that needs at most
 /// 10,000.
-pub(super) fn part_size(file_size_bytes: u64) -> u64 {
+pub(super) fn part_size(file_size_bytes: u64) -> Option<u64> {
+    if file_size_bytes > FILE_SIZE_BYTES_MAX {
+        return None;
+    }
     let least = |parts: u64| {
         file_size_bytes
             .div_ceil(parts)
@@ -24,11 +27,11 @@ pub(super) fn part_size(file_size_bytes: u64) -> u64 {
             .max(PART_SIZE_BYTES_MIN)
     };
     let wanted = least(PARTS_WANTED_MAX);
-    if wanted <= SINGLE_PUT_SIZE_BYTES_MAX {
+    Some(if wanted <= SINGLE_PUT_SIZE_BYTES_MAX {
         wanted
     } else {
         least(u64::from(PARTS_MAX))
-    }
+    })
 }
 
 /// How large the part of this number, from 1, of a stream of unknown length is: small at first, so that short streams
@@ -94,10 +97,11 @@ mod tests {
             (10 * TIB, 1049, 9996),
             (FILE_SIZE_BYTES_MAX, 4769, 9999),
         ] {
-            let size = part_size(file);
+            let size = part_size(file).expect("no file is larger");
             assert_eq!(size, part_mib * MIB, "{file}");
             assert_eq!(parts_of(file, size).count(), parts, "{file}");
         }
+        assert_eq!(part_size(FILE_SIZE_BYTES_MAX + 1), None);
     }
 
     #[test]
@@ -113,7 +117,8 @@ mod tests {
             FILE_SIZE_BYTES_MAX,
         ] {
             let mut end = 0;
-            for (part, number) in parts_of(file, part_size(file)).zip(1..) {
+            let size = part_size(file).expect("no file is larger");
+            for (part, number) in parts_of(file, size).zip(1..) {
                 assert_eq!((part.number, part.offset), (number, end), "{file}");
                 assert!(part.size_bytes <= SINGLE_PUT_SIZE_BYTES_MAX, "{file}");
                 end += part.size_bytes;
