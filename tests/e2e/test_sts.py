@@ -291,4 +291,4 @@ def test_sessions_outlive_a_restart_and_die_with_the_root_key(server, prefix):
     for who in (Key.of_sts(answer), Key.of_grant(grant)):
         with refused("InvalidAccessKeyId", "InvalidToken", "ExpiredToken"):
             server.s3(who).put_object(Bucket="staging", Key=f"{prefix}a", Body=b"a")
-    assert send("PUT", link["url"], link["headers"], b"b").status == 403
+    assert send("PUT", link["url"], link["headers"], b"b").code in ("InvalidAccessKeyId", "InvalidToken")

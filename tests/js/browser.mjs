@@ -64,7 +64,7 @@ export function requestsOf(context) {
 export async function openOn(page, origin, html, script) {
   await page.goto(`${origin}/api/openapi.json`);
   await page.evaluate(() => history.replaceState(null, "", "/made-by-the-test"));
-  await page.setContent(html);
+  await page.setContent(html.replace(/<title>|$/, '<link rel="icon" href="data:,">$&'));
   if (script) await page.addScriptTag({ content: script });
 }
 

@@ -5,6 +5,8 @@ import { asked } from "./client.mjs";
 /** Opens the page of the server. What the browser itself says of failed requests is no complaint of the page. */
 export async function openOurs(browser, options) {
   const opened = await openPage(browser, options);
+  // Its chooser cannot be answered from outside; without it the page opens the plain one, as in other browsers.
+  await opened.page.addInitScript(() => Reflect.deleteProperty(window, "showOpenFilePicker"));
   await opened.page.goto(asked.page);
   await opened.page.getByRole("heading", { name: "Two Buckets" }).waitFor();
   return { ...opened, failures: () => opened.complaints.filter((it) => !it.startsWith("Failed to load resource")) };

@@ -13,9 +13,9 @@ await withBrowser(async (browser) => {
   await notice.waitFor();
   const said = await notice.textContent();
   await page.getByRole("button", { name: "Leave it" }).click();
-  const archivedOnce = await counted(page, "archived");
+  await until("both are counted", async () => (await counted(page, "archived")) === asked.files.length);
   await choose(page, [asked.files[0]]);
   await page.getByRole("button", { name: "Send again" }).click();
   await until("it is archived again", async () => (await counted(page, "archived")) === asked.files.length + 1);
-  console.log(JSON.stringify({ said, archivedOnce, complaints: failures() }));
+  console.log(JSON.stringify({ said, complaints: failures() }));
 });

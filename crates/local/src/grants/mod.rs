@@ -130,6 +130,7 @@ impl Grants for DepotGrants {
                     FormTarget::Below(prefix) => sign::FormKey::Below(prefix.as_str()),
                 },
                 fields: &fields,
+                free_fields: &[],
                 sizes: form.size_bytes,
             },
             life,
