@@ -1,74 +1,41 @@
 /** The upload API as the page sees it: its answers' types and one function per call. */
 
-export const states = ["pending", "processing", "archived", "failed", "late", "duplicate"] as const;
-export type State = (typeof states)[number];
+import type { components, operations } from "./schema.ts";
+
+type Schemas = components["schemas"];
+
+export type State = Schemas["State"];
+export const states = [
+	"pending",
+	"processing",
+	"archived",
+	"failed",
+	"late",
+	"duplicate",
+] as const satisfies readonly State[];
 
 /** States that nothing but a person or a newer upload will change. */
 export const isFinal = (state: State): boolean => state !== "pending" && state !== "processing";
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
-export interface Upload {
-	id: string;
-	bucket: string;
-	key: string;
-	version_id: string | null;
-	state: State;
-	size: number | null;
-	etag: string | null;
-	received_at: string;
-	started_at: string | null;
-	finished_at: string | null;
-	attempts: number;
-	next_attempt_at: string | null;
-	reason: string | null;
-	archive: { bucket: string; key: string; version_id: string | null } | null;
-	media_type: string | null;
-	sha256: string | null;
-	report: { [name: string]: Json } | null;
-}
+/** An object of any shape, of which the description can say no more. */
+type Reported<T> = Omit<T, "report"> & { report: { [name: string]: Json } | null };
 
-export interface Attempt {
-	number: number;
-	started_at: string;
-	ended_at: string | null;
-	outcome: "succeeded" | "transient" | "permanent" | "crashed" | null;
-	reason: string | null;
-}
+export type Upload = Reported<Schemas["Upload"]>;
+export type UploadDetail = Reported<Schemas["UploadHistory"]>;
+export type Attempt = Schemas["Attempt"];
+export type Listing = Omit<Schemas["UploadPage"], "uploads"> & { uploads: Upload[] };
+export type Server = Schemas["Server"];
+export type Query = NonNullable<operations["listUploads"]["parameters"]["query"]>;
 
-export type UploadDetail = Upload & { attempts_log: Attempt[] };
+/** Leave to make one request to the store; the URL is the leave. */
+export type Signed = Schemas["SignedRequest"];
+/** Keys of the store that can do nothing but write this one object. */
+export type Credentials = Schemas["Credentials"];
 
-export interface Listing {
-	uploads: Upload[];
-	next: string | null;
-	counts: Record<State, number>;
-	oldest_unfinished: { key: string; received_at: string; age_s: number } | null;
-}
-
-export interface Server {
-	version: string;
-	s3: { endpoint: string; region: string };
-	staging: string;
-	archive: string;
-	processor: string;
-	paused: boolean;
-}
-
-export interface SignedUrl {
-	url: string;
-	method: string;
-	key: string;
-	headers: Record<string, string>;
-	expires_at: string;
-}
-
-export interface Query {
-	state?: State | undefined;
-	q?: string | undefined;
-	key?: string | undefined;
-	limit?: number;
-	after?: string | undefined;
-}
+/** A file by its name, for a key made for it alone, or by that key once it is known. */
+export type Named = { filename: string } | { key: string };
 
 /** The server answered, and said no. */
 export class Refused extends Error {
@@ -80,22 +47,38 @@ export class Refused extends Error {
 	}
 }
 
+/** Who asks is not known: a token is missing, or it is no longer good. */
+export class Unknown extends Refused {}
+
 /** No answer: the server is away, or the network is. */
 export class Away extends Error {}
 
 /** How long a call may take before the server counts as away. */
 const answerWithinMs = 15_000;
 
+let bearer: string | null = null;
+
+/** The token that every call carries from now on; never sent anywhere but to this server. */
+export function signIn(token: string | null): void {
+	bearer = token;
+}
+
+export const isSignedIn = (): boolean => bearer !== null;
+
+const authorization = (): Record<string, string> =>
+	bearer === null ? {} : { authorization: `Bearer ${bearer}` };
+
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
 	const init: RequestInit = {
 		method,
 		cache: "no-store",
 		credentials: "omit",
+		headers: authorization(),
 		signal: AbortSignal.timeout(answerWithinMs),
 	};
 	if (body !== undefined) {
 		init.body = JSON.stringify(body);
-		init.headers = { "content-type": "application/json" };
+		init.headers = { ...authorization(), "content-type": "application/json" };
 	}
 	let response: Response;
 	let text: string;
@@ -105,12 +88,17 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
 	} catch (cause) {
 		throw new Away("no answer", { cause });
 	}
-	if (!response.ok) throw new Refused(response.status, problem(response, text));
+	if (!response.ok) throw refusal(response, text);
 	try {
 		return JSON.parse(text) as T;
 	} catch (cause) {
 		throw new Away("the answer is not JSON", { cause });
 	}
+}
+
+function refusal(response: Response, text: string): Refused {
+	const words = problem(response, text);
+	return response.status === 401 ? new Unknown(401, words) : new Refused(response.status, words);
 }
 
 /** The words of a problem document (RFC 9457), or the status line where there is none. */
@@ -146,7 +134,40 @@ export const retry = (id: string): Promise<Upload> => call("POST", `${one(id)}/r
 export const retryAll = (): Promise<{ retried: number }> =>
 	call("POST", "/api/retry", { all: true });
 
-/** Asks for a URL to put one file to: at a minted key for `filename`, or again at `key`. */
-export const signedUrl = (
-	wanted: ({ filename: string } | { key: string }) & { type: string; size: number },
-): Promise<SignedUrl> => call("POST", "/api/signedurl", wanted);
+/** Leave to put one file in one piece. */
+export const signedUrl = (wanted: Named & Schemas["SignedUrlRequest"]): Promise<Signed> =>
+	call("POST", "/api/signedurl", wanted);
+
+/** Keys for one file, to sign its requests with here. */
+export const credentials = (wanted: Named & Schemas["CredentialsRequest"]): Promise<Credentials> =>
+	call("POST", "/api/credentials", wanted);
+
+/** Leave for one request of an upload in parts. */
+export const signRequest = (wanted: Named & Schemas["SignRequest"]): Promise<Signed> =>
+	call("POST", "/api/s3/sign", wanted);
+
+/** The stream of changes, for as long as `signal` lets it run. */
+export async function events(signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+	let response: Response;
+	try {
+		const headers = { ...authorization(), accept: "text/event-stream" };
+		response = await fetch("/api/events", {
+			headers,
+			signal,
+			cache: "no-store",
+			credentials: "omit",
+		});
+	} catch (cause) {
+		throw new Away("no answer", { cause });
+	}
+	if (!response.ok) throw refusal(response, await response.text().catch(() => ""));
+	if (!response.body) throw new Away("an answer without a body");
+	return response.body;
+}
+
+/** An upload's content, for where a link cannot carry the token. */
+export async function content(id: string): Promise<Blob> {
+	const response = await fetch(contentUrl(id), { headers: authorization(), credentials: "omit" });
+	if (!response.ok) throw refusal(response, await response.text());
+	return response.blob();
+}

@@ -56,6 +56,11 @@ export function children(parent: Element, wanted: readonly Element[]): void {
 
 const paths = {
 	cancel: "M4 4l8 8M12 4l-8 8",
+	pause: "M5.5 3.5v9M10.5 3.5v9",
+	resume: "M5 3.2 12.5 8 5 12.8z",
+	file: "M9 1.8H4v12.4h8V4.8zM9 1.8v3h3",
+	folder: "M1.8 13V3.5h4.4l1.5 2h6.5V13z",
+	equal: "M3 8.5 6.5 12 13 4.5",
 	retry: "M13 8a5 5 0 1 1-1.6-3.7M13 2.5v2.3h-2.3",
 	download: "M8 2.5v8M4.8 7.5 8 10.7l3.2-3.2M3 13.5h10",
 	copy: "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",

@@ -3,11 +3,16 @@
 import "./style.css";
 import * as api from "./api.ts";
 import { children, h } from "./dom.ts";
+import { Events } from "./events.ts";
 import { plural } from "./format.ts";
+import { type Chosen, field, open } from "./intake.ts";
+import { allowed, isLimited } from "./limits.ts";
 import { plain } from "./names.ts";
 import { type Link, Poll } from "./poll.ts";
 import { fits, isHere, type Row, rows, type Shown } from "./rows.ts";
-import { filesMax, Uploader } from "./uploader.ts";
+import { Memory, ownSlot } from "./send/memory.ts";
+import { Transport } from "./send/transport.ts";
+import { filesMax, Uploader } from "./send/uploader.ts";
 import { Announcer } from "./view/announce.ts";
 import { DetailPanel } from "./view/detail.ts";
 import { DropZone } from "./view/dropzone.ts";
@@ -15,7 +20,10 @@ import { firstLook, nothingFound, nothingYet } from "./view/empty.ts";
 import { Filters } from "./view/filters.ts";
 import { Header } from "./view/header.ts";
 import { Notices } from "./view/notice.ts";
+import { differs } from "./view/row.ts";
+import { keptToken, SignIn } from "./view/signin.ts";
 import { Table } from "./view/table.ts";
+import { Ways } from "./view/ways.ts";
 
 const pageSize = 100;
 /** Rows beyond this are found by search, not by scrolling. */
@@ -23,6 +31,10 @@ const pagesMax = 20;
 /** The API's own limit for one page. */
 const limitMax = 1000;
 const pollEveryMs = 1000;
+/** Changes come by themselves; the list is asked for what they do not say. */
+const pollLiveEveryMs = 30_000;
+/** After a change the counts are asked for, at most so often. */
+const recountMs = 1000;
 /** Files sent from here that the list does not reach are asked for by key, so many a round. */
 const followedPerRound = 8;
 const drawEveryMs = 80;
@@ -36,21 +48,51 @@ let detail: api.UploadDetail | null = null;
 const seen = new Map<string, api.Upload>();
 const said = new Map<string, Shown>();
 
+api.signIn(keptToken());
+
 const announcer = new Announcer();
-const uploader = new Uploader(draw, () => poll.hurry());
+const slot = await ownSlot();
+const ways = new Ways();
+const uploader = new Uploader(
+	new Transport(slot),
+	new Memory(slot),
+	() => ways.way,
+	draw,
+	() => {
+		if (!events.isLive) poll.hurry();
+	},
+	askToSignIn,
+);
+/** Files given before what an earlier visit left is back would be lost to it. */
+const restored = uploader.restore();
 const header = new Header();
-const notices = new Notices(() => poll.now());
+const notices = new Notices(
+	() => poll.now(),
+	() => void permit(wanting().map(({ id }) => id)),
+);
 const poll = new Poll(
 	round,
-	() => pollEveryMs * Math.min(pages, 5),
+	() => (events.isLive ? pollLiveEveryMs : pollEveryMs * Math.min(pages, 5)),
 	(link) => linkChanged(link),
+	askToSignIn,
 );
+const events = new Events(follows, () => poll.now());
+const signIn = new SignIn((token) => {
+	api.signIn(token);
+	server = null;
+	poll.now();
+	events.start();
+	uploader.wakeAll();
+});
 const dropZone = new DropZone(
-	take,
+	(files) => void restored.then(() => take(files)),
 	(sentence) => notices.say(sentence),
-	() => {
-		for (const sending of uploader.all) uploader.cancel(sending.id);
+	{
+		pauseAll: () => each((id) => uploader.pause(id)),
+		resumeAll: () => each((id) => uploader.resume(id)),
+		cancelAll: () => each((id) => uploader.cancel(id)),
 	},
+	ways.element,
 );
 const filters = new Filters(() => {
 	pages = 1;
@@ -58,9 +100,13 @@ const filters = new Filters(() => {
 	draw();
 });
 const actions = {
+	maySteer: () => server?.caller.may_steer ?? true,
 	open: (row: Row) => {
 		location.hash = encodeURIComponent(row.upload?.id ?? row.id);
 	},
+	pause: (row: Row) => uploader.pause(row.id),
+	resume: (row: Row) => uploader.resume(row.id),
+	give: (row: Row) => give(row),
 	cancel: (row: Row) => uploader.cancel(row.id),
 	dismiss: (row: Row) => uploader.dismiss(row.id),
 	retry: (row: Row) => {
@@ -90,17 +136,98 @@ const main = h(
 	dropZone.element,
 	h("section", { "aria-label": "Uploads" }, filters.element, retryAll, place, more),
 );
-document.body.append(header.element, main, announcer.element, dropZone.overlay, panel.element);
+document.body.append(
+	header.element,
+	main,
+	announcer.element,
+	dropZone.overlay,
+	panel.element,
+	signIn.element,
+);
 
-function take(files: File[]): void {
-	const taken = uploader.add(files);
-	announcer.say(`${plural(taken, "file")} added.`);
-	if (taken < files.length) {
-		const left = files.length - taken;
+function take(files: Chosen[], again = false): void {
+	if (files.length === 0) return;
+	const { added, left, doubles, given } = uploader.add(files, again);
+	if (added > 0) announcer.say(`${plural(added, "file")} added.`);
+	if (given > 0)
+		announcer.say(
+			`${plural(given, "file")} found again; ${given === 1 ? "it goes" : "they go"} on.`,
+		);
+	if (left > 0) {
 		notices.say(
 			`This page takes ${plural(filesMax, "file")} until it is reloaded; ${plural(left, "file")} not added.`,
 		);
 	}
+	if (doubles.length > 0) {
+		const names = doubles.slice(0, 3).map(({ file, folder }) => folder + file.name);
+		const more = doubles.length > 3 ? ` and ${doubles.length - 3} more` : "";
+		const one = doubles.length === 1;
+		notices.ask(
+			`${names.join(", ")}${more}: ${one ? "this file was" : "these files were"} added to this page before, and ${one ? "is" : "are"} not sent twice.`,
+			"Send again",
+			"Leave it",
+			() => take(doubles, true),
+		);
+	}
+}
+
+/** Does something to every file on its way. */
+function each(act: (id: string) => void): void {
+	for (const { id } of [...uploader.all]) act(id);
+}
+
+/** Files of an earlier visit that need the browser's leave, which one click gives for all. */
+const wanting = () =>
+	uploader.all.filter(({ phase }) => phase.is === "wanted" && phase.by === "permission");
+
+async function permit(ids: readonly string[]): Promise<void> {
+	const why = await uploader.permit(ids);
+	if (why) notices.say(why);
+}
+
+/** The row's file again, by leave to read it or chosen anew. */
+function give({ id, sending }: Row): void {
+	if (sending?.phase.is !== "wanted") return;
+	if (sending.phase.by === "permission") return void permit([id]);
+	const taken = ([file]: Chosen[]): void => {
+		const why = file ? uploader.give(id, file) : null;
+		if (why) notices.say(why);
+	};
+	open(field("file", taken), taken).catch(() => notices.say("the file could not be read"));
+}
+
+function askToSignIn(why: string): void {
+	signIn.ask(why);
+}
+
+let recount: ReturnType<typeof setTimeout> | undefined;
+
+/** One upload changed: its row shows it at once, the counts a moment later. */
+function follows(upload: api.Upload): void {
+	if (uploader.all.some(({ key }) => key === upload.key)) {
+		const known = seen.get(upload.key);
+		if (!known || known.id === upload.id || upload.state !== "duplicate") {
+			seen.set(upload.key, upload);
+		}
+	}
+	if (listing) {
+		const { uploads } = listing;
+		const known = uploads.some(({ id }) => id === upload.id);
+		const changed = known
+			? uploads.map((old) => (old.id === upload.id ? upload : old))
+			: [upload, ...uploads];
+		const current = changed.filter((one) => one.id !== upload.id || fits(one, filters.wanted));
+		listing = { ...listing, uploads: current };
+	}
+	if (panel.id !== null && (panel.id === upload.id || panelRow()?.upload?.id === upload.id)) {
+		void refreshDetail().then(draw, () => {});
+	}
+	draw();
+	if (recount !== undefined) return;
+	recount = setTimeout(() => {
+		recount = undefined;
+		poll.now();
+	}, recountMs);
 }
 
 /** One round of asking: the list, then what the list does not reach. */
@@ -109,7 +236,10 @@ async function round(): Promise<void> {
 		header.showServer(known);
 		dropZone.explain(
 			`They land in ${known.staging}, ${known.processor} runs on each, and they are kept in ${known.archive}.`,
+			allowed(known.limits),
 		);
+		uploader.limit(known.limits);
+		ways.limit(isLimited(known.limits));
 		return known;
 	});
 	const wanted = wish();
@@ -134,7 +264,12 @@ async function fetchList(): Promise<api.Listing> {
 	let after: string | undefined;
 	for (;;) {
 		const limit = Math.min(left, limitMax);
-		const page = await api.list({ state, q, limit, after });
+		const page = await api.list({
+			q,
+			limit,
+			...(state === undefined ? {} : { state }),
+			...(after === undefined ? {} : { after }),
+		});
 		uploads.push(...page.uploads);
 		left -= limit;
 		if (page.next === null || left <= 0) return { ...page, uploads };
@@ -143,7 +278,7 @@ async function fetchList(): Promise<api.Listing> {
 }
 
 function isUnresolved({ key, phase }: (typeof uploader.all)[number]): boolean {
-	if (key === null || phase.is === "waiting" || phase.is === "sending") return false;
+	if (key === null || phase.is !== "sent") return false;
 	const upload = seen.get(key);
 	return !upload || !api.isFinal(upload.state);
 }
@@ -245,7 +380,8 @@ function linkChanged(link: Link): void {
 		announcer.say("The server is back.");
 		// It may be another version, with other buckets.
 		server = null;
-		uploader.wakePaused();
+		uploader.wakeAll();
+		events.start();
 	} else if (link.since === link.nextAt || Date.now() - link.since < 50) {
 		announcer.say("The server is not reachable; retrying.");
 	}
@@ -276,11 +412,15 @@ function drawNow(): void {
 	announce(rows(listing?.uploads ?? [], sendings, seen, { filter: "all", q: "" }));
 
 	notices.showLink(poll.link, now);
+	notices.showWanted(wanting().length);
 	dropZone.show(sendings);
 	const hereCount = rows([], sendings, seen, { filter: "here", q: "" }).length;
 	filters.show(listing?.counts ?? null, hereCount);
 	header.showOldest(listing?.oldest_unfinished ?? null);
-	retryAll.hidden = filters.wanted.filter !== "failed" || (listing?.counts.failed ?? 0) === 0;
+	retryAll.hidden =
+		!actions.maySteer() ||
+		filters.wanted.filter !== "failed" ||
+		(listing?.counts.failed ?? 0) === 0;
 
 	table.show(shown, now);
 	if (shown.length > 0) children(place, [table.element]);
@@ -316,9 +456,10 @@ function announce(everything: readonly Row[]): void {
 		// Rows met for the first time are the past, not news.
 		if (before === undefined) continue;
 		const ends: Partial<Record<Shown, string>> = {
-			archived: "archived",
+			archived: differs(row) ? "is not in the archive as you sent it" : "archived",
 			failed: row.upload?.state === "failed" ? "failed" : "was not sent",
-			paused: "is interrupted and will be tried again",
+			retrying: "is interrupted and goes on by itself",
+			wanted: "needs its file to go on",
 			late: "is kept as a late version",
 			duplicate: "is a duplicate",
 		};
@@ -351,7 +492,17 @@ function openFromAddress(): void {
 
 window.addEventListener("hashchange", openFromAddress);
 window.addEventListener("beforeunload", (event) => {
-	if (uploader.unfinished > 0) event.preventDefault();
+	// What the browser can go on with by itself needs no warning.
+	if (uploader.losable > 0) event.preventDefault();
+});
+window.addEventListener("offline", () => {
+	announcer.say("You are offline.");
+	draw();
+});
+window.addEventListener("online", () => {
+	poll.now();
+	events.start();
+	draw();
 });
 // Ages and countdowns move on between polls.
 setInterval(() => {
@@ -360,4 +511,5 @@ setInterval(() => {
 
 draw();
 poll.now();
+events.start();
 openFromAddress();

@@ -1,6 +1,6 @@
 /** Calls again and again: every second while the page is seen, sooner when something is afoot. */
 
-import { Refused } from "./api.ts";
+import { Refused, Unknown } from "./api.ts";
 import { type Backoff, waitMs } from "./backoff.ts";
 
 export type Link =
@@ -32,6 +32,8 @@ export class Poll {
 		private readonly round: () => Promise<void>,
 		private readonly everyMs: () => number,
 		private readonly linkChanged: (link: Link) => void,
+		/** The server asks who this is; nothing more is asked until [`Poll.now`]. */
+		private readonly signIn: (why: string) => void,
 	) {
 		document.addEventListener("visibilitychange", () => {
 			if (document.visibilityState === "visible") this.now();
@@ -66,6 +68,11 @@ export class Poll {
 			if (this.link.is === "away") this.set({ is: "up" });
 			wait = Date.now() < this.hurryUntil ? soonMs : this.everyMs();
 		} catch (error) {
+			if (error instanceof Unknown) {
+				this.running = false;
+				if (this.link.is === "away") this.set({ is: "up" });
+				return this.signIn(error.message);
+			}
 			this.failures += 1;
 			wait = waitMs(backoff, this.failures);
 			const since = this.link.is === "away" ? this.link.since : Date.now();

@@ -2,10 +2,10 @@
 
 import { type State, states, type Upload } from "./api.ts";
 import { split } from "./names.ts";
-import type { Sending } from "./uploader.ts";
+import type { Sending } from "./send/sending.ts";
 
 /** What a row shows as its state: the server's word, or where the file is on its way there. */
-export type Shown = State | Sending["phase"]["is"];
+export type Shown = State | Sending["phase"]["is"] | "expected";
 
 export type Filter = "all" | "here" | State;
 export const filters: readonly Filter[] = ["all", "here", ...states];
@@ -57,7 +57,7 @@ export function rows(
 			sending,
 			upload,
 			shown: shown(sending, upload),
-			folder: sending.key === null ? "" : split(sending.key).folder,
+			folder: sending.key === null ? sending.folder : split(sending.key).folder,
 			name: sending.name,
 			at: sending.addedAt,
 		};
@@ -66,7 +66,8 @@ export function rows(
 	for (const upload of listed) {
 		if (taken.has(upload.id)) continue;
 		const at = Date.parse(upload.received_at);
-		const row = { id: upload.id, sending: null, upload, shown: upload.state, at };
+		const shown: Shown = upload.expected && upload.state === "pending" ? "expected" : upload.state;
+		const row = { id: upload.id, sending: null, upload, shown, at };
 		merged.push({ ...row, ...split(upload.key), sequence: 0 });
 	}
 	return merged.sort((a, b) => b.at - a.at || a.sequence - b.sequence);
@@ -75,9 +76,9 @@ export function rows(
 function shown(sending: Sending, upload: Upload | null): Shown {
 	if (!upload) return sending.phase.is;
 	// A minted key has its row before its bytes: until they are there, this page knows more.
-	return upload.state === "pending" && sending.phase.is !== "sent"
-		? sending.phase.is
-		: upload.state;
+	const { is } = sending.phase;
+	const before = upload.expected || upload.version_id === null;
+	return before || (upload.state === "pending" && is !== "sent") ? is : upload.state;
 }
 
 /** Whether the server would list this upload for these wishes. */
@@ -91,6 +92,6 @@ export const isHere = (row: Row): boolean =>
 /** The server filters its own rows; these are the ones only this page knows. */
 function matches(row: Row, { filter, q }: Wanted): boolean {
 	if (filter === "here" ? !isHere(row) : filter !== "all" && row.shown !== filter) return false;
-	const text = `${row.sending?.key ?? ""}\n${row.name}`.toLowerCase();
+	const text = `${row.sending?.key ?? ""}\n${row.folder}${row.name}`.toLowerCase();
 	return text.includes(q.toLowerCase());
 }

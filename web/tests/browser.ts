@@ -1,10 +1,17 @@
 /** Opens the built page in Chromium against a stand-in server of its own. */
 
+import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import {
+	type Browser,
+	type BrowserContextOptions,
+	chromium,
+	type Locator,
+	type Page,
+} from "playwright-core";
 import { Mock } from "./mock.ts";
 
 const candidates = [
@@ -55,6 +62,8 @@ export async function visit(
 		}
 	});
 	await page.addInitScript(() => {
+		// A window of the system's that no test can answer; where it is meant, a test brings its own.
+		Reflect.deleteProperty(window, "showOpenFilePicker");
 		document.addEventListener("securitypolicyviolation", (event) => {
 			console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
 		});
@@ -106,3 +115,52 @@ export async function shot(page: Page, name: string): Promise<void> {
 }
 
 export const shotsFolder = (): string | undefined => shots;
+
+/** Tests that are visits after which the page must have nothing to complain of. */
+export function visits(
+	test: typeof import("node:test").test,
+): (
+	claim: string,
+	prepare: (mock: Mock) => void,
+	steps: (visit: Visit) => Promise<void>,
+	options?: BrowserContextOptions,
+) => void {
+	const skip = chromiumPath ? false : "chromium not found";
+	return (claim, prepare, steps, options) =>
+		void test(claim, { skip, timeout: 180_000 }, () =>
+			visit(
+				prepare,
+				async (visit) => {
+					await steps(visit);
+					assert.deepEqual(visit.complaints, []);
+				},
+				options,
+			),
+		);
+}
+
+export const nothing = (): void => {};
+
+export const file = (name: string, content: Buffer | string = "content"): Chosen => ({
+	name,
+	mimeType: "text/plain",
+	buffer: Buffer.from(content),
+});
+
+/** The row of the file with this name. */
+export const row = (page: Page, name: string): Locator =>
+	page.locator("tbody tr").filter({ has: page.getByRole("button", { name, exact: true }) });
+
+export const inState = (page: Page, name: string, state: string): Promise<void> =>
+	row(page, name)
+		.and(page.locator(`[data-state=${state}]`))
+		.waitFor();
+
+/** Waits until a condition holds that no element shows. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+	const deadline = Date.now() + 30_000;
+	while (!(await holds())) {
+		assert.ok(Date.now() < deadline, `never came true: ${what}`);
+		await new Promise((resolve) => setTimeout(resolve, 20));
+	}
+}

@@ -1,30 +1,80 @@
 /**
  * A stand-in for `two-buckets serve`, for developing the page and for its browser tests:
- * the upload API and the built page on one port, an S3 endpoint that takes PUTs on another.
+ * the upload API and the built page on one port, on another an S3 endpoint that takes objects whole
+ * and in parts, by URLs signed here or by the keys it lent, whose signatures it checks.
  *
  * It keeps everything in memory, processes uploads on a timer, and can be told to misbehave.
  */
 
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { extname, join, normalize } from "node:path";
-import type { Attempt, Json, State, Upload } from "../src/api.ts";
+import type { Attempt, Server as Described, Json, State, Upload } from "../src/api.ts";
+import { Crc64Nvme } from "../src/send/crc64nvme.ts";
 
 export interface Faults {
-	/** The next PUTs get this status and S3 code, one each. */
+	/** The next PUTs, of objects and of parts, get this status and S3 code, one each. */
 	puts: { status: number; code: string; message: string }[];
+	/** The same for requests that complete a multipart. */
+	completions: { status: number; code: string; message: string }[];
 	/** Cut the connection of the next so many PUTs in the middle. */
 	cuts: number;
-	/** Keep the file of the next so many PUTs, but cut the connection instead of answering. */
+	/** Keep the file of the next so many PUTs or completions, but cut the connection instead of answering. */
 	lostAnswers: number;
-	/** Refuse the next so many calls for a signed URL with 422 and these words. */
+	/** Refuse the next so many calls for a grant with 422 and these words. */
 	refusals: string[];
+	/** The next so many grants have expired when they are used. */
+	expired: number;
 	/** Bytes per second a PUT is read at. */
 	bytesPerS: number;
 	/** Uploads whose key ends so fail. */
 	failing: string;
+	/** Uploads whose key ends so are archived as other bytes. */
+	spoiled: string;
+	/** The next so many PUTs are read and never answered. */
+	hangs: number;
+	/** A multipart that was completed is not known any more, as with stores that forget. */
+	forgetful: boolean;
+	/** There is no stream of changes. */
+	noEvents: boolean;
+}
+
+/** One request to the S3 endpoint that was answered, or would have been. */
+export interface Asked {
+	what: "put" | "create" | "part" | "list" | "complete" | "abort";
+	key: string;
+	part: number | null;
+	size: number;
+	/** By keys that were lent, rather than by a URL signed here. */
+	lent: boolean;
+	status: number;
+	checksum: string | null;
+	ifNoneMatch: string | null;
+	/** What of the API's own must never come here. */
+	authorization: string | null;
+}
+
+interface Multipart {
+	key: string;
+	type: string;
+	parts: Map<number, { etag: string; body: Buffer }>;
+}
+
+interface Grant {
+	method: string;
+	path: string;
+	query: string;
+	headers: Record<string, string>;
+	expires: number;
+}
+
+interface Lent {
+	secret: string;
+	token: string;
+	key: string;
+	expires: number;
 }
 
 type Kept = Upload & { attempts_log: Attempt[]; content: Buffer };
@@ -44,8 +94,35 @@ export class Mock {
 		lostAnswers: 0,
 		refusals: [],
 		bytesPerS: Number.POSITIVE_INFINITY,
+		completions: [],
+		expired: 0,
 		failing: ".poison",
+		spoiled: ".spoiled",
+		hangs: 0,
+		forgetful: false,
+		noEvents: false,
 	};
+	private readonly completed = new Map<string, string>();
+	/** Everything asked of the S3 endpoint, in order. */
+	readonly asked: Asked[] = [];
+	/** What every call must carry; `null` where none is asked for. */
+	token: string | null = null;
+	/** How calls for grants were made. */
+	readonly grantsAsked: { path: string; body: { [name: string]: unknown } }[] = [];
+	limits: Pick<Described["limits"], "size_bytes_max" | "types"> = {
+		size_bytes_max: null,
+		types: [],
+	};
+	readonly multiparts = new Map<string, Multipart>();
+	/** How many listen to the stream of changes. */
+	get listeners(): number {
+		return this.streams.size;
+	}
+	private readonly streams = new Set<ServerResponse>();
+	/** Rows of keys under which nothing has arrived yet. */
+	private readonly expected: Kept[] = [];
+	private readonly signed = new Map<string, Grant>();
+	private readonly lent = new Map<string, Lent>();
 	/** Every PUT that began, by key. */
 	readonly puts: string[] = [];
 	/** How many PUTs were under way at once, at most. */
@@ -59,8 +136,8 @@ export class Mock {
 	private page: Server;
 	private s3: Server;
 	private readonly sockets = new Set<Socket>();
-	private readonly granted = new Map<string, { type: string; size: number }>();
 	private port = 0;
+	private s3Port = 0;
 	private minted = 0;
 
 	constructor(private readonly dist: string) {
@@ -73,12 +150,53 @@ export class Mock {
 	}
 
 	get s3Url(): string {
-		return `http://127.0.0.1:${(this.s3.address() as AddressInfo).port}`;
+		return `http://127.0.0.1:${this.s3Port}`;
 	}
 
 	async start(port = 0, s3Port = 0): Promise<void> {
-		await listen(this.s3, s3Port);
+		await this.comeStore(s3Port);
 		await this.come(port);
+	}
+
+	/** The S3 listener comes up, at the port it had before if it had one. */
+	async comeStore(port = this.s3Port): Promise<void> {
+		this.s3 = createServer((request, response) => void this.store(request, response));
+		await listen(this.s3, port);
+		this.s3Port = (this.s3.address() as AddressInfo).port;
+	}
+
+	/** The S3 listener goes away in the middle of whatever it does. */
+	async goStore(): Promise<void> {
+		const closed = new Promise((resolve) => this.s3.close(resolve));
+		this.s3.closeAllConnections();
+		await closed;
+	}
+
+	/** Everything granted until now has expired. */
+	expireGrants(): void {
+		for (const grant of [...this.signed.values(), ...this.lent.values()]) {
+			grant.expires = Date.now() - 1000;
+		}
+	}
+
+	/** A file that another client puts. */
+	arrivesFromElsewhere(key: string, content: Buffer): Kept {
+		return this.arrive(key, content, null);
+	}
+
+	/** Ends every stream of changes, as a proxy in between may. */
+	cutEvents(): void {
+		for (const stream of this.streams) stream.socket?.destroy();
+	}
+
+	/** Tells every listener that it lost some changes. */
+	sayMissed(): void {
+		for (const stream of this.streams) stream.write("event: missed\ndata: {}\n\n");
+	}
+
+	private tell(upload: Kept): void {
+		const data = JSON.stringify({ ...upload, content: undefined, attempts_log: undefined });
+		for (const stream of this.streams) stream.write(`event: upload\ndata: ${data}\n\n`);
 	}
 
 	/** The web listener comes up, at the port it had before if it had one. */
@@ -100,9 +218,9 @@ export class Mock {
 	}
 
 	async stop(): Promise<void> {
+		for (const stream of this.streams) stream.end();
 		await this.go();
-		this.s3.closeAllConnections();
-		await new Promise((resolve) => this.s3.close(resolve));
+		await this.goStore();
 	}
 
 	/** Puts an upload in the list as if it had come some time ago. */
@@ -114,7 +232,7 @@ export class Mock {
 			version_id: randomBytes(12).toString("hex"),
 			state: "pending",
 			size: content.length,
-			etag: `"${createHash("md5").update(content).digest("hex")}"`,
+			etag: createHash("md5").update(content).digest("hex"),
 			received_at: new Date().toISOString(),
 			started_at: null,
 			finished_at: null,
@@ -125,6 +243,8 @@ export class Mock {
 			media_type: null,
 			sha256: null,
 			report: null,
+			expected: false,
+			checksum: null,
 			...given,
 			attempts_log: attempts,
 			content,
@@ -154,7 +274,30 @@ export class Mock {
 		if (request.method === "POST" && request.headers.origin !== this.url) {
 			return problem(403, "a page of another origin may not change anything here");
 		}
+		if (this.token !== null && request.headers.authorization !== `Bearer ${this.token}`) {
+			response.setHeader("www-authenticate", "Bearer");
+			const given = request.headers.authorization !== undefined;
+			return problem(401, given ? "the token is not known here" : "this server asks for a token");
+		}
 		const body = request.method === "POST" ? await read(request) : Buffer.alloc(0);
+		if (url.pathname === "/api/events") {
+			if (this.faults.noEvents) return problem(404, "there is no such call");
+			response.writeHead(200, {
+				"content-type": "text/event-stream",
+				"cache-control": "no-store",
+			});
+			response.write(": changes\n\n");
+			this.streams.add(response);
+			response.on("close", () => this.streams.delete(response));
+			return;
+		}
+		if (url.pathname === "/api/s3/sign" && request.method === "POST") {
+			const refusal = this.faults.refusals.shift();
+			if (refusal) return problem(422, refusal);
+			const wanted = JSON.parse(body.toString()) as Wish;
+			this.grantsAsked.push({ path: url.pathname, body: { ...wanted } });
+			return json(this.sign(wanted, wanted.method ?? ""));
+		}
 		const [, , resource, id, action] = url.pathname.split("/");
 		const route = `${request.method} ${resource}${id ? "/:id" : ""}${action ? `/${action}` : ""}`;
 		const upload = this.uploads.find((upload) => upload.id === decodeURIComponent(id ?? ""));
@@ -169,6 +312,8 @@ export class Mock {
 					archive: "archive",
 					processor: "describe",
 					paused: false,
+					limits: { ...this.limits, uploads_per_minute: null },
+					caller: { name: "loopback", prefix: null, may_steer: true },
 				});
 			case "GET uploads":
 				this.listings += 1;
@@ -194,37 +339,106 @@ export class Mock {
 			case "POST signedurl": {
 				const refusal = this.faults.refusals.shift();
 				if (refusal) return problem(422, refusal);
-				const asked = JSON.parse(body.toString()) as {
-					filename?: string;
-					key?: string;
-					type: string;
-					size: number;
-				};
-				this.minted += 1;
-				const ulid = `01JD${String(this.minted).padStart(6, "0")}${randomBytes(8).toString("hex").toUpperCase()}`;
-				const key = asked.key ?? `2026-11-23/${ulid}/${asked.filename}`;
-				this.granted.set(key, { type: asked.type, size: asked.size });
-				const path = key.split("/").map(encodeURIComponent).join("/");
-				return json({
-					url: `${this.s3Url}/staging/${path}?X-Amz-Signature=mock`,
-					method: "PUT",
+				const wanted = JSON.parse(body.toString()) as Wish;
+				this.grantsAsked.push({ path: url.pathname, body: { ...wanted } });
+				return json({ ...this.sign(wanted, "PUT"), method: "PUT" });
+			}
+			case "POST credentials": {
+				const refusal = this.faults.refusals.shift();
+				if (refusal) return problem(422, refusal);
+				const wanted = JSON.parse(body.toString()) as Wish;
+				this.grantsAsked.push({ path: url.pathname, body: { ...wanted } });
+				const { key, id } = this.mint(wanted);
+				const lent: Lent = {
+					secret: randomBytes(20).toString("base64"),
+					token: randomBytes(40).toString("base64"),
 					key,
-					headers: {
-						"content-length": String(asked.size),
-						"content-type": asked.type || "application/octet-stream",
-						"if-none-match": "*",
-					},
-					expires_at: new Date(Date.now() + 900_000).toISOString(),
+					expires: this.expiry(),
+				};
+				const access = `ASIA${randomBytes(8).toString("hex").toUpperCase()}`;
+				this.lent.set(access, lent);
+				return json({
+					access_key: access,
+					secret_key: lent.secret,
+					session_token: lent.token,
+					region: "us-east-1",
+					bucket: "staging",
+					key,
+					endpoint: this.s3Url,
+					expires_at: new Date(Date.now() + 3_600_000).toISOString(),
+					id,
 				});
 			}
 		}
 		problem(404, "there is no such call");
 	}
 
+	private expiry(): number {
+		if (this.faults.expired <= 0) return Date.now() + 900_000;
+		this.faults.expired -= 1;
+		return Date.now() - 1000;
+	}
+
+	/** A key made for a name, with a row from the start; or the key that was asked for. */
+	private mint({ filename, key, size }: Wish): { key: string; id: string | null } {
+		if (key !== undefined) {
+			const row = [...this.expected, ...this.uploads].find((upload) => upload.key === key);
+			return { key, id: row?.id ?? null };
+		}
+		this.minted += 1;
+		const number = String(this.minted).padStart(6, "0");
+		const ulid = `01JD${number}${randomBytes(8).toString("hex").toUpperCase()}`;
+		const made = `2026-11-23/${ulid}/${filename}`;
+		const row = this.add(made, Buffer.alloc(0), {
+			version_id: null,
+			etag: "",
+			size: size ?? 0,
+			expected: true,
+		});
+		this.uploads.splice(this.uploads.indexOf(row), 1);
+		this.expected.unshift(row);
+		return { key: made, id: row.id };
+	}
+
+	private sign(wanted: Wish, method: string): object {
+		const { key, id } = this.mint(wanted);
+		const { uploadId, partNumber, size, sha256 } = wanted;
+		const query = new URLSearchParams();
+		if (uploadId !== undefined) query.set("uploadId", uploadId);
+		if (partNumber !== undefined) query.set("partNumber", String(partNumber));
+		const headers: Record<string, string> = {};
+		const type = (wanted.type ?? wanted.contentType) || "application/octet-stream";
+		const makesObject = uploadId === undefined ? method === "PUT" : method === "POST";
+		if (uploadId === undefined) headers["content-type"] = type;
+		if (uploadId === undefined && method === "POST") query.set("uploads", "");
+		if (makesObject) headers["if-none-match"] = "*";
+		if (makesObject && uploadId === undefined) {
+			if (size !== undefined) headers["content-length"] = String(size);
+			if (sha256) headers["x-amz-checksum-sha256"] = Buffer.from(sha256, "hex").toString("base64");
+		}
+		const signature = randomBytes(32).toString("hex");
+		const path = `/staging/${key.split("/").map(encodeURIComponent).join("/")}`;
+		this.signed.set(signature, {
+			method,
+			path,
+			query: query.toString(),
+			headers,
+			expires: this.expiry(),
+		});
+		query.set("X-Amz-Signature", signature);
+		return {
+			url: `${this.s3Url}${path}?${query}`,
+			key,
+			headers,
+			expires_at: new Date(Date.now() + 900_000).toISOString(),
+			id,
+		};
+	}
+
 	private list(search: URLSearchParams): unknown {
 		const limit = Number(search.get("limit") ?? 100);
 		const after = Number(search.get("after") ?? 0);
-		const found = this.uploads.filter(
+		const found = [...this.expected, ...this.uploads].filter(
 			({ state, key }) =>
 				(!search.has("state") || state === search.get("state")) &&
 				(!search.has("key") || key === search.get("key")) &&
@@ -238,7 +452,7 @@ export class Mock {
 			late: 0,
 			duplicate: 0,
 		};
-		for (const { state } of this.uploads) counts[state] += 1;
+		for (const { state } of [...this.expected, ...this.uploads]) counts[state] += 1;
 		const oldest = this.uploads.findLast(
 			({ state }) => state === "pending" || state === "processing",
 		);
@@ -275,15 +489,15 @@ export class Mock {
 		}
 	}
 
-	/** The S3 endpoint: PUT of a granted key, first write wins, CORS for the page's origin only. */
+	/** The S3 endpoint: what was granted, first write wins, CORS for the page's origin only. */
 	private async store(request: IncomingMessage, response: ServerResponse): Promise<void> {
 		const cors: Record<string, string> =
 			request.headers.origin === this.url
 				? {
 						"access-control-allow-origin": this.url,
-						"access-control-allow-methods": "PUT",
-						"access-control-allow-headers": "content-type, if-none-match",
-						"access-control-expose-headers": "ETag",
+						"access-control-allow-methods": "PUT, POST, GET, DELETE",
+						"access-control-allow-headers": "content-type, if-none-match, x-amz-checksum-sha256",
+						"access-control-expose-headers": "ETag, x-amz-error-code",
 					}
 				: {};
 		// A browser sends a request again by itself where a connection it used before is cut.
@@ -292,42 +506,209 @@ export class Mock {
 		}
 		const url = new URL(request.url ?? "/", this.s3Url);
 		const key = decodeURIComponent(url.pathname.replace("/staging/", ""));
-		this.puts.push(key);
-		const error = (status: number, code: string, message: string): void => {
-			response.writeHead(status, { ...cors, "content-type": "application/xml" });
-			response.end(`<Error><Code>${code}</Code><Message>${message}</Message></Error>`);
+		const query = url.searchParams;
+		const uploadId = query.get("uploadId");
+		const number = query.get("partNumber");
+		const what = query.has("uploads")
+			? "create"
+			: uploadId === null
+				? "put"
+				: number !== null
+					? "part"
+					: request.method === "GET"
+						? "list"
+						: request.method === "POST"
+							? "complete"
+							: "abort";
+		const checksum = request.headers["x-amz-checksum-sha256"] ?? null;
+		const asked: Asked = {
+			what,
+			key,
+			part: number === null ? null : Number(number),
+			size: 0,
+			lent: query.has("X-Amz-Credential"),
+			status: 0,
+			checksum: checksum === null ? null : String(checksum),
+			ifNoneMatch: request.headers["if-none-match"] ?? null,
+			authorization: request.headers.authorization ?? null,
 		};
-		if (this.faults.cuts > 0) {
+		this.asked.push(asked);
+		const sends = what === "put" || what === "part";
+		if (sends) this.puts.push(key);
+		const answer = (status: number, body = "", headers: Record<string, string> = {}): void => {
+			asked.status = status;
+			response.writeHead(status, { ...cors, "content-type": "application/xml", ...headers });
+			response.end(body);
+		};
+		const error = (status: number, code: string, message: string): void =>
+			answer(status, `<Error><Code>${code}</Code><Message>${message}</Message></Error>`);
+		if (sends && this.faults.cuts > 0) {
 			this.faults.cuts -= 1;
 			request.once("data", () => request.socket.destroy());
 			request.resume();
 			return;
 		}
-		this.parallel += 1;
+		if (sends) this.parallel += 1;
 		this.parallelMax = Math.max(this.parallelMax, this.parallel);
-		const body = await read(request, this.faults.bytesPerS).catch(() => null);
-		this.parallel -= 1;
+		const pace = sends ? this.faults.bytesPerS : Number.POSITIVE_INFINITY;
+		const body = await read(request, pace).catch(() => null);
+		if (sends) this.parallel -= 1;
 		if (!body) {
 			this.brokenOff += 1;
 			return;
 		}
-		const fault = this.faults.puts.shift();
+		asked.size = body.length;
+		if (sends && this.faults.hangs > 0) {
+			this.faults.hangs -= 1;
+			return;
+		}
+		const faults = what === "complete" ? this.faults.completions : sends ? this.faults.puts : [];
+		const fault = faults.shift();
 		if (fault) return error(fault.status, fault.code, fault.message);
-		const grant = this.granted.get(key);
-		if (!grant || grant.size !== body.length) return error(403, "AccessDenied", "Access Denied");
-		if (
-			request.headers["if-none-match"] === "*" &&
-			this.uploads.some((upload) => upload.key === key)
-		) {
-			return error(412, "PreconditionFailed", "At least one of the pre-conditions did not hold");
+		const refused = this.refusal(request, url, key);
+		if (refused) return error(refused.status, refused.code, refused.message);
+		if (typeof checksum === "string" && base64Sha256(body) !== checksum) {
+			return error(400, "BadDigest", "The SHA256 you specified did not match");
 		}
-		const upload = this.add(key, body);
+		const conditional = request.headers["if-none-match"] === "*";
+		const exists = (): boolean => this.uploads.some((upload) => upload.key === key);
+		const taken = (): void =>
+			error(412, "PreconditionFailed", "At least one of the pre-conditions did not hold");
+		const multipart = uploadId === null ? undefined : this.multiparts.get(uploadId);
+		const before = this.completed.get(uploadId ?? "");
+		if (what === "complete" && before !== undefined && !this.faults.forgetful) {
+			return answer(200, before);
+		}
+		if (uploadId !== null && !(multipart?.key === key)) {
+			if (what === "abort") return answer(204);
+			return error(404, "NoSuchUpload", "The specified upload does not exist.");
+		}
+		switch (what) {
+			case "put": {
+				if (conditional && exists()) return taken();
+				const declared = typeof checksum === "string" ? checksum : null;
+				const upload = this.arrive(key, body, declared);
+				if (this.loses(request)) return;
+				return answer(200, "", { etag: `"${upload.etag}"` });
+			}
+			case "create": {
+				const id = randomBytes(12).toString("base64url");
+				const type = request.headers["content-type"] ?? "";
+				this.multiparts.set(id, { key, type, parts: new Map() });
+				return answer(
+					200,
+					`<InitiateMultipartUploadResult><Bucket>staging</Bucket><Key>${xml(key)}</Key><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
+				);
+			}
+			case "part": {
+				const etag = `"${createHash("md5").update(body).digest("hex")}"`;
+				multipart?.parts.set(Number(number), { etag, body });
+				return answer(200, "", { etag });
+			}
+			case "list": {
+				const parts = [...(multipart?.parts ?? [])].sort(([a], [b]) => a - b);
+				const listed = parts.map(
+					([at, { etag, body }]) =>
+						`<Part><PartNumber>${at}</PartNumber><ETag>${xml(etag)}</ETag><Size>${body.length}</Size></Part>`,
+				);
+				return answer(200, `<ListPartsResult>${listed.join("")}</ListPartsResult>`);
+			}
+			case "complete": {
+				if (conditional && exists()) return taken();
+				const wanted = [
+					...body.toString().matchAll(/<PartNumber>(\d+)<\/PartNumber><ETag>([^<]*)<\/ETag>/g),
+				];
+				const bodies: Buffer[] = [];
+				for (const [, at, etag] of wanted) {
+					const part = multipart?.parts.get(Number(at));
+					if (!part || part.etag.replaceAll('"', "") !== etag?.replaceAll('"', "")) {
+						return error(400, "InvalidPart", "One or more of the specified parts are not there");
+					}
+					bodies.push(part.body);
+				}
+				this.multiparts.delete(uploadId ?? "");
+				const upload = this.arrive(key, Buffer.concat(bodies), null);
+				const result = `<CompleteMultipartUploadResult><Location>${this.s3Url}/staging/x</Location><Bucket>staging</Bucket><Key>${xml(key)}</Key><ETag>&quot;${upload.etag}&quot;</ETag></CompleteMultipartUploadResult>`;
+				this.completed.set(uploadId ?? "", result);
+				if (this.loses(request)) return;
+				return answer(200, result);
+			}
+			case "abort":
+				this.multiparts.delete(uploadId ?? "");
+				return answer(204);
+		}
+	}
+
+	private loses(request: IncomingMessage): boolean {
+		if (this.faults.lostAnswers <= 0) return false;
+		this.faults.lostAnswers -= 1;
+		request.socket.destroy();
+		return true;
+	}
+
+	/** Whether a request is one that was granted: by a URL signed here, or by lent keys. */
+	private refusal(
+		request: IncomingMessage,
+		url: URL,
+		key: string,
+	): { status: number; code: string; message: string } | null {
+		const denied = { status: 403, code: "AccessDenied", message: "Access Denied" };
+		const query = new URLSearchParams(url.search);
+		const signature = query.get("X-Amz-Signature") ?? "";
+		const credential = query.get("X-Amz-Credential");
+		if (credential === null) {
+			const grant = this.signed.get(signature);
+			query.delete("X-Amz-Signature");
+			if (!grant || grant.method !== request.method || grant.query !== query.toString())
+				return denied;
+			if (decodeURIComponent(grant.path) !== decodeURIComponent(url.pathname)) return denied;
+			for (const [name, value] of Object.entries(grant.headers)) {
+				if (request.headers[name] !== value) {
+					return { status: 403, code: "SignatureDoesNotMatch", message: `${name} was changed` };
+				}
+			}
+			if (grant.expires < Date.now()) return { ...denied, message: "Request has expired" };
+			return null;
+		}
+		const lent = this.lent.get(credential.split("/")[0] ?? "");
+		if (!lent) return { ...denied, code: "InvalidAccessKeyId" };
+		if (query.get("X-Amz-Security-Token") !== lent.token) {
+			return { status: 400, code: "InvalidToken", message: "The token is not valid" };
+		}
+		if (lent.expires < Date.now()) {
+			return { status: 400, code: "ExpiredToken", message: "The provided token has expired." };
+		}
+		if (lent.key !== key) return denied;
+		const makesObject =
+			(request.method === "PUT" && !query.has("partNumber")) ||
+			(request.method === "POST" && query.has("uploadId"));
+		if (makesObject && request.headers["if-none-match"] !== "*") return denied;
+		const unsigned = Object.keys(request.headers).find(
+			(name) =>
+				name.startsWith("x-amz-") &&
+				!(query.get("X-Amz-SignedHeaders") ?? "").split(";").includes(name),
+		);
+		if (unsigned) return { ...denied, message: `${unsigned} is not signed` };
+		return signatureOf(request, url, lent.secret) === signature
+			? null
+			: { status: 403, code: "SignatureDoesNotMatch", message: "The signature does not match" };
+	}
+
+	/** A whole object is there: its row is no longer only expected. */
+	private arrive(key: string, body: Buffer, sha256: string | null): Kept {
+		const at = this.expected.findIndex((upload) => upload.key === key);
+		const [row] = at >= 0 ? this.expected.splice(at, 1) : [];
+		const crc = new Crc64Nvme();
+		crc.update(body);
+		const value = sha256 ?? Buffer.from(crc.digest()).toString("base64");
+		const algorithm = sha256 === null ? "CRC64NVME" : "SHA256";
+		const upload = this.add(key, body, {
+			...(row ? { id: row.id } : {}),
+			checksum: { algorithm, value, kind: "FULL_OBJECT" },
+		});
+		this.tell(upload);
 		this.process(upload);
-		if (this.faults.lostAnswers > 0) {
-			this.faults.lostAnswers -= 1;
-			return void request.socket.destroy();
-		}
-		response.writeHead(200, { ...cors, etag: upload.etag ?? "" }).end();
+		return upload;
 	}
 
 	private again(upload: Kept): void {
@@ -343,6 +724,7 @@ export class Mock {
 			upload.state = "processing";
 			upload.started_at = new Date().toISOString();
 			upload.attempts += 1;
+			this.tell(upload);
 			setTimeout(() => {
 				const failed = this.faults.failing !== "" && upload.key.endsWith(this.faults.failing);
 				upload.finished_at = new Date().toISOString();
@@ -358,11 +740,64 @@ export class Mock {
 					upload.reason = "the file ends in the middle of a zip entry";
 				} else {
 					upload.state = "archived";
+					if (this.faults.spoiled !== "" && upload.key.endsWith(this.faults.spoiled)) {
+						upload.content = Buffer.from("other bytes");
+						upload.checksum = null;
+					}
 					archive(upload);
 				}
+				this.tell(upload);
 			}, this.processingMs);
 		}, this.processingMs);
 	}
+}
+
+interface Wish {
+	method?: string;
+	filename?: string;
+	key?: string;
+	type?: string;
+	contentType?: string;
+	size?: number;
+	sha256?: string;
+	uploadId?: string;
+	partNumber?: number;
+}
+
+const xml = (text: string): string =>
+	text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+
+const base64Sha256 = (body: Buffer): string => createHash("sha256").update(body).digest("base64");
+
+/** Signature Version 4 of a request signed in its query, as the documentation of S3 describes it. */
+function signatureOf(request: IncomingMessage, url: URL, secret: string): string {
+	const escaped = (text: string): string =>
+		encodeURIComponent(text).replaceAll(
+			/[!'()*]/g,
+			(found) => `%${found.charCodeAt(0).toString(16).toUpperCase()}`,
+		);
+	const query = [...url.searchParams]
+		.filter(([name]) => name !== "X-Amz-Signature")
+		.map(([name, value]) => `${escaped(name)}=${escaped(value)}`)
+		.sort()
+		.join("&");
+	const names = url.searchParams.get("X-Amz-SignedHeaders") ?? "";
+	const headers = names
+		.split(";")
+		.map((name) => `${name}:${String(request.headers[name]).trim()}\n`);
+	const path = decodeURIComponent(url.pathname).split("/").map(escaped).join("/");
+	const canonical = [request.method, path, query, headers.join(""), names, "UNSIGNED-PAYLOAD"].join(
+		"\n",
+	);
+	const [, ...scope] = (url.searchParams.get("X-Amz-Credential") ?? "").split("/");
+	const hash = createHash("sha256").update(canonical).digest("hex");
+	const date = url.searchParams.get("X-Amz-Date") ?? "";
+	const text = ["AWS4-HMAC-SHA256", date, scope.join("/"), hash].join("\n");
+	const key = scope.reduce<Buffer | string>(
+		(key, part) => createHmac("sha256", key).update(part).digest(),
+		`AWS4${secret}`,
+	);
+	return createHmac("sha256", key).update(text).digest("hex");
 }
 
 function archive(upload: Kept): void {

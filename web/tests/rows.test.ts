@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Upload } from "../src/api.ts";
 import { rows, type Wanted } from "../src/rows.ts";
-import { type Phase, type Sending, speedometer } from "../src/uploader.ts";
+import type { Phase, Sending } from "../src/send/sending.ts";
+import { speedometer } from "../src/send/speed.ts";
 
 const all: Wanted = { filter: "all", q: "" };
 const nothing = new Map<string, Upload>();
@@ -26,13 +27,27 @@ function upload(id: string, given: Partial<Upload> = {}): Upload {
 		media_type: null,
 		sha256: null,
 		report: null,
+		expected: false,
+		checksum: null,
 		...given,
 	};
 }
 
 function sending(sequence: number, key: string | null, phase: Phase, addedAt = 0): Sending {
 	const name = `file-${sequence}`;
-	return { id: `here-${sequence}`, name, size: 1, type: "", addedAt, sequence, key, phase };
+	return {
+		id: `here-${sequence}`,
+		name,
+		folder: "",
+		size: 1,
+		type: "",
+		addedAt,
+		sequence,
+		key,
+		phase,
+		remark: null,
+		digest: null,
+	};
 }
 
 test("a file sent from here and the upload of its key are one row that keeps its id", () => {

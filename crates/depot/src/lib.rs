@@ -36,8 +36,8 @@ pub use engine::storage;
 pub use error::{Error, OpenError, Result};
 pub use listing::{ListObjects, ListedObject, ObjectPage};
 pub use multipart::{
-    CompletePart, CreateUpload, ListParts, ListUploads, PartInfo, PartPage, UploadId, UploadInfo,
-    UploadPage,
+    COMPLETED_KEPT, CompletePart, Completed, CreateUpload, ListParts, ListUploads, PartInfo,
+    PartPage, UploadId, UploadInfo, UploadPage,
 };
 pub use objects::{
     CopyMetadata, CopyObject, Created, Deleted, FoundObject, PartOfObject, PutObject, Selector,

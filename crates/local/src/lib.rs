@@ -1,8 +1,10 @@
 //! Two Buckets' traits on one machine.
 
 mod blocking;
+mod changes;
 mod grants;
 mod ledger;
+mod shown;
 mod store;
 mod tracker;
 mod upload_id;
@@ -10,7 +12,7 @@ mod waiting;
 mod wake;
 mod worker;
 
-pub use grants::SignedUrls;
+pub use grants::{DepotGrants, GrantOptions};
 pub use ledger::DepotLedger;
 pub use store::DepotStore;
 pub use tracker::LedgerTracker;

@@ -169,6 +169,21 @@ impl ObjectStore for DepotStore {
         .map(drop)
     }
 
+    async fn has_open_multipart(&self, at: &ObjectRef) -> Result<bool> {
+        let (bucket, key) = (at.bucket.clone(), at.key.clone());
+        self.run(name(at), move |depot| {
+            // Uploads of the key itself come before those of keys it is a prefix of.
+            let options = two_buckets_depot::ListUploads {
+                prefix: key.as_str().to_owned(),
+                limit: Some(1),
+                ..two_buckets_depot::ListUploads::default()
+            };
+            let page = depot.list_uploads(&bucket, &options)?;
+            Ok(page.uploads.first().is_some_and(|upload| upload.key == key))
+        })
+        .await
+    }
+
     async fn list_versions(
         &self,
         bucket: &BucketName,

@@ -1,19 +1,21 @@
+use futures::Stream;
 use two_buckets_objects::{
-    Body, ByteRange, Error as StoreError, ListedVersion, ObjectInfo, ObjectStore,
+    Body, ByteRange, Error as StoreError, ObjectInfo, ObjectRef, ObjectStore,
 };
 use two_buckets_pipeline::{
-    AttemptOutcome, Ledger, NotFailed, Processor, State, Upload, UploadId, WakeUp, WakeUps, Why,
+    Expectation, Ledger, NotRetried, Processor, State, Upload, UploadId, WakeUp, WakeUps, Why,
     ledger,
 };
 use two_buckets_uploads as uploads;
 use uploads::{
-    Counts, Cursor, Error, ListUploads, Oldest, Result, RetrySelection, ServerFacts, Swept,
-    Tracker, UploadHistory, UploadPage, UploadState,
+    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Result, RetrySelection,
+    ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage, UploadState,
 };
 
+use crate::shown::{ledger_state, listed, shown, shown_attempt};
 use crate::upload_id::{self, Named};
 use crate::waiting::{self, Waiting};
-use crate::{DepotLedger, DepotStore, SweepHandle, WakeQueue};
+use crate::{DepotLedger, DepotStore, SweepHandle, WakeQueue, changes};
 
 /// The uploads API's view of the pipeline: rows of the ledger, versions that wait for their row, bytes of the store,
 /// retries and sweeps.
@@ -40,20 +42,27 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
         let waiting = self.waiting(&query).await?;
         // At least one row, for the next page begins behind the last one.
         let shown_waiting = waiting.uploads.len().min(query.limit.saturating_sub(1));
+        let prefix = query.prefix.clone();
         let page = self
             .ledger
             .list(&ledger::ListUploads {
                 state: query.state.map(ledger_state),
                 key: query.key.map(|key| key.as_str().to_owned()),
                 key_contains: query.search,
+                prefix: query.prefix,
                 after: query.after.map(|Cursor(id)| cursor(&id)).transpose()?,
                 limit: query.limit - shown_waiting,
             })
             .await
             .map_err(failed)?;
-        let mut counts = self.ledger.counts().await.map_err(failed)?;
-        counts.pending += self.count_waiting(&waiting, counts);
-        let oldest = self.ledger.oldest_unfinished().await.map_err(failed)?;
+        let (mut counts, oldest) = match &prefix {
+            None => (
+                self.ledger.counts().await.map_err(failed)?,
+                self.ledger.oldest_unfinished().await.map_err(failed)?,
+            ),
+            Some(prefix) => self.ledger.summary_below(prefix).await.map_err(failed)?,
+        };
+        counts.pending += self.count_waiting(&waiting, counts, prefix.is_some());
         let oldest_unfinished = oldest
             .map(|upload| Oldest {
                 key: upload.key.key,
@@ -68,7 +77,10 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
         let rows: Vec<_> = page.uploads.iter().map(shown).collect::<Result<_>>()?;
         let mut uploads = waiting.uploads;
         uploads.truncate(shown_waiting);
-        uploads.retain(|waits| rows.iter().all(|row| row.id != waits.id));
+        // A row says more, but not one that does not know yet that its version has come.
+        uploads.retain(|waits| rows.iter().all(|row| row.id != waits.id || row.is_expected));
+        let is_shown = |row: &uploads::Upload| uploads.iter().any(|waits| waits.id == row.id);
+        let rows: Vec<_> = rows.into_iter().filter(|row| !is_shown(row)).collect();
         uploads.extend(rows);
         Ok(UploadPage {
             uploads,
@@ -99,36 +111,45 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
     }
 
     async fn content(&self, id: &uploads::UploadId, range: Option<ByteRange>) -> Result<Body> {
-        let (archived, staged) = match self.find(id).await? {
-            Found::Row(upload) => (
-                upload.archive.as_ref().map(|archive| archive.at.clone()),
-                upload.version(),
-            ),
-            Found::Waits(source) => (None, Some(source.at)),
-        };
-        // Once it is archived its staging version is on its way out.
-        for at in archived.into_iter().chain(staged) {
-            match self.store.read_version(&at, range).await {
-                Ok(body) => return Ok(body),
-                Err(StoreError::NotFound { .. }) => {}
-                Err(StoreError::Refused { reason }) => return Err(Error::Refused { reason }),
-                Err(error) => {
-                    return Err(Error::Unavailable {
-                        reason: "the bytes cannot be read".into(),
-                        source: Some(Box::new(error)),
-                    });
+        let mut before = None;
+        loop {
+            let places = match self.find(id).await? {
+                // Once it is archived its staging version is on its way out.
+                Found::Row(upload) => {
+                    let archived = upload.archive.as_ref().map(|archive| archive.at.clone());
+                    archived.into_iter().chain(upload.version()).collect()
+                }
+                Found::Waits(source) => vec![source.at],
+            };
+            for at in &places {
+                match self.store.read_version(at, range).await {
+                    Ok(body) => return Ok(body),
+                    Err(StoreError::NotFound { .. }) => {}
+                    Err(StoreError::Refused { reason }) => return Err(Error::Refused { reason }),
+                    Err(error) => {
+                        return Err(Error::Unavailable {
+                            reason: "the bytes cannot be read".into(),
+                            source: Some(Box::new(error)),
+                        });
+                    }
                 }
             }
+            // It may have moved between the look and the read; an upload has few places to be in.
+            if before.as_ref() == Some(&places) {
+                return Err(Error::NotFound {
+                    what: "the file's content".into(),
+                });
+            }
+            before = Some(places);
         }
-        Err(Error::NotFound {
-            what: "the file's content".into(),
-        })
     }
 
     async fn retry(&self, id: &uploads::UploadId) -> Result<uploads::Upload> {
         let row = match self.find(id).await? {
             Found::Row(upload) => upload.id,
-            Found::Waits(_) => return Err(failed(NotFailed(State::Pending).into())),
+            Found::Waits(_) => {
+                return Err(failed(NotRetried::NotFailed(State::Pending).into()));
+            }
         };
         let upload = self.ledger.retry(&row).await.map_err(failed)?;
         self.wake(&upload).await;
@@ -165,7 +186,7 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
                         retried += 1;
                     }
                     // Somebody else retried it, or it is gone: nothing is left to do for it.
-                    Err(ledger::Error::NotFailed(_) | ledger::Error::NotFound(_)) => {}
+                    Err(ledger::Error::NotRetried(_) | ledger::Error::NotFound(_)) => {}
                     Err(error) => return Err(failed(error)),
                 }
             }
@@ -190,6 +211,38 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
             }),
         }
     }
+
+    async fn expect(&self, expected: Expected) -> Result<uploads::UploadId> {
+        let expectation = Expectation {
+            until: expected.until,
+            size_bytes: expected.size_bytes,
+            media_type: expected.media_type,
+            checksum: expected.checksum,
+        };
+        let key = self.staging(&expected.key);
+        let row = self
+            .ledger
+            .mint(&key, &expectation, self.ledger.now())
+            .await
+            .map_err(failed)?;
+        upload_id::of_row(&row)
+    }
+
+    async fn minted(&self, key: &UploadKey) -> Result<Option<Minted>> {
+        let key = self.staging(key);
+        let Some(row) = self.ledger.minted_for(&key).await.map_err(failed)? else {
+            return Ok(None);
+        };
+        let row = self.as_arrived(row).await?;
+        Ok(Some(Minted {
+            id: upload_id::of_row(&row)?,
+            has_arrived: !row.is_expected(),
+        }))
+    }
+
+    fn changes(&self) -> impl Stream<Item = Change> + Send + 'static {
+        changes::listen(self.ledger.clone(), self.store.clone(), &self.queue)
+    }
 }
 
 /// What an id stands for.
@@ -209,7 +262,8 @@ impl<P: Processor> LedgerTracker<P> {
             Named::Version(at) => at,
             Named::Row(id) => {
                 let row = self.ledger.get(&id).await.map_err(failed)?;
-                return row.map(Box::new).map(Found::Row).ok_or_else(not_found);
+                let row = self.as_arrived(row.ok_or_else(not_found)?).await?;
+                return Ok(Found::Row(Box::new(row)));
             }
         };
         // Staging first, as in a list.
@@ -227,6 +281,23 @@ impl<P: Processor> LedgerTracker<P> {
         }
     }
 
+    fn staging(&self, key: &UploadKey) -> ObjectRef {
+        ObjectRef {
+            bucket: self.facts.staging.clone(),
+            key: key.as_key().clone(),
+        }
+    }
+
+    /// A row with its version, though no worker has listed that yet.
+    async fn as_arrived(&self, mut row: Upload) -> Result<Upload> {
+        if row.is_expected()
+            && let Some(version) = waiting::first_of(&self.store, &self.ledger, &row.key).await?
+        {
+            row.arrive(0, &version);
+        }
+        Ok(row)
+    }
+
     /// The versions that wait for their row and belong on top of this page.
     async fn waiting(&self, query: &ListUploads) -> Result<Waiting> {
         let belongs_here =
@@ -239,10 +310,10 @@ impl<P: Processor> LedgerTracker<P> {
     }
 
     /// How many versions wait for their row: exactly, or where there are too many to look at all of them, as the queue
-    /// has it, in which a key counts once.
-    fn count_waiting(&self, waiting: &Waiting, rows: ledger::Counts) -> u64 {
-        let seen = waiting.uploads.len() as u64;
-        if waiting.is_complete {
+    /// has it, in which a key counts once; of a part of the keys then only those that were seen.
+    fn count_waiting(&self, waiting: &Waiting, rows: ledger::Counts, is_part: bool) -> u64 {
+        let seen = waiting.without_row;
+        if waiting.is_complete || is_part {
             return seen;
         }
         let queued = self.queue.backlog() as u64;
@@ -260,100 +331,11 @@ impl<P: Processor> LedgerTracker<P> {
 
 /// A cursor as a list gave it.
 fn cursor(id: &str) -> Result<UploadId> {
-    UploadId::new(id).ok_or_else(|| Error::Refused {
-        reason: "after must be the next of an earlier page".into(),
-    })
-}
-
-/// What a head says of a version, as a list would say it.
-fn listed(source: &ObjectInfo) -> ListedVersion {
-    ListedVersion {
-        key: source.at.key.clone(),
-        version_id: source.at.version_id.clone(),
-        is_latest: true,
-        is_delete_marker: false,
-        last_modified: source.last_modified,
-        size_bytes: source.size_bytes,
-        etag: Some(source.etag.clone()),
-    }
-}
-
-fn ledger_state(state: UploadState) -> State {
-    match state {
-        UploadState::Pending => State::Pending,
-        UploadState::Processing => State::Processing,
-        UploadState::Archived => State::Archived,
-        UploadState::Failed => State::Failed,
-        UploadState::Late => State::Late,
-        UploadState::Duplicate => State::Duplicate,
-    }
-}
-
-fn shown_state(state: State) -> UploadState {
-    match state {
-        State::Pending => UploadState::Pending,
-        State::Processing => UploadState::Processing,
-        State::Archived => UploadState::Archived,
-        State::Failed => UploadState::Failed,
-        State::Late => UploadState::Late,
-        State::Duplicate => UploadState::Duplicate,
-    }
-}
-
-fn shown(upload: &Upload) -> Result<uploads::Upload> {
-    let staged = upload.staged.as_ref();
-    let report = upload
-        .report
-        .as_ref()
-        .map(two_buckets_pipeline::Report::as_str)
-        .filter(|text| !text.is_empty());
-    let found: Findings = report
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
-    Ok(uploads::Upload {
-        id: upload_id::of_row(upload)?,
-        bucket: upload.key.bucket.clone(),
-        key: upload.key.key.clone(),
-        version_id: staged.map(|staged| staged.version_id.clone()),
-        state: shown_state(upload.state),
-        size_bytes: staged.map_or(0, |staged| staged.size_bytes),
-        etag: staged.map_or_else(
-            || two_buckets_objects::ETag::new(""),
-            |staged| staged.etag.clone(),
-        ),
-        received_at: upload.received_at,
-        started_at: upload.started_at,
-        finished_at: upload.finished_at,
-        attempts: upload.attempts_ever,
-        next_attempt_at: upload.next_attempt_at,
-        reason: upload.reason.clone(),
-        archive: upload.archive.as_ref().map(|archive| archive.at.clone()),
-        media_type: found.media_type.or_else(|| upload.media_type.clone()),
-        sha256: found.sha256,
-        report: report.map(str::to_owned),
-    })
-}
-
-/// What reports say under these names is shown with the upload; the rest of a report is its function's own.
-#[derive(serde::Deserialize, Default)]
-struct Findings {
-    media_type: Option<String>,
-    sha256: Option<String>,
-}
-
-fn shown_attempt(attempt: &two_buckets_pipeline::Attempt) -> uploads::Attempt {
-    uploads::Attempt {
-        number: attempt.number,
-        started_at: attempt.started_at,
-        ended_at: attempt.ended.map(|(at, _)| at),
-        outcome: attempt.ended.map(|(_, outcome)| match outcome {
-            AttemptOutcome::Succeeded => uploads::AttemptOutcome::Succeeded,
-            AttemptOutcome::Transient => uploads::AttemptOutcome::Transient,
-            AttemptOutcome::Permanent => uploads::AttemptOutcome::Permanent,
-            AttemptOutcome::Crashed => uploads::AttemptOutcome::Crashed,
-        }),
-        reason: attempt.reason.clone(),
-    }
+    UploadId::new(id)
+        .filter(DepotLedger::is_id)
+        .ok_or_else(|| Error::Refused {
+            reason: "after must be the next of an earlier page".into(),
+        })
 }
 
 /// What the ledger's failures mean to a caller of the API.
@@ -362,8 +344,8 @@ fn failed(error: ledger::Error) -> Error {
         ledger::Error::NotFound(id) => Error::NotFound {
             what: format!("upload {id}"),
         },
-        ledger::Error::NotFailed(NotFailed(state)) => Error::Conflict {
-            reason: format!("only failed uploads can be retried, this one is {state}"),
+        ledger::Error::NotRetried(why) => Error::Conflict {
+            reason: why.to_string(),
         },
         ledger::Error::Unavailable { .. } | ledger::Error::FencedOff => Error::Unavailable {
             reason: "the ledger does not answer".into(),

@@ -1,4 +1,5 @@
-//! The API's ids of uploads: the key and version in staging, so that an upload has its id before the ledger has a row.
+//! The API's ids of uploads: the key and version in staging, so that an upload has its id before the ledger has a row;
+//! but the ledger's own where the key was minted, for then the row was first.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -10,7 +11,7 @@ use two_buckets_uploads::{Error, Result, UploadId};
 pub(crate) enum Named {
     /// A version that is or was in staging.
     Version(VersionRef),
-    /// A row of an upload that has not arrived.
+    /// The row of an upload whose key was minted.
     Row(pipeline::UploadId),
 }
 
@@ -27,11 +28,11 @@ pub(crate) fn of_version(key: &ObjectRef, version_id: &VersionId) -> Result<Uplo
     })
 }
 
-/// The id of a row: that of its version, or the ledger's own as long as it has none.
+/// The id of a row: that of its version, or the ledger's own if its key was minted, so that it stays when it arrives.
 pub(crate) fn of_row(upload: &pipeline::Upload) -> Result<UploadId> {
     match &upload.staged {
-        Some(staged) => of_version(&upload.key, &staged.version_id),
-        None => upload.id.as_str().parse().map_err(|_| Error::Broken {
+        Some(staged) if !upload.minted => of_version(&upload.key, &staged.version_id),
+        _ => upload.id.as_str().parse().map_err(|_| Error::Broken {
             reason: format!("the ledger's id {} cannot be in a URL", upload.id),
             source: None,
         }),

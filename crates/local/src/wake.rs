@@ -2,13 +2,15 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 use two_buckets_depot::Created;
 use two_buckets_objects::{BucketName, ObjectRef, Timestamp};
 use two_buckets_pipeline::{WakeUp, WakeUps, Why};
 
 /// The most keys that wait to be looked at. A key takes some hundred bytes.
 const WAITING_MAX: usize = 100_000;
+/// How many new versions a listener may be behind before it is told that it missed some.
+const ARRIVALS_BEHIND_MAX: usize = 1_024;
 /// The most keys that wait for a moment to come.
 const TIMERS_MAX: usize = 100_000;
 
@@ -33,6 +35,16 @@ struct Shared {
     timers_changed: Notify,
     /// Hints were dropped, and there is room again.
     overflowed: Notify,
+    /// Who hears of new versions in staging.
+    arrivals: Arrivals,
+}
+
+struct Arrivals(broadcast::Sender<Created>);
+
+impl Default for Arrivals {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(ARRIVALS_BEHIND_MAX))
+    }
 }
 
 #[derive(Default)]
@@ -135,8 +147,18 @@ impl WakeQueue {
                     key: created.at.object(),
                     why: Why::Event,
                 });
+                let arrivals = &queue.shared.arrivals.0;
+                if arrivals.receiver_count() > 0 {
+                    // An error says that nobody listens any more.
+                    drop(arrivals.send(created.clone()));
+                }
             }
         })
+    }
+
+    /// Hears of each new version in staging from now on; a listener that is too slow is told that it missed some.
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Created> {
+        self.shared.arrivals.0.subscribe()
     }
 
     /// How many keys wait to be looked at or are in work.

@@ -144,7 +144,7 @@ impl<P: Processor> Workers<P> {
         }
     }
 
-    /// Begins nothing new, waits for what runs, and ends. What runs longer than the wait is cut off and begins again
+    /// Begins nothing new, waits for what runs, and ends, and with it what listeners hear of the ledger. What runs longer than the wait is cut off and begins again
     /// at the next start, as one of its attempts.
     pub async fn drain(mut self) {
         self.is_stopping.store(true, Ordering::Relaxed);
@@ -170,6 +170,7 @@ impl<P: Processor> Workers<P> {
                 error!(%error, "a task of the workers panicked");
             }
         }
+        self.driver.ledger.close_feed();
     }
 }
 
@@ -245,12 +246,13 @@ async fn sweep_always<P: Processor>(
     loop {
         let wait = match sweep.sweep().await {
             Ok(swept) => {
-                if swept.woken + swept.finished + swept.explained > 0 {
+                if swept.woken + swept.finished + swept.explained + swept.expired > 0 {
                     info!(
                         listed = swept.listed,
                         woken = swept.woken,
                         finished = swept.finished,
                         explained = swept.explained,
+                        expired = swept.expired,
                         "the sweep found work"
                     );
                 }

@@ -59,6 +59,12 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// Deletes exactly this version for good. Deleting what is not there succeeds.
     fn delete_version(&self, at: &VersionRef) -> impl Future<Output = Result<()>> + Send;
 
+    /// Says whether somebody may still complete a multipart upload of exactly this key. A store that cannot tell says no.
+    fn has_open_multipart(&self, at: &ObjectRef) -> impl Future<Output = Result<bool>> + Send {
+        let _ = at;
+        async { Ok(false) }
+    }
+
     /// Lists versions and delete markers: keys in byte order, within a key the newest first
     /// (S3 API, `ListObjectVersions`). At most [`LIST_PAGE_MAX`](crate::LIST_PAGE_MAX) entries a page.
     fn list_versions(

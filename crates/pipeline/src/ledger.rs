@@ -5,10 +5,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use two_buckets_objects::{
-    BucketName, Checksum, ListedVersion, ObjectInfo, ObjectRef, Timestamp, VersionRef,
+    BucketName, Checksum, ChecksumKind, ListedVersion, ObjectInfo, ObjectRef, Timestamp, VersionRef,
 };
 
-use crate::{ArchiveRecord, Begin, End, Holder, Lease, NotFailed, Report, State, Upload, UploadId};
+use crate::{
+    ArchiveRecord, Begin, End, Expectation, Holder, Lease, NotRetried, Report, State, Upload,
+    UploadId,
+};
 
 /// The result of a call on a ledger.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -23,9 +26,9 @@ pub enum Error {
     /// There is no such row.
     #[error("upload {0} not found")]
     NotFound(String),
-    /// An upload that is not failed cannot be retried.
+    /// It cannot be retried.
     #[error(transparent)]
-    NotFailed(#[from] NotFailed),
+    NotRetried(#[from] NotRetried),
     /// The ledger cannot do this by one call; its capabilities say so.
     #[error("the ledger cannot do this in one call")]
     Unsupported,
@@ -99,13 +102,22 @@ pub struct SourceFacts {
 }
 
 impl SourceFacts {
-    /// What is worth keeping of this.
-    pub fn of(source: &ObjectInfo) -> Self {
+    /// What is worth keeping of this. Of several checksums it is the one by the algorithm that was declared, so that
+    /// the two can be compared.
+    pub fn of(source: &ObjectInfo, upload: &Upload) -> Self {
+        let declared = upload
+            .expectation
+            .as_ref()
+            .and_then(|expectation| expectation.checksum.as_ref())
+            .and_then(|declared| source.full_checksum(declared.algorithm));
         Self {
-            checksum: source
-                .checksums
-                .iter()
-                .find(|checksum| checksum.kind == two_buckets_objects::ChecksumKind::FullObject)
+            checksum: declared
+                .or_else(|| {
+                    source
+                        .checksums
+                        .iter()
+                        .find(|checksum| checksum.kind == ChecksumKind::FullObject)
+                })
                 .cloned(),
             media_type: source.metadata.content_type.clone(),
         }
@@ -182,6 +194,8 @@ pub struct ListUploads {
     pub key: Option<String>,
     /// Only keys that have this in them, letter for letter.
     pub key_contains: Option<String>,
+    /// Only keys that begin so and are longer.
+    pub prefix: Option<String>,
     /// Begin behind this upload, as an earlier page said.
     pub after: Option<UploadId>,
     /// The most entries; at most [`PAGE_MAX`], and that if 0.
@@ -269,7 +283,8 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Lease>>> + Send;
 
     /// The rows of these versions of the lease's key, oldest first and at most [`NOTE_MAX`]; those not seen before get
-    /// one, numbered in this order. The first version of a minted key becomes the version of its expected upload.
+    /// one, numbered in this order. The first version of a minted key becomes the version of its expected upload, given up
+    /// or not.
     fn note(
         &self,
         lease: &Lease,
@@ -325,8 +340,30 @@ pub trait Ledger: Send + Sync + 'static {
         async { Err(Error::Unsupported) }
     }
 
-    /// Makes the row of an upload that is expected under a key minted for it alone.
-    fn mint(&self, key: &ObjectRef, now: Timestamp) -> impl Future<Output = Result<Upload>> + Send;
+    /// Makes the row of an upload that is expected under a key minted for it alone. If the key has such a row, it is
+    /// that one, see [`Upload::expect_again`].
+    fn mint(
+        &self,
+        key: &ObjectRef,
+        expectation: &Expectation,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Upload>> + Send;
+
+    /// The upload this key was minted for, if it was.
+    fn minted_for(&self, key: &ObjectRef) -> impl Future<Output = Result<Option<Upload>>> + Send;
+
+    /// Pending uploads that are expected until a moment before this one, by that moment and behind the given one;
+    /// at most `limit`.
+    fn overdue(
+        &self,
+        now: Timestamp,
+        after: Option<&UploadId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Upload>>> + Send;
+
+    /// Gives up an upload that did not come, see [`Upload::expire`]; gives the row as it is then.
+    /// No lease is needed: what has come meanwhile is left alone, and what comes later is noted as ever.
+    fn expire(&self, id: &UploadId, now: Timestamp) -> impl Future<Output = Result<Upload>> + Send;
 
     /// The row of this name.
     fn get(&self, id: &UploadId) -> impl Future<Output = Result<Option<Upload>>> + Send;
@@ -344,7 +381,7 @@ pub trait Ledger: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Upload>>> + Send;
 
-    /// The unfinished row that was received first.
+    /// The unfinished row that was received first; what is only expected does not count.
     fn oldest_unfinished(&self) -> impl Future<Output = Result<Option<Upload>>> + Send;
 
     /// Rows whose wait after a transient failure has ended, at most `limit`.

@@ -42,9 +42,9 @@ pub use driver::{Driver, Outcome, Settings, Tally};
 pub use lease::{BootId, FencingToken, Holder, Lease};
 pub use ledger::Ledger;
 pub use processor::{Cancellation, Content, Incoming, ProcessError, Processor, Report};
-pub use sweep::{Decision, KeySeen, SweepError, Sweeper, Swept};
+pub use sweep::{Decision, KeySeen, Overdue, SweepError, Sweeper, Swept};
 pub use upload::{
-    ArchiveRecord, Attempt, AttemptOutcome, Begin, End, NotFailed, Order, Staged, State,
-    UnknownState, Upload, UploadId,
+    ArchiveRecord, Attempt, AttemptOutcome, Begin, End, Expectation, NotRetried, Order, Staged,
+    State, UnknownState, Upload, UploadId,
 };
 pub use wake::{WakeUp, WakeUps, Why};

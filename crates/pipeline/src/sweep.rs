@@ -6,8 +6,11 @@ use two_buckets_objects::{
     VersionRef,
 };
 
+use tracing::info;
+
 use crate::{
     Clock, Driver, Ledger, Processor, State, Upload, UploadId, WakeUp, WakeUps, Why, ledger,
+    staging,
 };
 
 /// How many unfinished rows are walked at a time.
@@ -26,6 +29,8 @@ pub struct Swept {
     pub explained: u64,
     /// Delete markers with no version left under them, removed.
     pub markers_removed: u64,
+    /// Uploads that were expected and did not come, given up.
+    pub expired: u64,
 }
 
 /// Why a sweep ended early. What it did stays done.
@@ -57,6 +62,28 @@ pub enum Decision {
     WakeAt(Timestamp),
     /// There are delete markers and nothing under them.
     RemoveMarkers(Vec<VersionId>),
+}
+
+/// What a sweep decides of an upload that is expected and overdue, by what the store has of its key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Overdue {
+    /// Something has come and nobody noted it yet: wake the key.
+    Wake,
+    /// Parts of it may still be completed: leave it.
+    Leave,
+    /// Nothing came: give it up.
+    Expire,
+}
+
+impl Overdue {
+    /// Decides.
+    pub fn of(has_come: bool, has_open_multipart: bool) -> Self {
+        match (has_come, has_open_multipart) {
+            (true, _) => Self::Wake,
+            (false, true) => Self::Leave,
+            (false, false) => Self::Expire,
+        }
+    }
 }
 
 /// What a sweep has seen of one key.
@@ -138,7 +165,72 @@ where
         let mut swept = Swept::default();
         self.list_staging(&mut swept, stopping).await?;
         self.walk_unfinished(&mut swept, stopping).await?;
+        self.walk_overdue(&mut swept, stopping).await?;
         Ok(swept)
+    }
+
+    /// Gives up what was expected and did not come. The store is asked after the list of overdue rows was made, and a
+    /// version that comes after the question is noted whatever the row says.
+    async fn walk_overdue(
+        &self,
+        swept: &mut Swept,
+        stopping: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), SweepError> {
+        let driver = self.driver;
+        let mut after: Option<UploadId> = None;
+        loop {
+            let now = driver.clock.now();
+            let rows = driver
+                .ledger
+                .overdue(now, after.as_ref(), WALK_PAGE)
+                .await?;
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = Some(last.id.clone());
+            for row in rows {
+                if stopping() {
+                    return Ok(());
+                }
+                // Before the versions: a multipart that is completed in between is seen as one or the other.
+                let has_open_multipart = driver.store.has_open_multipart(&row.key).await?;
+                let has_come = self.has_unnoted_version(&row).await?;
+                match Overdue::of(has_come, has_open_multipart) {
+                    Overdue::Leave => {}
+                    Overdue::Wake => {
+                        let wake_up = WakeUp {
+                            key: row.key.clone(),
+                            why: Why::Event,
+                        };
+                        driver.wake_ups.wake(wake_up, None).await;
+                    }
+                    Overdue::Expire => {
+                        let row = driver.ledger.expire(&row.id, now).await?;
+                        if row.state == State::Failed {
+                            swept.expired += 1;
+                            info!(bucket = %row.key.bucket, key = %row.key.key, "an expected upload never arrived");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether staging has a version of the key that has no row, so that it will become this upload's.
+    async fn has_unnoted_version(&self, row: &Upload) -> Result<bool, SweepError> {
+        let driver = self.driver;
+        let (versions, _) = staging::versions_of(&*driver.store, &row.key).await?;
+        for version in versions {
+            let at = VersionRef {
+                bucket: row.key.bucket.clone(),
+                key: row.key.key.clone(),
+                version_id: version.version_id,
+            };
+            if driver.ledger.find(&at).await?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn list_staging(

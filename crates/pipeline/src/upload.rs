@@ -131,6 +131,31 @@ pub struct Staged {
     pub etag: ETag,
 }
 
+/// What was said of an upload when its key was minted.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Expectation {
+    /// After this it will not come any more: every permission to send it has ended, and some time for it to end in.
+    pub until: Timestamp,
+    /// The size it shall have.
+    pub size_bytes: Option<u64>,
+    /// The media type it shall have.
+    pub media_type: Option<String>,
+    /// A checksum it shall have.
+    pub checksum: Option<Checksum>,
+}
+
+impl Expectation {
+    /// One that says nothing but until when.
+    pub fn until(until: Timestamp) -> Self {
+        Self {
+            until,
+            size_bytes: None,
+            media_type: None,
+            checksum: None,
+        }
+    }
+}
+
 /// Where an upload was archived.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ArchiveRecord {
@@ -190,6 +215,8 @@ pub struct Upload {
     pub staged: Option<Staged>,
     /// Whether its key was minted for it alone by the upload API.
     pub minted: bool,
+    /// What was said of it when its key was minted.
+    pub expectation: Option<Expectation>,
     /// Its state.
     pub state: State,
     /// Whether the pipeline is done with it: archived, late or duplicate, and gone from staging.
@@ -266,10 +293,16 @@ pub enum End {
     },
 }
 
-/// An upload that is not failed cannot be retried.
+/// Why an upload cannot be retried.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the upload is {0}, not failed")]
-pub struct NotFailed(pub State);
+pub enum NotRetried {
+    /// Only failed ones can.
+    #[error("only failed uploads can be retried, this one is {0}")]
+    NotFailed(State),
+    /// There is nothing to try.
+    #[error("it never arrived, so there is nothing to retry; upload it again")]
+    NeverArrived,
+}
 
 impl Upload {
     /// The most attempts kept in the log.
@@ -279,22 +312,28 @@ impl Upload {
 
     /// The row of a version that was listed for the first time.
     pub fn listed(id: UploadId, key: ObjectRef, number: u64, version: &ListedVersion) -> Self {
-        let mut upload = Self::expected(id, key, version.last_modified, false);
+        let mut upload = Self::empty(id, key, version.last_modified);
         upload.arrive(number, version);
         upload
     }
 
     /// The row of an upload that is expected under a key minted for it.
-    pub fn minted(id: UploadId, key: ObjectRef, now: Timestamp) -> Self {
-        Self::expected(id, key, now, true)
+    pub fn minted(id: UploadId, key: ObjectRef, expectation: Expectation, now: Timestamp) -> Self {
+        Self {
+            minted: true,
+            media_type: expectation.media_type.clone(),
+            expectation: Some(expectation),
+            ..Self::empty(id, key, now)
+        }
     }
 
-    fn expected(id: UploadId, key: ObjectRef, received_at: Timestamp, minted: bool) -> Self {
+    fn empty(id: UploadId, key: ObjectRef, received_at: Timestamp) -> Self {
         Self {
             id,
             key,
             staged: None,
-            minted,
+            minted: false,
+            expectation: None,
             state: State::Pending,
             closed: false,
             look_in_archive: false,
@@ -313,8 +352,11 @@ impl Upload {
         }
     }
 
-    /// The expected upload's version was listed for the first time.
+    /// The expected upload's version was listed for the first time. It may have been given up before: a PUT that was
+    /// begun in time may end late.
     pub fn arrive(&mut self, number: u64, version: &ListedVersion) {
+        self.state = State::Pending;
+        self.finished_at = None;
         self.received_at = version.last_modified;
         self.staged = Some(Staged {
             version_id: version.version_id.clone(),
@@ -325,6 +367,84 @@ impl Upload {
             size_bytes: version.size_bytes,
             etag: version.etag.clone().unwrap_or_else(|| ETag::new("")),
         });
+        self.reason = self.difference();
+    }
+
+    /// Says whether nothing of it was listed yet: its key was minted, and it has not come or was not looked at.
+    pub fn is_expected(&self) -> bool {
+        self.staged.is_none()
+    }
+
+    /// Until when it may come; none once something was listed.
+    pub fn expected_until(&self) -> Option<Timestamp> {
+        // A row without an expectation was minted by a program that kept none.
+        self.is_expected().then(|| {
+            self.expectation
+                .as_ref()
+                .map_or(self.received_at, |expectation| expectation.until)
+        })
+    }
+
+    /// Its key is granted anew: it may come until the later moment, and what is said of it now counts; what is not said
+    /// stays. Changes nothing once it has come.
+    pub fn expect_again(&mut self, expectation: Expectation) {
+        if !self.is_expected() {
+            return;
+        }
+        let before = self
+            .expectation
+            .take()
+            .unwrap_or_else(|| Expectation::until(self.received_at));
+        let after = Expectation {
+            until: before.until.max(expectation.until),
+            size_bytes: expectation.size_bytes.or(before.size_bytes),
+            media_type: expectation.media_type.or(before.media_type),
+            checksum: expectation.checksum.or(before.checksum),
+        };
+        self.media_type.clone_from(&after.media_type);
+        self.expectation = Some(after);
+        self.state = State::Pending;
+        self.reason = None;
+        self.finished_at = None;
+    }
+
+    /// Gives up an upload that was not listed by the moment it was expected until. Whoever calls this has seen that
+    /// staging has nothing of its key; should it come even so, [`Self::arrive`] makes it pending again.
+    /// Changes nothing about any other upload.
+    pub fn expire(&mut self, now: Timestamp) {
+        if self.state == State::Pending && self.expected_until().is_some_and(|until| until < now) {
+            self.state = State::Failed;
+            self.reason = Some(
+                "it never arrived: its key was granted and nothing was uploaded in time; \
+                 ask for a new grant and upload it again"
+                    .into(),
+            );
+            self.finished_at = Some(now);
+        }
+    }
+
+    /// What arrived other than it was said to be when its key was minted, in words. Size and checksum are signed, so
+    /// this is seen only where somebody granted the key without them; the file is kept as it is.
+    pub fn difference(&self) -> Option<String> {
+        let (expectation, staged) = (self.expectation.as_ref()?, self.staged.as_ref()?);
+        if let Some(size_bytes) = expectation.size_bytes
+            && size_bytes != staged.size_bytes
+        {
+            return Some(format!(
+                "it was declared with {size_bytes} bytes and arrived with {}",
+                staged.size_bytes
+            ));
+        }
+        let (declared, found) = (expectation.checksum.as_ref()?, self.checksum.as_ref()?);
+        let is_other = declared.algorithm == found.algorithm
+            && declared.kind == found.kind
+            && declared != found;
+        is_other.then(|| {
+            format!(
+                "its {} is not the one that was declared",
+                declared.algorithm
+            )
+        })
     }
 
     /// The version in staging, once it was listed.
@@ -336,9 +456,9 @@ impl Upload {
         })
     }
 
-    /// Says whether the pipeline still owes it something: it is neither closed nor set aside.
+    /// Says whether the pipeline still owes it something: it has arrived and is neither closed nor set aside.
     pub fn is_unfinished(&self) -> bool {
-        !self.closed && self.state != State::Failed
+        !self.is_expected() && !self.closed && self.state != State::Failed
     }
 
     /// Says whether it may be tried now.
@@ -382,7 +502,7 @@ impl Upload {
         });
         self.state = State::Processing;
         self.next_attempt_at = None;
-        self.reason = None;
+        self.reason = self.difference();
         self.started_at = Some(now);
         Begin::Begun(self)
     }
@@ -453,7 +573,11 @@ impl Upload {
         self.report = report.or(self.report.take());
         self.look_in_archive = false;
         self.next_attempt_at = None;
-        self.reason = is_late.then(|| "a newer upload of its key was archived before it".into());
+        let late = is_late.then(|| "a newer upload of its key was archived before it".to_owned());
+        self.reason = match (late, self.difference()) {
+            (Some(late), Some(difference)) => Some(format!("{late}; {difference}")),
+            (one, other) => one.or(other),
+        };
         self.finished_at = Some(now);
     }
 
@@ -465,15 +589,18 @@ impl Upload {
     }
 
     /// Makes a failed upload pending again with all its attempts; the log stays.
-    pub fn retry(&mut self) -> Result<(), NotFailed> {
+    pub fn retry(&mut self) -> Result<(), NotRetried> {
         if self.state != State::Failed {
-            return Err(NotFailed(self.state));
+            return Err(NotRetried::NotFailed(self.state));
+        }
+        if self.is_expected() {
+            return Err(NotRetried::NeverArrived);
         }
         self.state = State::Pending;
         self.attempts = 0;
         self.next_attempt_at = None;
         self.finished_at = None;
-        self.reason = None;
+        self.reason = self.difference();
         Ok(())
     }
 
@@ -601,7 +728,7 @@ mod tests {
             row.clone().begin_attempt(9, at(40)),
             Begin::NotDue(_)
         ));
-        assert_eq!(row.retry(), Err(NotFailed(State::Archived)));
+        assert_eq!(row.retry(), Err(NotRetried::NotFailed(State::Archived)));
         assert!(row.is_unfinished(), "its version is still in staging");
         row.close();
         assert!(!row.is_unfinished());
@@ -617,7 +744,7 @@ mod tests {
     #[test]
     fn retry_gives_all_attempts_back_and_keeps_the_log() {
         let mut row = begun(upload(), 1, 20);
-        assert_eq!(row.retry(), Err(NotFailed(State::Processing)));
+        assert_eq!(row.retry(), Err(NotRetried::NotFailed(State::Processing)));
         row.end(
             End::Failed {
                 reason: "no such thing".into(),
@@ -629,6 +756,88 @@ mod tests {
         row.retry().unwrap();
         let row = begun(row, 1, 22);
         assert_eq!((row.attempts, row.attempts_ever, row.log.len()), (1, 2, 2));
+    }
+
+    fn version(size_bytes: u64) -> ListedVersion {
+        ListedVersion {
+            key: "a".parse().unwrap(),
+            version_id: VersionId::new("v1"),
+            is_latest: true,
+            is_delete_marker: false,
+            last_modified: at(10),
+            size_bytes,
+            etag: Some(ETag::new("e")),
+        }
+    }
+
+    fn expected(until: i64) -> Upload {
+        let expectation = Expectation {
+            size_bytes: Some(3),
+            ..Expectation::until(at(until))
+        };
+        Upload::minted(
+            UploadId::new("1").unwrap(),
+            upload().key,
+            expectation,
+            at(5),
+        )
+    }
+
+    #[test]
+    fn what_is_expected_owes_nothing_and_is_given_up_only_after_its_moment() {
+        let mut row = expected(100);
+        assert!(row.is_expected() && !row.is_unfinished() && !row.is_due(at(200)));
+        row.expire(at(100));
+        assert_eq!(row.state, State::Pending);
+        row.expire(at(101));
+        assert_eq!((row.state, row.finished_at), (State::Failed, Some(at(101))));
+        assert!(
+            row.reason
+                .as_ref()
+                .unwrap()
+                .starts_with("it never arrived: ")
+        );
+        assert_eq!(row.retry(), Err(NotRetried::NeverArrived));
+    }
+
+    #[test]
+    fn what_comes_after_it_was_given_up_is_as_if_it_had_come_in_time() {
+        let mut late = expected(100);
+        late.expire(at(101));
+        late.arrive(1, &version(3));
+        let mut early = expected(100);
+        early.arrive(1, &version(3));
+        assert_eq!(late, early);
+        assert!(late.is_unfinished() && late.is_due(at(102)));
+        late.expire(at(102));
+        assert_eq!(late, early, "what has come does not expire");
+    }
+
+    #[test]
+    fn a_key_granted_again_may_come_until_the_later_moment() {
+        let mut row = expected(100);
+        row.expire(at(101));
+        row.expect_again(Expectation::until(at(200)));
+        assert_eq!((row.state, row.reason.clone()), (State::Pending, None));
+        row.expect_again(Expectation::until(at(150)));
+        assert_eq!(row.expected_until(), Some(at(200)));
+        let said = row.expectation.clone().unwrap();
+        assert_eq!(said.size_bytes, Some(3), "what was known stays");
+        row.arrive(1, &version(3));
+        let arrived = row.clone();
+        row.expect_again(Expectation::until(at(999)));
+        assert_eq!(row, arrived);
+    }
+
+    #[test]
+    fn what_arrives_other_than_declared_is_kept_and_says_so() {
+        let mut row = expected(100);
+        row.arrive(1, &version(7));
+        assert_eq!(row.state, State::Pending);
+        let said = "it was declared with 3 bytes and arrived with 7";
+        assert_eq!(row.reason.as_deref(), Some(said));
+        let row = begun(row, 1, 20);
+        assert_eq!(row.reason.as_deref(), Some(said));
     }
 
     #[test]

@@ -7,9 +7,14 @@
 //!
 //! An operator may retry what failed once.
 //!
+//! The key may be minted: then its row is there before anything has come, a client may send the same bytes again at any
+//! moment (or stay away), and the sweep may give the upload up at any moment, in two effects, with an arrival between.
+//!
 //! Checked at every effect: nothing leaves staging without a record of an archived version that is its copy; no upload
-//! is archived twice; the archive's current version never goes back; no attempt runs beyond the most allowed. Checked
-//! when all is quiet and swept: every upload is archived, late, or failed with its reason. No store checks leases, so a
+//! is archived twice; the archive's current version never goes back; no attempt runs beyond the most allowed; what leaves
+//! staging as a duplicate has its very bytes in the archive under a record. Checked
+//! when all is quiet and swept: every upload is archived, late, a duplicate, or failed with its reason, and one that never
+//! came is failed. No store checks leases, so a
 //! worker that stalled past its own may archive an upload after others set it aside; then a retry must find that copy.
 
 #![expect(
@@ -28,7 +33,9 @@ use two_buckets_objects::{
 use two_buckets_pipeline::archive::{Mark, late_key};
 use two_buckets_pipeline::ledger::{Capabilities, Noted};
 use two_buckets_pipeline::step::{Action, CopyFailure, Input, Rules, Stopped, Turn, Work};
-use two_buckets_pipeline::{End, ProcessError, Report, State, Upload, UploadId, Why};
+use two_buckets_pipeline::{
+    End, Expectation, Overdue, ProcessError, Report, State, Upload, UploadId, Why,
+};
 
 /// What one upload is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -38,6 +45,8 @@ struct Kind {
     last_modified: i64,
     is_poisoned: bool,
     is_deleted_by_client: bool,
+    /// Its bytes: uploads with the same number have the same.
+    content: u8,
 }
 
 const V1: Kind = Kind {
@@ -45,12 +54,16 @@ const V1: Kind = Kind {
     last_modified: 10,
     is_poisoned: false,
     is_deleted_by_client: false,
+    content: 1,
 };
 const V2: Kind = Kind {
     name: "v2",
     last_modified: 20,
+    content: 2,
     ..V1
 };
+/// A client's repeat of the first.
+const REPEAT: Kind = Kind { content: 1, ..V2 };
 
 struct Config {
     name: &'static str,
@@ -66,7 +79,37 @@ struct Config {
     wakes_each: &'static [u8],
     /// How often the sweep may come; without it every wake-up must do.
     sweeps: u8,
+    minted: Minted,
 }
+
+/// Whether the key was minted, and what then may happen.
+#[derive(Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "five facts that vary independently; each is read by name"
+)]
+struct Minted {
+    is: bool,
+    /// Whether the store refuses an upload while another of the key is in staging (`If-None-Match: *`).
+    if_none_match: bool,
+    /// Whether any upload may never be sent.
+    may_stay_away: bool,
+    /// How often the sweep may look whether to give it up before all is quiet.
+    give_ups: u8,
+    /// Whether equal bytes must be archived once only.
+    one_copy: bool,
+    /// Whether the store keeps no checksum of a staged version, so that bytes must be read to compare them.
+    without_checksums: bool,
+}
+
+const NOT_MINTED: Minted = Minted {
+    is: false,
+    if_none_match: false,
+    may_stay_away: false,
+    give_ups: 0,
+    one_copy: false,
+    without_checksums: false,
+};
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Archived {
@@ -92,6 +135,11 @@ struct World {
     /// Token and dirty flag of the key's lease.
     lease: Option<(u64, bool)>,
     last_token: u64,
+    /// Which uploads the store refused or nobody sent, a bit each.
+    absent: u8,
+    give_ups: u8,
+    /// What the sweep saw of the expected upload and has not acted on yet: whether it has come.
+    looked: Option<bool>,
     workers: Vec<Option<Worker>>,
     wakes: u8,
     sweeps: u8,
@@ -123,21 +171,27 @@ fn rules() -> Rules {
     }
 }
 
-fn checksum() -> Checksum {
+fn checksum(content: u8) -> Checksum {
     Checksum {
         algorithm: Algorithm::Crc64Nvme,
         kind: ChecksumKind::FullObject,
-        value: [0; 8].into(),
+        value: [content; 8].into(),
     }
 }
 
-fn info(at: VersionRef, etag: &str, mark: Option<&Mark>) -> ObjectInfo {
+/// The bytes of a version in staging.
+fn content(config: &Config, version_id: &VersionId) -> u8 {
+    let kind = |kind: &&Kind| kind.name == version_id.as_str();
+    config.uploads.iter().find(kind).unwrap().content
+}
+
+fn info(at: VersionRef, etag: &str, content: Option<u8>, mark: Option<&Mark>) -> ObjectInfo {
     ObjectInfo {
         at,
         size_bytes: 1,
         etag: ETag::new(etag),
         last_modified: Timestamp::default(),
-        checksums: vec![checksum()],
+        checksums: content.map(checksum).into_iter().collect(),
         metadata: Metadata {
             user: mark
                 .map(Mark::pairs)
@@ -151,13 +205,21 @@ fn info(at: VersionRef, etag: &str, mark: Option<&Mark>) -> ObjectInfo {
 
 impl World {
     fn new(config: &Config) -> Self {
+        let minted = config.minted.is.then(|| {
+            let until = Expectation::until(Timestamp::from_millis(50));
+            let id = UploadId::new("minted").unwrap();
+            Upload::minted(id, key(), until, Timestamp::from_millis(1))
+        });
         Self {
             uploaded: 0,
             staging: Vec::new(),
             archive: Vec::new(),
-            rows: Vec::new(),
+            rows: minted.into_iter().collect(),
             lease: None,
             last_token: 0,
+            absent: 0,
+            give_ups: config.minted.give_ups,
+            looked: None,
             workers: vec![None; config.workers],
             wakes: 0,
             sweeps: 0,
@@ -174,6 +236,44 @@ impl World {
         self.rows.iter_mut().find(|row| row.id == *id).unwrap()
     }
 
+    fn row_of(&self, version_id: &str) -> Option<&Upload> {
+        self.rows.iter().find(|row| {
+            row.version()
+                .is_some_and(|at| at.version_id.as_str() == version_id)
+        })
+    }
+
+    /// The version in staging that a row is of.
+    fn version_of(&self, id: &UploadId) -> VersionId {
+        let row = self.rows.iter().find(|row| row.id == *id).unwrap();
+        row.version().unwrap().version_id
+    }
+
+    /// The upload that is expected, if it still is.
+    fn expected(&self) -> Option<&Upload> {
+        self.rows
+            .iter()
+            .find(|row| row.is_expected() && row.state == State::Pending)
+    }
+
+    fn has_unnoted(&self) -> bool {
+        self.staging
+            .iter()
+            .any(|version| self.row_of(version.version_id.as_str()).is_none())
+    }
+
+    /// Whether the archive has these bytes, verified and recorded.
+    fn has_recorded(&self, config: &Config, bytes: u8) -> bool {
+        self.archive.iter().any(|copy| {
+            content(config, &copy.mark.source_version) == bytes
+                && self.rows.iter().any(|row| {
+                    row.archive
+                        .as_ref()
+                        .is_some_and(|record| record.at == copy.at)
+                })
+        })
+    }
+
     fn current(&self) -> Option<&Archived> {
         self.archive
             .iter()
@@ -184,6 +284,7 @@ impl World {
     fn is_quiet(&self, config: &Config) -> bool {
         self.uploaded == config.uploads.len()
             && self.wakes == 0
+            && self.looked.is_none()
             && self.workers.iter().all(Option::is_none)
     }
 
@@ -191,7 +292,14 @@ impl World {
     fn successors(&self, config: &Config) -> Result<Vec<Self>, String> {
         let mut next = Vec::new();
         if let Some(kind) = config.uploads.get(self.uploaded) {
-            for wakes in config.wakes_each {
+            let is_refused = config.minted.if_none_match && !self.staging.is_empty();
+            if is_refused || config.minted.may_stay_away {
+                let mut world = self.clone();
+                world.absent |= 1 << world.uploaded;
+                world.uploaded += 1;
+                next.push(world);
+            }
+            for wakes in config.wakes_each.iter().filter(|_| !is_refused) {
                 let mut world = self.clone();
                 world.uploaded += 1;
                 world.staging.push(ListedVersion {
@@ -217,6 +325,35 @@ impl World {
             {
                 let mut world = self.clone();
                 world.staging.retain(|v| v.version_id.as_str() != kind.name);
+                next.push(world);
+            }
+        }
+        match self.looked {
+            None if self.give_ups > 0 && self.expected().is_some() => {
+                let mut world = self.clone();
+                world.give_ups -= 1;
+                world.looked = Some(self.has_unnoted());
+                next.push(world);
+            }
+            None => {}
+            Some(has_come) => {
+                let mut world = self.clone();
+                world.looked = None;
+                if self.crashes > 0 {
+                    let mut world = world.clone();
+                    world.crashes -= 1;
+                    next.push(world);
+                }
+                match Overdue::of(has_come, false) {
+                    Overdue::Wake => world.wakes = (world.wakes + 1).min(3),
+                    Overdue::Leave => {}
+                    Overdue::Expire => {
+                        let now = Timestamp::from_millis(world.now);
+                        for row in &mut world.rows {
+                            row.expire(now);
+                        }
+                    }
+                }
                 next.push(world);
             }
         }
@@ -281,7 +418,12 @@ impl World {
             world.sweeps += 1;
             world.now += 1_000_000_000;
             world.lease = None;
-            world.begin(0, Why::Gone);
+            if self.rows.iter().any(Upload::is_unfinished) || self.has_unnoted() {
+                world.begin(0, Why::Gone);
+            }
+            if self.expected().is_some() {
+                world.looked = Some(self.has_unnoted());
+            }
             next.push(world);
         }
         if self.is_quiet(config) && !self.is_owed() && !self.has_retried {
@@ -299,12 +441,8 @@ impl World {
 
     fn is_owed(&self) -> bool {
         self.rows.iter().any(Upload::is_unfinished)
-            || self.staging.iter().any(|version| {
-                self.rows.iter().all(|row| {
-                    row.version()
-                        .is_none_or(|at| at.version_id != version.version_id)
-                })
-            })
+            || self.has_unnoted()
+            || self.expected().is_some()
     }
 
     fn begin(&mut self, n: usize, why: Why) {
@@ -362,27 +500,31 @@ impl World {
             ),
             Action::Note { versions } => {
                 for version in versions {
-                    let is_known = world.rows.iter().any(|row| {
-                        row.version()
-                            .is_some_and(|at| at.version_id == version.version_id)
-                    });
-                    if !is_known {
+                    if world.row_of(version.version_id.as_str()).is_some() {
+                        continue;
+                    }
+                    let noted = world.rows.iter().filter(|row| !row.is_expected());
+                    let number = noted.count() as u64 + 1;
+                    let mut rows = world.rows.iter_mut();
+                    if let Some(expected) = rows.find(|row| row.is_expected()) {
+                        expected.arrive(number, version);
+                    } else {
                         let id = UploadId::new(version.version_id.as_str()).unwrap();
-                        let number = world.rows.len() as u64 + 1;
                         world.rows.push(Upload::listed(id, key(), number, version));
                     }
                 }
                 let uploads = versions
                     .iter()
-                    .map(|version| {
-                        let id = UploadId::new(version.version_id.as_str()).unwrap();
-                        world.row(&id).clone()
-                    })
+                    .map(|version| world.row_of(version.version_id.as_str()).unwrap().clone())
                     .collect();
+                let archived_mint = world
+                    .rows
+                    .iter()
+                    .find(|row| row.minted && row.state == State::Archived);
                 Input::Noted {
                     noted: Noted {
                         uploads,
-                        archived_mint: None,
+                        archived_mint: archived_mint.cloned().map(Box::new),
                     },
                     now: Timestamp::from_millis(self.now),
                 }
@@ -397,7 +539,9 @@ impl World {
                             key: key().key,
                             version_id: version_id.clone(),
                         };
-                        Box::new(info(at, version.version_id.as_str(), None))
+                        let bytes = content(config, version_id);
+                        let known = (!config.minted.without_checksums).then_some(bytes);
+                        Box::new(info(at, version.version_id.as_str(), known, None))
                     }),
             ),
             Action::FindArchived { mark, .. } => Input::FoundArchived(
@@ -421,13 +565,20 @@ impl World {
                 Box::new(info(
                     copy.at.clone(),
                     copy.mark.source_version.as_str(),
+                    Some(content(config, &copy.mark.source_version)),
                     Some(&copy.mark),
                 ))
             })),
             Action::Copy { .. } => return self.copy(&worker.action),
-            Action::Verify { archived, .. } => {
-                assert!(self.archive.iter().any(|copy| copy.at == *archived));
-                Input::Verified(checksum())
+            Action::Verify {
+                archived, source, ..
+            } => {
+                let copy = self.archive.iter().find(|copy| copy.at == *archived);
+                let archived = content(config, &copy.unwrap().mark.source_version);
+                match source {
+                    Some(source) if content(config, source) != archived => Input::VerifyFailed,
+                    _ => Input::Verified(checksum(archived)),
+                }
             }
             Action::Record {
                 id,
@@ -436,9 +587,12 @@ impl World {
                 report,
                 ..
             } => {
-                if self.archive.iter().all(|copy| {
-                    copy.at != record.at || copy.mark.source_version.as_str() != id.as_str()
-                }) {
+                let version = self.version_of(id);
+                if self
+                    .archive
+                    .iter()
+                    .all(|copy| copy.at != record.at || copy.mark.source_version != version)
+                {
                     return Err(format!("{id} is recorded as archived and is not"));
                 }
                 world.row(id).record_archived(
@@ -450,9 +604,10 @@ impl World {
                 Input::Done
             }
             Action::DeleteVersion { version_id } => {
-                let is_kept = self.rows.iter().any(|row| {
-                    row.version().is_some_and(|at| at.version_id == *version_id)
-                        && row.archive.is_some()
+                let is_kept = self.row_of(version_id.as_str()).is_some_and(|row| {
+                    row.archive.is_some()
+                        || (row.state == State::Duplicate
+                            && self.has_recorded(config, content(config, version_id)))
                 });
                 if !is_kept {
                     return Err(format!("{version_id} leaves staging without a record"));
@@ -471,7 +626,7 @@ impl World {
                 if matches!(turn, Turn::Failed { .. })
                     && then
                         .iter()
-                        .any(|copy| copy.mark.source_version.as_str() == id.as_str())
+                        .any(|copy| copy.mark.source_version == self.version_of(id))
                 {
                     return Err(format!("{id} is set aside and was archived"));
                 }
@@ -516,7 +671,7 @@ impl World {
         let kind = config
             .uploads
             .iter()
-            .find(|kind| kind.name == upload.id.as_str())
+            .find(|kind| kind.name == self.version_of(&upload.id).as_str())
             .unwrap();
         if kind.is_poisoned {
             return Ok(vec![
@@ -624,8 +779,19 @@ impl World {
     }
 
     fn check_end(&self, config: &Config) -> Result<(), String> {
-        for kind in config.uploads {
-            let row = self.rows.iter().find(|row| row.id.as_str() == kind.name);
+        for row in &self.rows {
+            let is_absent = self.absent.count_ones() as usize == config.uploads.len();
+            let is_given_up = row.state == State::Failed
+                && row
+                    .reason
+                    .as_ref()
+                    .is_some_and(|reason| reason.starts_with("it never arrived"));
+            if row.is_expected() != is_absent || is_given_up != is_absent {
+                return Err(format!("what was expected ends as {row:?}"));
+            }
+        }
+        for (n, kind) in config.uploads.iter().enumerate() {
+            let row = self.row_of(kind.name);
             let copies = self
                 .archive
                 .iter()
@@ -636,7 +802,16 @@ impl World {
                 .iter()
                 .any(|v| v.version_id.as_str() == kind.name);
             let state = row.map(|row| row.state);
+            if self.absent & (1 << n) != 0 {
+                if state.is_some() || copies > 0 || is_in_staging {
+                    return Err(format!("{} was never sent and is {state:?}", kind.name));
+                }
+                continue;
+            }
             let is_right = match state {
+                Some(State::Duplicate) => {
+                    copies == 0 && !is_in_staging && self.has_recorded(config, kind.content)
+                }
                 Some(State::Archived | State::Late) => copies == 1 && !is_in_staging,
                 Some(State::Failed) => {
                     (copies == 0 || (config.expiries > 0 && !self.has_retried))
@@ -660,6 +835,11 @@ impl World {
                 && config.crashes + config.expiries + config.function_faults < 2
             {
                 return Err(format!("{} failed for no reason of its own", kind.name));
+            }
+            let same =
+                |copy: &&Archived| content(config, &copy.mark.source_version) == kind.content;
+            if config.minted.one_copy && self.archive.iter().filter(same).count() != 1 {
+                return Err(format!("the bytes of {} are not archived once", kind.name));
             }
         }
         Ok(())
@@ -728,6 +908,16 @@ const CALM: Config = Config {
     function_faults: 0,
     wakes_each: &[0, 1, 2],
     sweeps: 5,
+    minted: NOT_MINTED,
+};
+
+const MINTED: Minted = Minted {
+    is: true,
+    if_none_match: true,
+    may_stay_away: true,
+    give_ups: 1,
+    one_copy: true,
+    without_checksums: false,
 };
 
 #[test]
@@ -856,6 +1046,135 @@ fn a_version_deleted_by_its_client_is_explained_or_was_archived() {
         crashes: 1,
         expiries: 1,
         wakes_each: &[1],
+        ..CALM
+    });
+}
+
+#[test]
+fn a_repeat_of_a_minted_upload_is_a_duplicate_whenever_it_lands_and_whoever_crashes() {
+    check(&Config {
+        name: "repeat, crash",
+        uploads: &[V1, REPEAT],
+        crashes: 1,
+        wakes_each: &[0, 1],
+        minted: MINTED,
+        ..CALM
+    });
+}
+
+#[test]
+fn a_repeat_is_a_duplicate_though_a_lease_runs_out() {
+    check(&Config {
+        name: "repeat, expiry",
+        uploads: &[V1, REPEAT],
+        expiries: 1,
+        wakes_each: &[0, 1, 2],
+        minted: Minted {
+            give_ups: 0,
+            ..MINTED
+        },
+        ..CALM
+    });
+}
+
+#[test]
+fn a_repeat_beside_the_first_in_staging_is_a_duplicate_once_that_is_archived() {
+    check(&Config {
+        name: "repeat beside, copy faults",
+        uploads: &[V1, REPEAT],
+        workers: 1,
+        crashes: 2,
+        copy_faults: 1,
+        wakes_each: &[0, 1],
+        minted: Minted {
+            if_none_match: false,
+            one_copy: false,
+            without_checksums: true,
+            ..MINTED
+        },
+        ..CALM
+    });
+}
+
+#[test]
+fn other_bytes_under_a_minted_key_are_a_new_upload() {
+    for without_checksums in [false, true] {
+        check(&Config {
+            name: "other bytes",
+            uploads: &[V1, V2],
+            crashes: 1,
+            wakes_each: &[1],
+            minted: Minted {
+                if_none_match: false,
+                without_checksums,
+                ..MINTED
+            },
+            ..CALM
+        });
+    }
+}
+
+#[test]
+fn an_upload_that_comes_while_it_is_given_up_is_not_hidden_by_that() {
+    check(&Config {
+        name: "given up",
+        uploads: &[V1],
+        crashes: 1,
+        expiries: 1,
+        wakes_each: &[1],
+        minted: Minted {
+            give_ups: 2,
+            ..MINTED
+        },
+        ..CALM
+    });
+}
+
+#[test]
+fn a_repeat_of_a_poisoned_upload_ends_as_that_does() {
+    const POISON: Kind = Kind {
+        is_poisoned: true,
+        ..V1
+    };
+    const POISON_REPEAT: Kind = Kind {
+        is_poisoned: true,
+        ..REPEAT
+    };
+    check(&Config {
+        name: "poisoned repeat",
+        uploads: &[POISON, POISON_REPEAT],
+        workers: 1,
+        crashes: 1,
+        wakes_each: &[1],
+        minted: Minted {
+            if_none_match: false,
+            one_copy: false,
+            ..MINTED
+        },
+        ..CALM
+    });
+}
+
+#[test]
+fn a_repeat_that_may_be_in_the_archive_itself_is_looked_for_before_it_is_compared() {
+    const EARLY_REPEAT: Kind = Kind {
+        name: "v0",
+        last_modified: 5,
+        content: 1,
+        ..V1
+    };
+    check(&Config {
+        name: "repeat in doubt",
+        uploads: &[V1, EARLY_REPEAT],
+        workers: 1,
+        copy_faults: 2,
+        function_faults: 1,
+        wakes_each: &[1],
+        minted: Minted {
+            if_none_match: false,
+            one_copy: false,
+            ..MINTED
+        },
         ..CALM
     });
 }

@@ -44,6 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         clock: Arc::new(now),
         refuse_write: None,
         staging_buckets: Vec::new(),
+        domain: None,
         limits: Limits::default(),
     });
     let listener = tokio::net::TcpListener::bind(address).await?;
@@ -52,6 +53,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .await
             .expect("the process can wait for signals");
     };
-    service.serve(listener, Limits::default(), stop).await?;
+    service.serve(listener, Limits::default(), stop).await;
     Ok(())
 }

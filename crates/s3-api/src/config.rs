@@ -17,6 +17,8 @@ pub struct Config {
     pub depot: Depot,
     /// Who may sign: the owner, who may do everything, and the sessions of the roles.
     pub sts: Sts,
+    /// The public domain, in lower case, whose sub-domains name buckets as those of `localhost` do; none if there is none.
+    pub domain: Option<String>,
     /// The region the service says it is in. Signatures for any region are accepted.
     pub region: String,
     /// Where the time comes from that signatures are checked against.
@@ -45,6 +47,10 @@ impl fmt::Debug for Config {
 pub struct Limits {
     /// The most connections served at once; more wait to be accepted.
     pub connections_max: usize,
+    /// The most connections of one client address (of IPv6, one /64) at once; more are closed as they come.
+    pub connections_per_client_max: usize,
+    /// How long a client may take for the TLS handshake.
+    pub handshake_timeout: Duration,
     /// How long a client may take for the head of a request, and a connection may stay idle between two.
     pub header_read_timeout: Duration,
     /// How long requests may go on once the service is told to stop.
@@ -52,10 +58,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 1,024 connections, 60 s for a request's head, 30 s to drain.
+    /// 1,024 connections, all of which one client may have, 10 s for a handshake, 60 s for a request's head, 30 s to
+    /// drain.
     fn default() -> Self {
         Self {
             connections_max: 1024,
+            connections_per_client_max: 1024,
+            handshake_timeout: Duration::from_secs(10),
             header_read_timeout: Duration::from_mins(1),
             drain_timeout: Duration::from_secs(30),
         }

@@ -22,6 +22,7 @@ mod cors;
 mod credentials;
 mod digests;
 mod error;
+mod form;
 mod host;
 mod lifecycle;
 mod payload;
@@ -37,10 +38,11 @@ mod sts;
 mod target;
 mod unsupported;
 
-pub use access::Peer;
 pub use config::{Config, Limits, RefuseWrite};
 pub use credentials::Credentials;
+pub use form::{ExaminedForm, examine_form};
 pub use lifecycle::{AbortIncomplete, UnreadableLifecycle};
+pub use server::{InvalidNetwork, Listening, Network, Peer, TrustedProxies, serve};
 pub use service::{AnswerBody, S3Service};
 pub use sts::{
     AssumeRole, AssumeRoleError, InvalidRole, Role, SESSION_LIFE_MAX, Sts, TemporaryCredentials,

@@ -528,7 +528,7 @@ async fn line(
 }
 
 /// The next bytes from the connection, or none at the end of the body.
-async fn receive(raw: &mut RawBody) -> Result<Option<Bytes>, Refusal> {
+pub(crate) async fn receive(raw: &mut RawBody) -> Result<Option<Bytes>, Refusal> {
     loop {
         let frame = tokio::time::timeout(PAUSE_MAX, raw.frame())
             .await

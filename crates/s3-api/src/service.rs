@@ -11,23 +11,26 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, 
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use s3s::config::{S3Config, StaticConfigProvider};
-use s3s::{S3Error, S3ErrorCode};
+use s3s::{S3Error, S3ErrorCode, S3Result};
 use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
 
-use crate::access::{self, Access, Asked as AskedAccess, Peer};
-use crate::auth::authenticate;
+use crate::access::{self, Access, Asked as AskedAccess};
+use crate::auth::{authenticate, unique};
 use crate::backend::Backend;
 use crate::cors::Asked;
 use crate::digests::Claims;
-use crate::host::{Hosts, virtual_bucket};
-use crate::payload::{BoxError, Payload, RawBody, declared_size};
+use crate::form::upload::{Allowed, Sender};
+use crate::form::{BEHIND_BYTES_MAX, FRONT_BYTES_MAX};
+use crate::host::{BucketOfHost, Hosts};
+use crate::payload::{BoxError, Payload, RawBody, declared_size, entity_too_large};
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::request_id::RequestIds;
+use crate::server::Peer;
 use crate::store::Store;
 use crate::sts::is_for_sts;
-use crate::target::{BodyUse, Target, body_use, refuse_form};
-use crate::{Config, unsupported};
+use crate::target::{BodyUse, Target, body_use, is_form};
+use crate::{Config, sign, unsupported};
 
 /// The largest document in a request: 1,000 keys of 1,024 bytes, each byte escaped, fit in a `DeleteObjects`.
 const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
@@ -57,6 +60,7 @@ pub struct S3Service {
 
 struct Inner {
     config: Config,
+    hosts: Hosts,
     backend: Backend,
     s3s: s3s::service::S3Service,
     request_ids: RequestIds,
@@ -71,10 +75,13 @@ impl S3Service {
             refuse_write: config.refuse_write.clone(),
             staging_buckets: config.staging_buckets.as_slice().into(),
         };
+        let hosts = Hosts {
+            domain: config.domain.clone(),
+        };
         let mut builder = s3s::service::S3ServiceBuilder::new(backend.clone());
         // No `set_auth`: requests come to s3s through `answer` below only, which has checked and removed the
         // signature.
-        builder.set_host(Hosts);
+        builder.set_host(hosts.clone());
         let mut limits = S3Config::default();
         limits.xml_max_body_size =
             usize::try_from(DOCUMENT_BYTES_MAX).expect("8 MiB are within every address space");
@@ -83,6 +90,7 @@ impl S3Service {
         Self {
             inner: Arc::new(Inner {
                 s3s: builder.build(),
+                hosts,
                 backend,
                 config,
                 request_ids,
@@ -108,7 +116,10 @@ impl S3Service {
         let bucket_of_host = host
             .as_ref()
             .and_then(|host| host.to_str().ok())
-            .and_then(virtual_bucket);
+            .and_then(|host| self.inner.hosts.bucket(host));
+        if let Some(bucket) = bucket_of_host {
+            parts.extensions.insert(BucketOfHost(bucket.to_owned()));
+        }
         let target = Target::of(bucket_of_host, parts.uri.path());
         let (mut answer, resource) = match target {
             Ok(target) => {
@@ -156,6 +167,15 @@ impl S3Service {
         mut raw: RawBody,
         target: &Target,
     ) -> Response<AnswerBody> {
+        if is_form(&parts.method, &parts.headers) {
+            return match self.post_form(parts, &mut raw, target).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    drain(&parts.headers, raw).await;
+                    error_answer(error)
+                }
+            };
+        }
         match self.prepare(parts, &mut raw, target).await {
             Ok(body) => {
                 let hides_missing = parts
@@ -199,7 +219,6 @@ impl S3Service {
     ) -> Result<s3s::Body, Refusal> {
         let now = (self.inner.config.clock)();
         let mut query = Query::parse(parts.uri.query())?;
-        refuse_form(&parts.method, &parts.headers)?;
         let authenticated = authenticate(parts, &mut query, &self.inner.config.sts, now)?;
         let body_use = body_use(&parts.method, target, &query, &parts.headers)?;
         let access = access::authorize(
@@ -264,6 +283,39 @@ impl S3Service {
         }
     }
 
+    /// Answers an upload by HTML form, which s3s never sees: it would hold the whole file in memory.
+    async fn post_form(
+        &self,
+        parts: &Parts,
+        raw: &mut RawBody,
+        target: &Target,
+    ) -> S3Result<Response<AnswerBody>> {
+        let Target {
+            bucket: Some(bucket),
+            key: None,
+        } = target
+        else {
+            return Err(S3Error::with_message(
+                S3ErrorCode::MethodNotAllowed,
+                "a form is sent to its bucket, and names its key in a field",
+            ));
+        };
+        let content_type = check_form_head(parts)?;
+        let sender = Sender {
+            bucket,
+            headers: &parts.headers,
+            peer: parts.extensions.get::<Peer>().copied(),
+            sts: &self.inner.config.sts,
+            now: (self.inner.config.clock)(),
+        };
+        let form = Allowed::read(raw, content_type, &sender).await?;
+        let location_of = |key: &str| location(parts, bucket, key);
+        self.inner
+            .backend
+            .post_object(bucket, form, location_of)
+            .await
+    }
+
     async fn preflight(&self, target: &Target, asked: &Asked<'_>) -> Response<AnswerBody> {
         let forbidden = || {
             error_answer(
@@ -305,6 +357,62 @@ impl S3Service {
         {
             rule.apply(&asked, answer.headers_mut());
         }
+    }
+}
+
+/// Refuses what a form's request cannot have beside its body, and gives its `Content-Type`.
+fn check_form_head(parts: &Parts) -> Result<&str, Refusal> {
+    if parts.uri.query().is_some_and(|query| !query.is_empty()) {
+        return Err(Refusal::invalid_argument(
+            "a form has no query parameters; its signature is in its fields",
+        ));
+    }
+    if parts.headers.contains_key(header::AUTHORIZATION) {
+        return Err(Refusal::invalid_argument(
+            "only one way of signing is allowed, and a form is signed in its fields",
+        ));
+    }
+    if let Some(name) = parts
+        .headers
+        .keys()
+        .find(|name| name.as_str().starts_with("x-amz-"))
+    {
+        return Err(Refusal::access_denied(format!(
+            "the header {name} was sent but not signed; a form says such things in its fields"
+        )));
+    }
+    let size = unique(&parts.headers, "content-length")?
+        .and_then(|length| length.parse::<u64>().ok())
+        .ok_or_else(|| {
+            Refusal::new(
+                S3ErrorCode::MissingContentLength,
+                "a form needs the header Content-Length",
+            )
+        })?;
+    if size > FRONT_BYTES_MAX + SINGLE_PUT_SIZE_BYTES_MAX + BEHIND_BYTES_MAX {
+        return Err(entity_too_large(SINGLE_PUT_SIZE_BYTES_MAX));
+    }
+    unique(&parts.headers, "content-type")?
+        .ok_or_else(|| Refusal::invalid_argument("the request has no Content-Type"))
+}
+
+/// An object's URL as the client would reach it: in the style and under the host it used itself.
+fn location(parts: &Parts, bucket: &str, key: &str) -> String {
+    let key = sign::encoded(key.as_bytes(), true);
+    let host = parts
+        .headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let over_tls = parts
+        .extensions
+        .get::<Peer>()
+        .is_some_and(|peer| peer.over_tls);
+    let scheme = if over_tls { "https" } else { "http" };
+    let names_bucket = parts.extensions.get::<BucketOfHost>().is_some();
+    match host {
+        None => format!("/{bucket}/{key}"),
+        Some(host) if names_bucket => format!("{scheme}://{host}/{key}"),
+        Some(host) => format!("{scheme}://{host}/{bucket}/{key}"),
     }
 }
 

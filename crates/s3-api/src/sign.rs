@@ -4,6 +4,8 @@
 //! the S3 API, "Signature Calculations for the Authorization Header" and "Using Query Parameters": paths are encoded
 //! once and never normalised.
 
+mod form;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use sha2::{Digest as _, Sha256};
 use two_buckets_objects::Timestamp;
 
 use crate::Credentials;
+
+pub use form::{Form, FormKey, sign_form};
 
 /// The algorithm's name in headers and URLs.
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";

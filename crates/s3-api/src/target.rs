@@ -191,17 +191,12 @@ pub(crate) fn body_use(
     })
 }
 
-/// Refuses uploads by HTML form. They carry their signature in the body, so this comes before it is looked for.
-pub(crate) fn refuse_form(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
-    if *method == Method::POST && is_form(headers) {
-        return Err(Refusal::not_implemented(
-            "uploads by HTML form are not supported",
-        ));
+/// Whether a request is an upload by HTML form. It carries its signature in its body, so this is asked before a
+/// signature is looked for.
+pub(crate) fn is_form(method: &Method, headers: &HeaderMap) -> bool {
+    if *method != Method::POST {
+        return false;
     }
-    Ok(())
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
     headers
         .get(http::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

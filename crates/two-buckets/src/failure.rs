@@ -24,7 +24,22 @@ impl Failure {
         }
     }
 
-    /// The exit code: 2 if something must be typed or configured otherwise, 1 if trying again may help.
+    /// Somebody stopped it (128 and the signal's number, as shells count).
+    pub(crate) fn interrupted(sentence: impl Into<String>) -> Self {
+        Self {
+            code: 130,
+            sentence: sentence.into(),
+        }
+    }
+
+    /// The same with something more to say.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.sentence.push_str(more);
+        self
+    }
+
+    /// The exit code: 2 if something must be typed or configured otherwise, 1 if trying again may help, 130 if it was
+    /// stopped.
     pub(crate) fn code(&self) -> u8 {
         self.code
     }

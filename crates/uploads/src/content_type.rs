@@ -13,6 +13,17 @@ impl ContentType {
     pub fn as_header(&self) -> &HeaderValue {
         &self.0
     }
+
+    /// The value as text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().expect("only visible ASCII is taken")
+    }
+
+    /// The type and subtype, without parameters.
+    pub fn essence(&self) -> &str {
+        let text = self.as_str();
+        text.split(';').next().unwrap_or(text).trim_end()
+    }
 }
 
 /// A text that is no media type.
@@ -45,7 +56,7 @@ impl std::str::FromStr for ContentType {
 }
 
 /// Says whether the text is a token (RFC 9110, section 5.6.2).
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()

@@ -7,33 +7,54 @@
 //!
 //! It promises that whatever is sent gets an answer in problem JSON (RFC 9457) with words a person understands, that
 //! no input makes it fail with a 5xx, that every list and body is bounded, and that a file's content is only ever
-//! handed out as an attachment. [`GuardLayer`] keeps foreign pages out.
-//! It leaves to others: listening, time limits on slow clients, serving the page, and deciding who a caller is.
+//! handed out as an attachment. [`GuardLayer`] finds out who a caller is and keeps foreign pages out.
+//! It leaves to others: listening, time limits on slow clients, serving the page, and fetching an issuer's keys.
 
+mod admission;
 mod attachment;
+mod caller;
 mod content_type;
 mod error;
+mod file_facts;
 mod grants;
 mod guard;
 mod key;
+mod limits;
+mod lives;
+mod metadata;
 mod mint;
+mod part_size;
 mod problem;
+mod rate;
 mod routes;
 mod service;
 mod tracker;
 mod upload;
 mod wire;
 
+pub use caller::{Caller, InvalidKeyPrefix, KeyPrefix};
 pub use content_type::{ContentType, InvalidContentType};
 pub use error::{Error, Result};
-pub use grants::{Grants, PutToSign, SignedPut};
-pub use guard::{AdminToken, Guard, GuardLayer, InvalidToken, NotLoopback};
+pub use grants::{
+    CompleteMultipart, Completed, CreateMultipart, CredentialScope, FormTarget, FormToSign, Grants,
+    InvalidMultipartId, InvalidPartNumber, MultipartId, MultipartRef, Operation, PartNumber,
+    ReceivedPart, RequestToSign, SignedForm, SignedRequest, UploadCredentials,
+};
+pub use guard::{
+    Access, AdminToken, Algorithm, Callers, ClaimName, ClientAddress, FetchDocument, Guard,
+    GuardLayer, InvalidAlgorithm, InvalidClaimName, InvalidOrigin, InvalidToken,
+    InvalidTokenDigest, Issuer, KeysAddress, KnownCallers, KnownTokens, OpenToOthers, TokenDigest,
+    TokenRules, WebOrigin,
+};
 pub use key::{InvalidUploadKey, UploadKey};
+pub use limits::{InvalidMediaRange, MediaRange, UploadLimits};
+pub use lives::{CREDENTIALS_LIFE, FORM_LIFE, SIGNED_CALL_LIFE, SIGNED_PUT_LIFE};
 pub use mint::{InvalidTemplate, KeyTemplate};
-pub use service::{OPENAPI, ROUTES, Sources, UploadApi, router};
+pub use part_size::{FILE_SIZE_BYTES_MAX, part_size};
+pub use service::{OPENAPI, ROUTES, Sources, UntilStop, UploadApi, router};
 pub use tracker::{
-    Counts, Cursor, ListUploads, Oldest, RetrySelection, S3Address, ServerFacts, Swept, Tracker,
-    UploadPage,
+    Change, Counts, Cursor, Expected, ListUploads, Minted, Oldest, RetrySelection, S3Address,
+    ServerFacts, Swept, Tracker, UploadPage,
 };
 pub use upload::{Attempt, AttemptOutcome, Upload, UploadHistory, UploadId, UploadState};
 
@@ -43,12 +64,7 @@ pub const JSON_BODY_BYTES_MAX: usize = 64 << 10;
 pub const PAGE_MAX: usize = 1_000;
 /// How many uploads a page of a list has when the caller does not say.
 pub const PAGE_DEFAULT: usize = 100;
-/// How long a signed PUT may be begun: the page asks for one just before it sends the file.
-pub const SIGNED_PUT_LIFE: std::time::Duration = std::time::Duration::from_mins(15);
 /// The longest search text, in bytes: no key is longer.
 pub const SEARCH_BYTES_MAX: usize = two_buckets_objects::Key::LENGTH_BYTES_MAX;
 
-// S3 refuses signatures that live longer than seven days
-// (S3 User Guide, "Download and upload objects with presigned URLs").
-const _: () = assert!(SIGNED_PUT_LIFE.as_secs() <= 7 * 24 * 60 * 60);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);

@@ -1,9 +1,9 @@
 use std::str::FromStr;
 
-use two_buckets_objects::Timestamp;
+use two_buckets_objects::{Key, Timestamp};
 use ulid::Ulid;
 
-use crate::UploadKey;
+use crate::{InvalidKeyPrefix, InvalidUploadKey, KeyPrefix, UploadKey};
 
 /// How the key of an upload is made from its file name: text with `{date}` (UTC, `2026-11-23`), `{ulid}` (once) and
 /// `{filename}`. `{date}/{ulid}/{filename}` unless the user says otherwise.
@@ -51,17 +51,39 @@ impl KeyTemplate {
     /// those that turn the direction of text, and at most 255 bytes of it, the extension kept.
     pub fn mint(&self, filename: &str, now: Timestamp, random: u128) -> UploadKey {
         // A name can complete a reserved prefix together with the template's own text.
-        self.fill(&sanitised(filename), now, random)
-            .or_else(|_| self.fill(NAMELESS, now, random))
+        self.filled(&sanitised(filename), now, random)
+            .parse()
+            .or_else(|_| self.filled(NAMELESS, now, random).parse())
             .expect("the template was tried with this name when it was read")
     }
 
-    fn fill(
+    /// Mints a key below a prefix, as [`mint`](Self::mint) does without one. A long name is cut further where prefix,
+    /// template and name are longer than a key; a template that leaves no room for any name is refused.
+    pub fn mint_below(
         &self,
+        prefix: Option<&KeyPrefix>,
         filename: &str,
         now: Timestamp,
         random: u128,
-    ) -> Result<UploadKey, crate::InvalidUploadKey> {
+    ) -> Result<UploadKey, InvalidUploadKey> {
+        let Some(prefix) = prefix else {
+            return Ok(self.mint(filename, now, random));
+        };
+        let frame = prefix.as_str().len() + self.filled("", now, random).len();
+        let names = self.0.iter().filter(|piece| **piece == Piece::Filename);
+        let room = Key::LENGTH_BYTES_MAX.saturating_sub(frame) / names.count().max(1);
+        let name = sanitised(filename);
+        // Cutting must not leave a name of dots, which no key may have between slashes.
+        let name = match shortened(&name, room.min(FILENAME_BYTES_MAX)) {
+            name if matches!(name.trim(), "" | "." | "..") => NAMELESS.into(),
+            name => name,
+        };
+        prefix
+            .key(&self.filled(&name, now, random))
+            .or_else(|_| prefix.key(&self.filled(NAMELESS, now, random)))
+    }
+
+    fn filled(&self, filename: &str, now: Timestamp, random: u128) -> String {
         // Before 1970 there was no upload.
         let millis = u64::try_from(now.millis()).unwrap_or(0);
         let ulid = Ulid::from_parts(millis, random);
@@ -69,13 +91,29 @@ impl KeyTemplate {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => key.push_str(text),
-                Piece::Date => key.push_str(now.to_string().get(..10).unwrap_or("undated")),
+                Piece::Date => key.push_str(&date(now)),
                 Piece::Ulid => key.push_str(&ulid.to_string()),
                 Piece::Filename => key.push_str(filename),
             }
         }
-        key.parse()
+        key
     }
+}
+
+/// A fresh folder that nobody can guess, `{date}/{ulid}/`, below a prefix if there is one.
+pub(crate) fn folder(
+    prefix: Option<&KeyPrefix>,
+    now: Timestamp,
+    random: u128,
+) -> Result<KeyPrefix, InvalidKeyPrefix> {
+    let millis = u64::try_from(now.millis()).unwrap_or(0);
+    let ulid = Ulid::from_parts(millis, random);
+    let prefix = prefix.map_or("", KeyPrefix::as_str);
+    format!("{prefix}{}/{ulid}/", date(now)).parse()
+}
+
+fn date(now: Timestamp) -> String {
+    now.to_string().get(..10).unwrap_or("undated").to_owned()
 }
 
 impl Default for KeyTemplate {
@@ -126,7 +164,9 @@ impl FromStr for KeyTemplate {
         let template = Self(pieces);
         let longest = "x".repeat(FILENAME_BYTES_MAX);
         for name in [&*longest, NAMELESS] {
-            template.fill(name, Timestamp::from_millis(0), 0)?;
+            template
+                .filled(name, Timestamp::from_millis(0), 0)
+                .parse::<UploadKey>()?;
         }
         Ok(template)
     }
@@ -192,6 +232,28 @@ mod tests {
         assert_eq!(ulid.timestamp_ms(), 1_795_431_050_007);
         assert_eq!(ulid.random(), 7);
         assert_eq!(parts[2], "report.csv");
+    }
+
+    #[test]
+    fn a_key_below_a_prefix_fits_whatever_the_name() {
+        let template: KeyTemplate = format!("{}{{ulid}}/{{filename}}", "t/".repeat(250))
+            .parse()
+            .expect("a template");
+        let prefix: crate::KeyPrefix = format!("{}/", "p".repeat(482)).parse().expect("a prefix");
+        for (name, last) in [
+            ("photo.jpg", "photo.jpg"),
+            ("a long name that must be cut.jpg", "a long nam.jpg"),
+            ("..........................", ".............."),
+            ("..", "file"),
+        ] {
+            let key = template
+                .mint_below(Some(&prefix), name, NOW, 7)
+                .expect("a key");
+            assert!(prefix.covers(key.as_str()), "{key}");
+            assert!(key.as_str().ends_with(&format!("/{last}")), "{name}: {key}");
+        }
+        let prefix: crate::KeyPrefix = format!("{}/", "p".repeat(511)).parse().expect("a prefix");
+        assert!(template.mint_below(Some(&prefix), "a", NOW, 7).is_err());
     }
 
     #[test]

@@ -1,15 +1,20 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Response;
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post};
+use futures::future::BoxFuture;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method};
 use two_buckets_objects::Timestamp;
 
 use crate::problem::Problem;
-use crate::routes::{content, server, signed_url, steering, uploads};
+use crate::rate::Rates;
+use crate::routes::{
+    content, credentials, events, form, s3, server, signed_url, steering, uploads,
+};
 use crate::{Grants, KeyTemplate, Tracker};
 
 /// The description of the API (`OpenAPI` 3.1), as `GET /api/openapi.json` gives it.
@@ -26,6 +31,28 @@ pub struct UploadApi<T, G> {
     pub key_template: KeyTemplate,
     /// Time and randomness.
     pub sources: Sources,
+    /// Makes a future that ends when the server is told to stop: streams end with it, so that they hold up no draining.
+    pub until_stop: UntilStop,
+}
+
+/// See [`UploadApi::until_stop`].
+#[derive(Clone)]
+pub struct UntilStop(pub Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>);
+
+impl fmt::Debug for UntilStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UntilStop(..)")
+    }
+}
+
+/// What the routes share.
+pub(crate) struct Api<T, G> {
+    pub(crate) tracker: T,
+    pub(crate) grants: G,
+    pub(crate) key_template: KeyTemplate,
+    pub(crate) sources: Sources,
+    pub(crate) until_stop: UntilStop,
+    pub(crate) rates: Rates,
 }
 
 /// Where time and randomness come from: this crate has none of its own.
@@ -48,8 +75,28 @@ impl fmt::Debug for Sources {
 ///
 /// Addresses below `/api` that do not exist, and methods an address does not take, get problem JSON too.
 pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
-    let mut router = Router::new();
+    let UploadApi {
+        tracker,
+        grants,
+        key_template,
+        sources,
+        until_stop,
+    } = api;
+    let api = Api {
+        tracker,
+        grants,
+        key_template,
+        sources,
+        until_stop,
+        rates: Rates::default(),
+    };
+    let mut by_path: BTreeMap<&str, Handler<T, G>> = BTreeMap::new();
     for (path, handler) in handlers::<T, G>() {
+        let known = by_path.remove(path).unwrap_or_default();
+        by_path.insert(path, known.merge(handler));
+    }
+    let mut router = Router::new();
+    for (path, handler) in by_path {
         let refuse = async |method: Method| Problem::MethodNotAllowed(method);
         router = router.route(path, handler.fallback(refuse));
     }
@@ -62,7 +109,7 @@ pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
         .with_state(Arc::new(api))
 }
 
-type Handler<T, G> = MethodRouter<Arc<UploadApi<T, G>>>;
+type Handler<T, G> = MethodRouter<Arc<Api<T, G>>>;
 
 /// Makes the table of addresses and the table of handlers from one list, so that they cannot differ.
 macro_rules! routes {
@@ -77,6 +124,7 @@ macro_rules! routes {
     };
     (@ GET) => { get };
     (@ POST) => { post };
+    (@ DELETE) => { delete };
 }
 
 routes! {
@@ -88,7 +136,18 @@ routes! {
     POST "/api/uploads/{id}/retry" => steering::retry::<T, G>;
     POST "/api/retry" => steering::retry_many::<T, G>;
     POST "/api/sweep" => steering::sweep::<T, G>;
+    GET "/api/events" => events::listen::<T, G>;
     POST "/api/signedurl" => signed_url::sign::<T, G>;
+    POST "/api/credentials" => credentials::make::<T, G>;
+    POST "/api/form" => form::sign::<T, G>;
+    POST "/api/s3/sign" => s3::sign::sign::<T, G>;
+    GET "/api/s3/params" => s3::params::form::<T, G>;
+    GET "/api/s3/sts" => s3::sts::credentials::<T, G>;
+    POST "/api/s3/multipart" => s3::multipart::create::<T, G>;
+    GET "/api/s3/multipart/{upload_id}" => s3::multipart::list::<T, G>;
+    DELETE "/api/s3/multipart/{upload_id}" => s3::multipart::abort::<T, G>;
+    GET "/api/s3/multipart/{upload_id}/{part_number}" => s3::multipart::sign_part::<T, G>;
+    POST "/api/s3/multipart/{upload_id}/complete" => s3::multipart::complete::<T, G>;
 }
 
 /// What every answer carries: other sites may not embed it, browsers may not guess its type or keep it.

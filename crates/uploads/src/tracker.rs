@@ -1,8 +1,9 @@
 use std::future::Future;
 
-use two_buckets_objects::{Body, BucketName, ByteRange, Key, Timestamp};
+use futures::Stream;
+use two_buckets_objects::{Body, BucketName, ByteRange, Checksum, Key, Timestamp};
 
-use crate::{Result, Upload, UploadHistory, UploadId, UploadState};
+use crate::{Result, Upload, UploadHistory, UploadId, UploadKey, UploadState};
 
 /// Where each upload is, and steering it.
 ///
@@ -12,7 +13,8 @@ pub trait Tracker: Send + Sync + 'static {
     /// What this server is: shown on the page and by the command line.
     fn server(&self) -> impl Future<Output = Result<ServerFacts>> + Send;
 
-    /// A page of uploads, newest first, with the counts of all uploads whatever the query selects.
+    /// A page of uploads, newest first, with the counts of all uploads whatever the query selects; but with a prefix,
+    /// the counts and the oldest unfinished are those below it: one tenant learns nothing of another.
     /// A cursor it did not hand out is [`Error::Refused`](crate::Error::Refused).
     fn list(&self, query: ListUploads) -> impl Future<Output = Result<UploadPage>> + Send;
 
@@ -36,6 +38,53 @@ pub trait Tracker: Send + Sync + 'static {
 
     /// Sweeps now and returns when the sweep is done.
     fn sweep(&self) -> impl Future<Output = Result<Swept>> + Send;
+
+    /// Makes the row of an upload that is expected under a key minted for it alone; durable when this returns.
+    ///
+    /// Expecting a key again that has not arrived gives the same id and moves the end of waiting, never to an earlier
+    /// time; what was known of the file stays where the new expectation does not say. Once it has arrived, this gives
+    /// its id and changes nothing.
+    fn expect(&self, expected: Expected) -> impl Future<Output = Result<UploadId>> + Send;
+
+    /// The upload this key was minted for, if it was minted here.
+    fn minted(&self, key: &UploadKey) -> impl Future<Output = Result<Option<Minted>>> + Send;
+
+    /// What changes from now on, in order for each upload. Ends when the server stops. What it holds for a slow
+    /// listener is bounded: it loses the oldest and says so by [`Change::Missed`].
+    fn changes(&self) -> impl Stream<Item = Change> + Send + 'static;
+}
+
+/// An upload that is expected: its key was minted and somebody was given a grant for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Expected {
+    /// The key, minted for this upload alone.
+    pub key: UploadKey,
+    /// After this it will not come any more; should it arrive all the same, it is an upload like any other.
+    pub until: Timestamp,
+    /// Its size, where the client said it.
+    pub size_bytes: Option<u64>,
+    /// Its media type, where the client said it.
+    pub media_type: Option<String>,
+    /// A checksum of its bytes, where the client said it.
+    pub checksum: Option<Checksum>,
+}
+
+/// An upload whose key was minted here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Minted {
+    /// The upload.
+    pub id: UploadId,
+    /// Whether its bytes have come.
+    pub has_arrived: bool,
+}
+
+/// Something that changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// An upload that is new or changed, as it is now.
+    Upload(Box<Upload>),
+    /// The listener was too slow and some changes are lost to it: list again.
+    Missed,
 }
 
 /// What a server is.
@@ -73,6 +122,8 @@ pub struct ListUploads {
     pub state: Option<UploadState>,
     /// Only those of exactly this key.
     pub key: Option<Key>,
+    /// Only those whose key begins with this and is longer; it ends with a slash. Bounds the counts too.
+    pub prefix: Option<String>,
     /// Only those whose key contains this; at most [`SEARCH_BYTES_MAX`](crate::SEARCH_BYTES_MAX) bytes, not empty.
     pub search: Option<String>,
     /// The most uploads to give, 1 to [`PAGE_MAX`](crate::PAGE_MAX).

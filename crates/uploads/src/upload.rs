@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use two_buckets_objects::{BucketName, ETag, Key, Timestamp, VersionId, VersionRef};
+use two_buckets_objects::{BucketName, Checksum, ETag, Key, Timestamp, VersionId, VersionRef};
 
 /// The opaque name of an upload in this API: 1 to [`UploadId::LENGTH_MAX`] letters, digits, `-`, `_`, `.` and `~`,
 /// so that it is itself in a URL.
@@ -121,11 +121,15 @@ pub struct Upload {
     pub version_id: Option<VersionId>,
     /// Where it is.
     pub state: UploadState,
-    /// Its size.
+    /// Whether it has not arrived: a grant was given and the bytes are awaited, or never came.
+    pub is_expected: bool,
+    /// Its size; before it has arrived as the client said it, or 0.
     pub size_bytes: u64,
-    /// Its entity tag.
+    /// Its entity tag; empty before it has arrived.
     pub etag: ETag,
-    /// When it arrived, as the store reports it.
+    /// Its checksum: the archive's, else what was verified or announced before.
+    pub checksum: Option<Checksum>,
+    /// When it arrived, as the store reports it; before that, when its key was minted.
     pub received_at: Timestamp,
     /// When its first attempt began.
     pub started_at: Option<Timestamp>,

@@ -1,9 +1,18 @@
 /** Everything known of one upload, in a panel over the page. */
 
-import { type Attempt, contentUrl, type Json, type Upload, type UploadDetail } from "../api.ts";
+import {
+	type Attempt,
+	content,
+	contentUrl,
+	isSignedIn,
+	type Json,
+	type Upload,
+	type UploadDetail,
+} from "../api.ts";
 import { attribute, h, icon, text } from "../dom.ts";
 import { bytes, duration, moment, shellQuote } from "../format.ts";
 import type { Row } from "../rows.ts";
+import { compare } from "../send/digest.ts";
 import { codeLine, copyButton } from "./copy.ts";
 import { named } from "./name.ts";
 import { report } from "./report.ts";
@@ -70,12 +79,17 @@ export class DetailPanel {
 		this.body.replaceChildren(h("p", { class: "reason" }, named(sentence(words))));
 	}
 
+	private refused(words: string): void {
+		this.body.prepend(h("p", { class: "reason", role: "alert" }, named(sentence(words))));
+	}
+
 	show(row: Row, detail: UploadDetail | null): void {
 		text(this.chip, label[row.shown]);
 		attribute(this.chip, "data-state", row.shown);
 		text(this.says, meaning[row.shown]);
 		// Drawn again only on a change: the reader may be in the middle of it.
-		const facts = [row.shown, row.upload, detail, row.sending?.phase.is === "failed"];
+		const facts: unknown[] = [row.shown, row.upload, detail, row.sending?.phase.is === "failed"];
+		facts.push(row.sending?.digest ?? null, row.sending?.remark ?? null);
 		const drawn = JSON.stringify(facts);
 		if (drawn === this.drawn) return;
 		this.drawn = drawn;
@@ -93,27 +107,28 @@ export class DetailPanel {
 		const parts: (Node | null)[] = [this.reason(row, upload?.reason ?? null)];
 		if (!upload) {
 			parts.push(
-				facts([["Size", bytes(row.sending?.size ?? 0)], keyFact(row.sending?.key ?? null)]),
+				facts([
+					["Size", exactly(row.sending?.size ?? 0)],
+					["Note", row.sending?.remark ? sentence(row.sending.remark) : null],
+					keyFact(row.sending?.key ?? null),
+				]),
 			);
 			return parts.filter((part) => part !== null);
 		}
-		const arrived = upload.size !== null;
+		const arrived = upload.version_id !== null;
 		parts.push(
 			arrived
 				? h(
 						"p",
 						{ class: "detail-actions" },
-						h(
-							"a",
-							{ class: "button", href: contentUrl(upload.id), download: true, "data-focus": "get" },
-							icon("download"),
-							"Download",
-						),
+						download(upload.id, row.name, (words) => this.refused(words)),
 					)
 				: null,
+			integrity(row, upload),
 			facts([
 				["Size", upload.size === null ? null : exactly(upload.size)],
 				["Media type", upload.media_type === null ? null : named(upload.media_type)],
+				kept(upload),
 				["SHA-256", upload.sha256 ? copied("SHA-256", upload.sha256) : null],
 				["ETag", upload.etag ? mono(upload.etag) : null],
 			]),
@@ -159,7 +174,7 @@ export class DetailPanel {
 		const phase = row.sending?.phase;
 		const why =
 			phase?.is === "failed" && row.shown === "failed" && !row.upload ? phase.why : reason;
-		const canRetry = actionsOf(row).includes("retry");
+		const canRetry = actionsOf(row, this.actions).includes("retry");
 		if (!why && !canRetry) return null;
 		const retry = h(
 			"button",
@@ -175,6 +190,69 @@ export class DetailPanel {
 			canRetry ? retry : null,
 		);
 	}
+}
+
+/** A link, or where a link could not carry the token, a button that fetches what it would. */
+function download(id: string, name: string, refused: (words: string) => void): HTMLElement {
+	const inside = [icon("download"), "Download"];
+	const wanted = { class: "button", "data-focus": "get" };
+	if (!isSignedIn()) return h("a", { ...wanted, href: contentUrl(id), download: true }, ...inside);
+	const button = h("button", { ...wanted, type: "button" }, ...inside);
+	button.addEventListener("click", async () => {
+		try {
+			const url = URL.createObjectURL(await content(id));
+			h("a", { href: url, download: name }).click();
+			// Taken over by the download once this turn is over.
+			setTimeout(() => URL.revokeObjectURL(url), 60_000);
+		} catch (error) {
+			refused(error instanceof Error ? error.message : String(error));
+		}
+	});
+	return button;
+}
+
+/** The store's own checksum, but for a SHA-256 that stands there already. */
+function kept({ checksum, sha256 }: Upload): Fact {
+	if (!checksum) return ["", null];
+	const whole = checksum.kind === "FULL_OBJECT";
+	if (whole && checksum.algorithm === "SHA256" && sha256 !== null) return ["", null];
+	const name = whole ? checksum.algorithm : `${checksum.algorithm} of parts`;
+	return [name, copied(name, checksum.value)];
+}
+
+/** Whether the archive has what the browser read, where both are known. */
+function integrity(row: Row, upload: Upload): HTMLElement | null {
+	const found = compare(row.sending?.digest ?? null, upload);
+	if (!found) return null;
+	if (found.is === "equal") {
+		return h(
+			"p",
+			{ class: "integrity", "data-is": "equal" },
+			icon("equal"),
+			h(
+				"span",
+				{},
+				h("strong", {}, "Equal from your browser to the archive"),
+				h("span", { class: "faint" }, ` ${found.algorithm} `),
+				mono(found.browser),
+			),
+		);
+	}
+	return h(
+		"div",
+		{ class: "integrity", "data-is": "different", role: "alert" },
+		icon("away"),
+		h(
+			"div",
+			{},
+			h("strong", {}, "The archive does not hold the file your browser read"),
+			h("p", {}, "Keep your file, and send it again."),
+			facts([
+				[`${found.algorithm} here`, mono(found.browser)],
+				["In the archive", mono(found.archive)],
+			]),
+		),
+	);
 }
 
 /** Entries of a report that repeat a line of the panel. */

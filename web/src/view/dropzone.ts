@@ -1,84 +1,112 @@
-/** Where files come in: a button that opens the chooser, and the whole window for drops. */
+/** Where files come in: buttons that open a chooser, and the whole window for drops. */
 
-import { h, icon, text } from "../dom.ts";
+import { children, h, icon, text } from "../dom.ts";
 import { bytes, plural, seconds } from "../format.ts";
-import { plain } from "../names.ts";
-import { type Sending, speedometer } from "../uploader.ts";
+import { type Chosen, dropped, field, open } from "../intake.ts";
+import { isOpen, type Sending, sentOf } from "../send/sending.ts";
+import { speedometer } from "../send/speed.ts";
+
+export interface Steering {
+	pauseAll(): void;
+	resumeAll(): void;
+	cancelAll(): void;
+}
 
 export class DropZone {
 	readonly element: HTMLElement;
 	readonly overlay: HTMLElement;
-	private readonly button: HTMLButtonElement;
 	private readonly bar = h("progress", { max: "1", "aria-label": "All files on their way" });
 	private readonly line = h("span", { class: "line" });
 	private readonly total: HTMLElement;
 	private readonly words = h("span", { class: "words" });
+	private readonly pause: HTMLButtonElement;
+	private readonly resume: HTMLButtonElement;
 	private speed = speedometer();
 
 	constructor(
-		private readonly take: (files: File[]) => void,
+		private readonly take: (files: Chosen[]) => void,
 		private readonly refuse: (sentence: string) => void,
-		cancelAll: () => void,
+		steering: Steering,
+		options: HTMLElement,
 	) {
-		const chooser = h("input", { type: "file", multiple: true, hidden: true, tabindex: "-1" });
-		chooser.addEventListener("change", () => {
-			this.take([...(chooser.files ?? [])]);
-			// The same file may be chosen again.
-			chooser.value = "";
-		});
-		this.button = h(
-			"button",
-			{ type: "button", class: "drop-zone" },
-			h("span", { class: "title" }, "Choose files"),
+		const files = field("files", take);
+		const folder = field("folder", take);
+		const chooser = (
+			words: string,
+			from: HTMLInputElement,
+			className: string,
+		): HTMLButtonElement => {
+			const button = h("button", { type: "button", class: className }, words);
+			button.addEventListener("click", () => this.hold(open(from, take)));
+			return button;
+		};
+		const area = h(
+			"div",
+			{ class: "drop-zone" },
+			chooser("Choose files", files, "button primary"),
+			chooser("Choose a folder", folder, "button"),
 			h("span", { class: "or" }, "or drop them anywhere on this page"),
 			this.words,
 		);
-		this.button.addEventListener("click", () => chooser.click());
-		const cancel = h("button", { type: "button", class: "quiet" }, icon("cancel"), "Cancel all");
-		cancel.addEventListener("click", cancelAll);
-		this.total = h("div", { class: "total", hidden: true }, this.line, cancel, this.bar);
-		this.element = h("section", { "aria-label": "Send files" }, this.button, chooser, this.total);
+		const action = (word: string, name: "pause" | "resume" | "cancel", act: () => void) => {
+			const button = h("button", { type: "button", class: "quiet" }, icon(name), word);
+			button.addEventListener("click", act);
+			return button;
+		};
+		this.pause = action("Pause all", "pause", () => steering.pauseAll());
+		this.resume = action("Resume all", "resume", () => steering.resumeAll());
+		const cancel = action("Cancel all", "cancel", () => steering.cancelAll());
+		const actions = h("span", { class: "total-actions" }, this.pause, this.resume, cancel);
+		this.total = h("div", { class: "total", hidden: true }, this.line, actions, this.bar);
+		this.element = h("section", { "aria-label": "Send files" }, area, files, options, this.total);
 		this.overlay = h("div", { class: "drop-overlay", hidden: true }, h("p", {}, "Drop to send"));
 		this.acceptDrops();
 	}
 
-	focus(): void {
-		this.button.focus();
-	}
-
-	/** What happens to a file, in words, once the server has named its buckets. */
-	explain(sentence: string): void {
-		text(this.words, sentence);
+	/** What happens to a file, in words, once the server has named its buckets and limits. */
+	explain(...sentences: string[]): void {
+		children(
+			this.words,
+			sentences.filter(Boolean).map((sentence) => h("span", {}, sentence)),
+		);
 	}
 
 	/** Sum of all files under way; hidden when there are none. */
 	show(sendings: readonly Sending[]): void {
-		const open = sendings.filter(({ phase }) =>
-			["waiting", "sending", "paused"].includes(phase.is),
-		);
-		this.total.hidden = open.length === 0;
-		if (open.length === 0) {
+		const left = sendings.filter(isOpen);
+		this.total.hidden = left.length === 0;
+		if (left.length === 0) {
 			this.speed = speedometer();
 			return;
 		}
-		const done = sendings.filter(({ phase }) => phase.is === "sent");
-		const all = [...open, ...done];
+		const is = (phase: Sending["phase"]["is"]): number =>
+			left.filter((sending) => sending.phase.is === phase).length;
+		const stopped = is("paused") + is("wanted");
+		const all = [...left, ...sendings.filter(({ phase }) => phase.is === "sent")];
 		const size = all.reduce((sum, { size }) => sum + size, 0);
-		const sent = all.reduce(
-			(sum, { phase, size }) =>
-				sum + (phase.is === "sent" ? size : phase.is === "sending" ? phase.sent : 0),
-			0,
-		);
-		const speed = this.speed(sent, performance.now());
-		const left = speed && speed > 0 ? (size - sent) / speed : null;
+		const sent = all.reduce((sum, sending) => sum + sentOf(sending), 0);
+		const moving = is("sending") + is("waiting");
+		const speed = is("sending") > 0 ? this.speed(sent, performance.now()) : null;
+		const remaining = speed && speed > 0 ? (size - sent) / speed : null;
 		this.bar.value = size > 0 ? sent / size : 0;
 		const parts = [
-			`Sending ${plural(open.length, "file")}`,
+			stopped === left.length
+				? `${plural(left.length, "file")} waiting for you`
+				: moving > 0
+					? `Sending ${plural(left.length - stopped, "file")}`
+					: `${plural(left.length - stopped, "file")} held up`,
+			stopped > 0 && stopped < left.length ? `${stopped} waiting for you` : "",
 			`${bytes(sent)} of ${bytes(size)}`,
 			speed && speed > 0 ? `${bytes(speed)}/s` : "",
-			left !== null && left >= 1 ? `${seconds(left)} left` : "",
+			remaining !== null && remaining >= 1 ? `${seconds(remaining)} left` : "",
 		];
 		text(this.line, parts.filter(Boolean).join(" · "));
+		const hadFocus = document.activeElement;
+		this.resume.hidden = is("paused") === 0;
+		this.pause.hidden = stopped === left.length;
+		// The button that was pressed is gone: its opposite stands in its place.
+		if (hadFocus === this.pause && this.pause.hidden) this.resume.focus();
+		if (hadFocus === this.resume && this.resume.hidden) this.pause.focus();
 	}
 
 	private acceptDrops(): void {
@@ -109,27 +137,13 @@ export class DropZone {
 			if (!hasFiles(event)) return;
 			event.preventDefault();
 			over(false);
-			this.drop([...(event.dataTransfer?.items ?? [])]);
+			if (event.dataTransfer) this.hold(dropped(event.dataTransfer).then(this.take));
 		});
 	}
 
-	private drop(items: readonly DataTransferItem[]): void {
-		const files: File[] = [];
-		const folders: string[] = [];
-		for (const item of items) {
-			// A folder looks like a file that cannot be read.
-			const entry = item.webkitGetAsEntry?.();
-			const file = item.getAsFile();
-			if (entry?.isDirectory) folders.push(entry.name);
-			else if (file) files.push(file);
-		}
-		if (folders.length > 0) {
-			const names = folders.slice(0, 3).map(plain).join(", ");
-			const more = folders.length > 3 ? ` and ${folders.length - 3} more` : "";
-			this.refuse(
-				`Folders cannot be sent from this page: ${names}${more}. Open the folder and drop the files in it.`,
-			);
-		}
-		if (files.length > 0) this.take(files);
+	private hold(reading: Promise<void>): void {
+		reading.catch(() =>
+			this.refuse("something in there could not be read; nothing of it was added"),
+		);
 	}
 }

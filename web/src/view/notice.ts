@@ -1,6 +1,7 @@
 /** What the reader should know now: the server is away, or something was refused. */
 
 import { h, icon, text } from "../dom.ts";
+import { plural } from "../format.ts";
 import { plain } from "../names.ts";
 import type { Link } from "../poll.ts";
 import { sentence } from "./row.ts";
@@ -10,26 +11,79 @@ const noticeForMs = 12_000;
 export class Notices {
 	readonly element: HTMLElement;
 	private readonly away: HTMLElement;
+	private readonly again = h("button", { type: "button", class: "quiet" });
 	private readonly what = h("strong", {});
 	private readonly when = h("span", { class: "when" });
 	private readonly said = h("div", { class: "notice", role: "alert", hidden: true });
+	private readonly asked = h("div", { class: "notice asks", role: "alert", hidden: true });
+	private readonly wanted: HTMLElement;
+	private readonly wants = h("p", {});
 	private timer: ReturnType<typeof setTimeout> | undefined;
 
-	constructor(tryNow: () => void) {
-		const again = h("button", { type: "button", class: "quiet" }, icon("retry"), "Try now");
-		again.addEventListener("click", tryNow);
+	constructor(tryNow: () => void, permit: () => void) {
+		this.again.append(icon("retry"), "Try now");
+		this.again.addEventListener("click", tryNow);
 		this.away = h(
 			"div",
 			{ class: "notice away", hidden: true },
 			icon("away"),
 			h("p", {}, this.what, " ", this.when),
-			again,
+			this.again,
 		);
-		this.element = h("div", { class: "notices" }, this.away, this.said);
+		const allow = h("button", { type: "button", class: "button" }, "Allow reading");
+		allow.addEventListener("click", permit);
+		this.wanted = h(
+			"div",
+			{ class: "notice asks", role: "status", hidden: true },
+			icon("file"),
+			this.wants,
+			allow,
+		);
+		const all = [this.away, this.wanted, this.asked, this.said];
+		this.element = h("div", { class: "notices" }, ...all);
+	}
+
+	/** Files of an earlier visit that go on with one click. */
+	showWanted(count: number): void {
+		this.wanted.hidden = count === 0;
+		const were =
+			count === 1
+				? "was on its way when this page was closed"
+				: "were on their way when this page was closed";
+		text(
+			this.wants,
+			`${plural(count, "file")} ${were}. The browser asks for your leave to read ${count === 1 ? "it" : "them"} again.`,
+		);
+	}
+
+	/** Asks something that can wait; without an answer nothing is done. */
+	ask(words: string, yes: string, no: string, act: () => void): void {
+		const button = (word: string, className: string, then: () => void): HTMLElement => {
+			const made = h("button", { type: "button", class: className }, word);
+			made.addEventListener("click", () => {
+				this.asked.hidden = true;
+				then();
+			});
+			return made;
+		};
+		this.asked.replaceChildren(
+			icon("file"),
+			h("p", {}, plain(words)),
+			button(yes, "button", act),
+			button(no, "quiet", () => {}),
+		);
+		this.asked.hidden = false;
 	}
 
 	showLink(link: Link, now: number): void {
-		this.away.hidden = link.is === "up";
+		const { onLine } = navigator;
+		this.away.hidden = onLine && link.is === "up";
+		this.again.hidden = !onLine;
+		if (!onLine) {
+			text(this.what, "You are offline.");
+			text(this.when, "Files on their way wait and go on by themselves.");
+			return;
+		}
 		if (link.is === "up") return;
 		text(
 			this.what,

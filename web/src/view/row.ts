@@ -5,20 +5,30 @@ import { attribute, children, h, type Icon, icon, text } from "../dom.ts";
 import { ago, bytes, duration, moment, seconds } from "../format.ts";
 import { plain } from "../names.ts";
 import type { Row } from "../rows.ts";
-import type { Sending } from "../uploader.ts";
+import { compare } from "../send/digest.ts";
+import { singleBytesMax } from "../send/part-size.ts";
+import { type Sending, sentOf } from "../send/sending.ts";
 import { named } from "./name.ts";
 import { label, meaning } from "./state.ts";
 
 export interface RowActions {
+	/** Whether the reader may have the server try uploads again. */
+	maySteer(): boolean;
 	open(row: Row): void;
 	cancel(row: Row): void;
+	pause(row: Row): void;
+	resume(row: Row): void;
 	retry(row: Row): void;
+	/** The reader gives the file again, or leave to read it. */
+	give(row: Row): void;
 	dismiss(row: Row): void;
 }
 
-type Action = "cancel" | "retry" | "dismiss";
+type Action = "pause" | "resume" | "give" | "cancel" | "retry" | "dismiss";
 
-const verbs: Record<Action, { word: string; icon: Icon }> = {
+const verbs: Record<Exclude<Action, "give">, { word: string; icon: Icon }> = {
+	pause: { word: "Pause", icon: "pause" },
+	resume: { word: "Resume", icon: "resume" },
 	cancel: { word: "Cancel", icon: "cancel" },
 	retry: { word: "Retry", icon: "retry" },
 	dismiss: { word: "Dismiss", icon: "cancel" },
@@ -90,14 +100,21 @@ export class RowView {
 		attribute(this.chip, "title", meaning[shown]);
 
 		const phase = shown === sending?.phase.is ? sending.phase : null;
-		this.bar.hidden = phase?.is !== "sending";
-		if (phase?.is === "sending") {
-			const value = row.sending?.size ? phase.sent / row.sending.size : 0;
-			this.bar.value = value;
+		const moving = phase !== null && "sent" in phase;
+		const begun = sending && moving ? sentOf(sending) : 0;
+		this.bar.hidden = !moving || (phase.is !== "sending" && begun === 0);
+		if (sending && moving) {
+			this.bar.value = sending.size > 0 ? begun / sending.size : 0;
 			attribute(this.bar, "aria-label", `Sent of ${plain(row.name)}`);
 		}
+		const different = differs(row);
+		attribute(this.element, "data-differs", different);
 		const note = plain(
-			phase ? noteOfSending(phase, row.sending?.size ?? 0, now) : noteOf(upload, now),
+			different
+				? "Differs from the file you sent"
+				: phase && sending
+					? noteOfSending(sending, now)
+					: noteOf(upload, now),
 		);
 		text(this.note, note);
 		attribute(this.note, "title", note.length > 40 ? note : undefined);
@@ -112,30 +129,51 @@ export class RowView {
 		attribute(this.received, "title", moment(at));
 		text(this.sha, upload?.sha256?.slice(0, 10) ?? "");
 		attribute(this.sha, "title", upload?.sha256 ?? undefined);
-		this.showActions(actionsOf(row));
+		this.showActions(actionsOf(row, this.actions));
 	}
 
 	private showActions(wanted: Action[]): void {
-		const signature = wanted.join();
+		const phase = this.row.sending?.phase;
+		const signature = `${wanted} ${phase?.is === "wanted" ? phase.by : ""}`;
 		if (signature === this.actionsShown) return;
 		this.actionsShown = signature;
 		const hadFocus = this.buttons.contains(document.activeElement);
 		children(
 			this.buttons,
 			wanted.map((action) => {
-				const { word, icon: drawing } = verbs[action];
-				const name = `${word} ${plain(this.row.name)}`;
-				const button = h(
-					"button",
-					{ type: "button", class: "quiet", title: word, "aria-label": name },
-					icon(drawing),
-					h("span", { class: "word" }, word),
-				);
+				const button = action === "give" ? this.giver() : this.tool(action);
 				button.addEventListener("click", () => this.actions[action](this.row));
 				return button;
 			}),
 		);
 		if (hadFocus) this.opener.focus();
+	}
+
+	private tool(action: Exclude<Action, "give">): HTMLButtonElement {
+		const { word, icon: drawing } = verbs[action];
+		const name = `${word} ${plain(this.row.name)}`;
+		return h(
+			"button",
+			{ type: "button", class: "quiet", title: word, "aria-label": name },
+			icon(drawing),
+			h("span", { class: "word" }, word),
+		);
+	}
+
+	/** What the row waits for, as a word: a drawing would have to be guessed. */
+	private giver(): HTMLButtonElement {
+		const phase = this.row.sending?.phase;
+		const asks = phase?.is === "wanted" && phase.by === "permission";
+		const name = plain(this.row.name);
+		return h(
+			"button",
+			{
+				type: "button",
+				class: "button small",
+				"aria-label": asks ? `Allow reading ${name}` : `Choose ${name} again`,
+			},
+			asks ? "Allow" : "Choose",
+		);
 	}
 }
 
@@ -143,14 +181,18 @@ function cell(name: string, heading: string): HTMLTableCellElement {
 	return h("td", { role: "cell", class: name, "data-label": heading });
 }
 
-export function actionsOf(row: Row): Action[] {
+export function actionsOf(row: Row, { maySteer }: RowActions): Action[] {
 	if (row.sending && row.shown === row.sending.phase.is) {
 		switch (row.sending.phase.is) {
 			case "waiting":
 			case "sending":
-				return ["cancel"];
+				return ["pause", "cancel"];
+			case "retrying":
+				return ["retry", "pause", "cancel"];
 			case "paused":
-				return ["retry", "cancel"];
+				return ["resume", "cancel"];
+			case "wanted":
+				return ["give", "cancel"];
 			case "failed":
 			case "cancelled":
 				return ["retry", "dismiss"];
@@ -158,7 +200,7 @@ export function actionsOf(row: Row): Action[] {
 				return [];
 		}
 	}
-	return row.shown === "failed" ? ["retry"] : [];
+	return row.shown === "failed" && maySteer() ? ["retry"] : [];
 }
 
 /** From acknowledged to its end. */
@@ -167,23 +209,39 @@ export function tookMs(upload: Upload): number {
 	return Date.parse(end) - Date.parse(upload.received_at);
 }
 
-function noteOfSending(phase: Sending["phase"], size: number, now: number): string {
+/** Whether the archive holds other bytes than this page sent: what must never be, so said loudly. */
+export const differs = ({ sending, upload }: Row): boolean =>
+	upload !== null && compare(sending?.digest ?? null, upload)?.is === "different";
+
+function noteOfSending(sending: Sending, now: number): string {
+	const { phase, size, remark } = sending;
+	const there = (sent: number): string =>
+		sent > 0 && sent < size ? `${bytes(sent)} of ${bytes(size)}` : "";
 	switch (phase.is) {
 		case "sending": {
 			if (phase.sent >= size && size > 0) return "finishing";
+			if (sending.digest === null && size > 0 && size <= singleBytesMax) return "reading";
 			const share = size > 0 ? Math.floor((phase.sent / size) * 100) : 0;
 			const parts = [`${share} %`];
-			if (phase.bytesPerS !== null) {
+			if (phase.bytesPerS !== null && phase.bytesPerS > 0) {
 				parts.push(`${bytes(phase.bytesPerS)}/s`);
 				const left = (size - phase.sent) / phase.bytesPerS;
 				if (Number.isFinite(left) && left >= 1) parts.push(`${seconds(left)} left`);
 			}
+			if (remark) parts.push(remark);
 			return parts.join(" · ");
 		}
-		case "paused": {
+		case "retrying": {
+			if (phase.until === null) return sentence(phase.why);
 			const s = Math.ceil((phase.until - now) / 1000);
 			return `${s > 0 ? `Again in ${s} s` : "Trying now"}: ${phase.why}`;
 		}
+		case "paused":
+			return there(phase.sent);
+		case "wanted":
+			return phase.by === "permission"
+				? "Let the browser read the file to go on"
+				: "Choose the file again to go on";
 		case "failed":
 			return sentence(phase.why);
 		default:

@@ -35,6 +35,9 @@ impl Table {
     /// What is known of the store as a whole.
     pub(crate) const STORE: Self = Self(0x0018);
 
+    /// Uploads completed not long ago, so that a completion can be repeated.
+    pub(crate) const COMPLETED: Self = Self(0x0019);
+
     const USER_ROWS: u16 = 0x0100;
 
     /// The table behind a user's [`RowTable`].

@@ -1,10 +1,11 @@
 //! Completing a multipart upload.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use two_buckets_objects::{
-    Checksum, ETag, OBJECT_SIZE_BYTES_MAX, ObjectRef, PART_SIZE_BYTES_MIN, PARTS_MAX,
-    WriteCondition, Written,
+    Algorithm, Checksum, ChecksumKind, ETag, OBJECT_SIZE_BYTES_MAX, ObjectRef, PART_SIZE_BYTES_MIN,
+    PARTS_MAX, Timestamp, VersionId, WriteCondition, Written,
 };
 
 use super::{CompletePart, UploadId, checksums, find, parts_of};
@@ -12,10 +13,27 @@ use crate::engine::Table;
 use crate::ids;
 use crate::objects::versions;
 use crate::records::{
-    Content, Manifest, ManifestPart, ObjectRecord, PartRecord, VersionRecord, VersionState,
+    CompletedRecord, Content, Manifest, ManifestPart, ObjectRecord, PartRecord, VersionRecord,
+    VersionState, beside,
 };
 use crate::row_keys::{self, Order};
-use crate::{Depot, Error, FoundObject, PartOfObject, Result, Transaction};
+use crate::view::{View as _, successor};
+use crate::{Depot, Error, PartOfObject, Result, Transaction};
+
+/// How long a completion can be repeated. An answer that was lost is asked for again within minutes; a day lets also a
+/// page do so that was closed meanwhile and remembers its uploads for as long.
+pub const COMPLETED_KEPT: Duration = Duration::from_hours(24);
+/// How many kept completions are looked at at once.
+const FORGET_ROWS: usize = 1000;
+
+/// What a completed upload has become.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Completed {
+    /// The object's checksum by the upload's algorithm.
+    pub checksum: Checksum,
+    /// The object's size.
+    pub size_bytes: u64,
+}
 
 impl Depot {
     /// Makes the object of these parts; parts not named are dropped (S3 API, `CompleteMultipartUpload`). Takes no time
@@ -31,8 +49,9 @@ impl Depot {
     /// [`WriteCondition::IfMatch`] and no object there the answer is [`Error::NoSuchKey`]. Another checksum of the
     /// object than expected is [`Error::BadDigest`]. After each of these the upload and its parts are still there.
     ///
-    /// Repeating a completion that succeeded gives the same answer for as long as the object is there, whatever the
-    /// condition.
+    /// Repeating a completion that succeeded gives the same answer for [`COMPLETED_KEPT`], whatever the condition and
+    /// whatever has become of the object; longer for as long as the object is there. With other parts it is
+    /// [`Error::NoSuchUpload`], because the upload is over.
     pub fn complete_upload(
         &self,
         to: &ObjectRef,
@@ -40,13 +59,47 @@ impl Depot {
         parts: &[CompletePart],
         condition: &WriteCondition,
         expected: Option<&Checksum>,
-    ) -> Result<(FoundObject, Written)> {
+    ) -> Result<(Completed, Written)> {
         check_order(parts)?;
         self.transaction(|tx| match find(&*tx.engine, &tx.state.store, to, id) {
             Ok((order, upload)) => tx.complete(to, order, upload, parts, condition, expected),
             Err(Error::NoSuchUpload) => tx.completed_before(to, id, parts, expected),
             Err(error) => Err(error),
         })
+    }
+
+    /// Forgets the completions that are older than [`COMPLETED_KEPT`] and cannot be repeated any more; gives how many.
+    /// Nothing else removes them, so whoever has the clock calls this now and then.
+    pub fn forget_completions(&self) -> Result<u64> {
+        let mut forgotten = 0;
+        let mut from = Vec::new();
+        loop {
+            let rows = self
+                .inner
+                .engine
+                .scan(Table::COMPLETED, &from, None, FORGET_ROWS)?;
+            let Some((last, _)) = rows.last() else {
+                return Ok(forgotten);
+            };
+            from = successor(last);
+            let now = self.now();
+            let mut over = Vec::new();
+            for (row, record) in &rows {
+                if is_over(&CompletedRecord::decode(record)?, now) {
+                    over.push(row);
+                }
+            }
+            if over.is_empty() {
+                continue;
+            }
+            forgotten += over.len() as u64;
+            self.transaction(|tx| {
+                for row in over {
+                    tx.engine.delete(Table::COMPLETED, row);
+                }
+                Ok::<_, Error>(())
+            })?;
+        }
     }
 }
 
@@ -59,7 +112,7 @@ impl Transaction<'_> {
         named: &[CompletePart],
         condition: &WriteCondition,
         expected: Option<&Checksum>,
-    ) -> Result<(FoundObject, Written)> {
+    ) -> Result<(Completed, Written)> {
         let mut received: BTreeMap<u32, PartRecord> =
             parts_of(&*self.engine, order)?.into_iter().collect();
         let mut chosen = Vec::with_capacity(named.len());
@@ -84,6 +137,15 @@ impl Transaction<'_> {
                 .map(|(_, part)| (&part.checksum, part.size_bytes)),
         );
         check_expected(&checksum, expected)?;
+        let parts_sha256 = digest(chosen.iter().map(|(number, part)| (*number, part.md5)));
+        let crc64s: Option<Vec<_>> = chosen
+            .iter()
+            .map(|(_, part)| Some((part.crc64()?, part.size_bytes)))
+            .collect();
+        let crc64 = crc64s.map(|parts| {
+            let (algorithm, kind) = (Algorithm::Crc64Nvme, ChecksumKind::FullObject);
+            checksums::of_object(algorithm, kind, parts.into_iter())
+        });
 
         for (number, _) in &chosen {
             self.engine
@@ -119,8 +181,9 @@ impl Transaction<'_> {
             last_modified: upload.initiated_at,
             state: VersionState::Object(Box::new(ObjectRecord {
                 size_bytes,
-                etag,
-                checksum: Some(checksum),
+                etag: etag.clone(),
+                crc64: beside(&checksum, crc64),
+                checksum: Some(checksum.clone()),
                 metadata: upload.metadata,
                 tags: upload.tags,
                 content: Content::Parts(order),
@@ -130,20 +193,85 @@ impl Transaction<'_> {
         let newest = versions::newest(&*self.engine, to)?;
         let is_latest = newest.is_some_and(|(newest, _)| newest == order);
         let written = self.announce(to, order, &record, is_latest)?;
-        let found = versions::found(&*self.engine, &self.state.store, to, order, record)?;
-        Ok((found, written))
+        let completed = CompletedRecord {
+            completed_at: self.engine.now(),
+            is_null,
+            last_modified: record.last_modified,
+            size_bytes,
+            etag,
+            checksum: checksum.clone(),
+            parts_sha256,
+        };
+        self.engine.put(
+            Table::COMPLETED,
+            &row_keys::of_upload(&to.bucket, &to.key, order),
+            completed.encode(),
+        );
+        let completed = Completed {
+            checksum,
+            size_bytes,
+        };
+        Ok((completed, written))
     }
 
-    /// Answers a completion of an upload that is not there as the one before, if that is why and its object still is
-    /// there (or was moved away just now).
+    /// Answers a completion of an upload that is not there as the one before, if that is why.
     fn completed_before(
         &self,
         to: &ObjectRef,
         id: &UploadId,
         named: &[CompletePart],
         expected: Option<&Checksum>,
-    ) -> Result<(FoundObject, Written)> {
+    ) -> Result<(Completed, Written)> {
         let order = ids::upload_order(&self.state.store, id).ok_or(Error::NoSuchUpload)?;
+        if let Some(record) = self.kept_completion(to, order)? {
+            let are_the_same =
+                md5s_of(named).is_some_and(|md5s| digest(md5s.into_iter()) == record.parts_sha256);
+            if !are_the_same {
+                return Err(Error::NoSuchUpload);
+            }
+            check_expected(&record.checksum, expected)?;
+            let version_id = if record.is_null {
+                VersionId::new(VersionId::NULL)
+            } else {
+                ids::version_id(&self.state.store, order)
+            };
+            let written = Written {
+                version_id,
+                etag: record.etag,
+                last_modified: record.last_modified,
+            };
+            let completed = Completed {
+                checksum: record.checksum,
+                size_bytes: record.size_bytes,
+            };
+            return Ok((completed, written));
+        }
+        self.object_there(to, order, named, expected)
+    }
+
+    /// What is kept of a completion, if it may still be repeated. A bucket of the same name that was there before is
+    /// another one.
+    fn kept_completion(&self, to: &ObjectRef, order: Order) -> Result<Option<CompletedRecord>> {
+        let row = row_keys::of_upload(&to.bucket, &to.key, order);
+        let Some(row) = self.engine.get(Table::COMPLETED, &row)? else {
+            return Ok(None);
+        };
+        let record = CompletedRecord::decode(&row)?;
+        let bucket = versions::bucket(&*self.engine, &to.bucket)?;
+        let counts =
+            !is_over(&record, self.engine.now()) && record.completed_at >= bucket.created_at;
+        Ok(counts.then_some(record))
+    }
+
+    /// The completion as the object itself tells it, where nothing is kept of it (any more) and the object is still
+    /// there, or was moved away just now.
+    fn object_there(
+        &self,
+        to: &ObjectRef,
+        order: Order,
+        named: &[CompletePart],
+        expected: Option<&Checksum>,
+    ) -> Result<(Completed, Written)> {
         let record = match versions::at_order(&*self.engine, to, order)? {
             Some(record) => record,
             None => self
@@ -164,6 +292,7 @@ impl Transaction<'_> {
         let Some(checksum) = object.checksum.clone() else {
             return Err(Error::NoSuchUpload);
         };
+        let size_bytes = object.size_bytes;
         let found = versions::found(&*self.engine, &self.state.store, to, order, record)?;
         let are_the_same = found.parts.len() == named.len()
             && found
@@ -171,7 +300,9 @@ impl Transaction<'_> {
                 .iter()
                 .zip(named)
                 .all(|(part, named)| part.number == named.number)
-            && tag_of_named(named).is_some_and(|tag| tag == found.info.etag);
+            && md5s_of(named).is_some_and(|md5s| {
+                ETag::of_parts(md5s.into_iter().map(|(_, md5)| md5)) == found.info.etag
+            });
         if !are_the_same {
             return Err(Error::NoSuchUpload);
         }
@@ -181,8 +312,30 @@ impl Transaction<'_> {
             etag: found.info.etag.clone(),
             last_modified: found.info.last_modified,
         };
-        Ok((found, written))
+        let completed = Completed {
+            checksum,
+            size_bytes,
+        };
+        Ok((completed, written))
     }
+}
+
+fn is_over(record: &CompletedRecord, now: Timestamp) -> bool {
+    now.since(record.completed_at) >= COMPLETED_KEPT
+}
+
+/// Numbers and MD5s of parts in one value.
+fn digest(parts: impl Iterator<Item = (u32, [u8; 16])>) -> [u8; 32] {
+    let mut hasher = Algorithm::Sha256.hasher();
+    for (number, md5) in parts {
+        hasher.update(&number.to_le_bytes());
+        hasher.update(&md5);
+    }
+    *hasher
+        .finish()
+        .value
+        .first_chunk()
+        .expect("SHA-256 gives 32 bytes")
 }
 
 fn is_as_named(part: &PartRecord, named: &CompletePart) -> bool {
@@ -193,12 +346,12 @@ fn is_as_named(part: &PartRecord, named: &CompletePart) -> bool {
             .is_none_or(|checksum| *checksum == part.checksum)
 }
 
-fn tag_of_named(named: &[CompletePart]) -> Option<ETag> {
-    let md5s: Option<Vec<_>> = named
+/// The numbers and MD5s of parts as they are named; none if a tag is that of no part.
+fn md5s_of(named: &[CompletePart]) -> Option<Vec<(u32, [u8; 16])>> {
+    named
         .iter()
-        .map(|part| super::parts::md5_of(part.etag.as_str()))
-        .collect();
-    md5s.map(ETag::of_parts)
+        .map(|part| Some((part.number, super::parts::md5_of(part.etag.as_str())?)))
+        .collect()
 }
 
 /// At least one part, at most 10,000, each number above the one before.

@@ -4,6 +4,8 @@ mod checksums;
 mod complete;
 mod parts;
 
+pub use complete::{COMPLETED_KEPT, Completed};
+
 use std::time::Duration;
 
 use two_buckets_objects::{
@@ -105,7 +107,7 @@ pub struct UploadPage {
 pub struct ListParts {
     /// Begin behind this number.
     pub after: u32,
-    /// The most entries; at most and by default 1,000.
+    /// The most entries; by default 1,000, at most as many as an upload has parts, 10,000.
     pub limit: Option<usize>,
 }
 

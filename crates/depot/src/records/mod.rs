@@ -5,8 +5,8 @@ mod upload;
 mod version;
 
 pub(crate) use bucket::BucketRecord;
-pub(crate) use upload::{Manifest, ManifestPart, PartRecord, UploadRecord};
-pub(crate) use version::{Content, ObjectRecord, VersionRecord, VersionState};
+pub(crate) use upload::{CompletedRecord, Manifest, ManifestPart, PartRecord, UploadRecord};
+pub(crate) use version::{Content, ObjectRecord, VersionRecord, VersionState, beside};
 
 use two_buckets_objects::{Algorithm, Checksum, ChecksumKind, Metadata, Tags};
 

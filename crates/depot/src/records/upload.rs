@@ -1,16 +1,20 @@
 use two_buckets_objects::{Algorithm, Checksum, ChecksumKind, ETag, Metadata, Tags, Timestamp};
 
 use super::{
-    put_algorithm, put_kind, put_metadata, put_optional_checksum, put_tags, take_algorithm,
-    take_kind, take_metadata, take_optional_checksum, take_tags,
+    put_algorithm, put_checksum, put_kind, put_metadata, put_optional_checksum, put_tags,
+    take_algorithm, take_checksum, take_kind, take_metadata, take_optional_checksum, take_tags,
 };
 use crate::encoding::{Decoder, Encoder};
 use crate::engine::BodyId;
 use crate::{PartOfObject, Result};
 
 const UPLOAD_VERSION: u8 = 1;
+/// Of parts with no more than the upload's checksum.
 const PART_VERSION: u8 = 1;
+/// Of parts with a CRC64NVME beside it.
+const PART_VERSION_CRC64: u8 = 2;
 const MANIFEST_VERSION: u8 = 1;
+const COMPLETED_VERSION: u8 = 1;
 
 /// An unfinished multipart upload. Bucket, key and order are in its row's key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +61,8 @@ pub(crate) struct PartRecord {
     pub(crate) md5: [u8; 16],
     /// By the upload's algorithm.
     pub(crate) checksum: Checksum,
+    /// Its CRC64NVME, where that is not the one above. Rows of the first layout have none.
+    pub(crate) crc64: Option<Checksum>,
     pub(crate) body: BodyId,
 }
 
@@ -67,23 +73,40 @@ impl PartRecord {
         ETag::of_md5(self.md5)
     }
 
+    /// Its CRC64NVME, if it is known.
+    pub(crate) fn crc64(&self) -> Option<&Checksum> {
+        let shown = (self.checksum.algorithm == Algorithm::Crc64Nvme).then_some(&self.checksum);
+        shown.or(self.crc64.as_ref())
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut row = Encoder::new(PART_VERSION);
+        let mut row = Encoder::new(if self.crc64.is_some() {
+            PART_VERSION_CRC64
+        } else {
+            PART_VERSION
+        });
         row.i64(self.last_modified.millis());
         row.u64(self.size_bytes);
         row.fixed(&self.md5);
         put_optional_checksum(&mut row, Some(&self.checksum));
+        if let Some(crc64) = &self.crc64 {
+            put_checksum(&mut row, crc64);
+        }
         row.u64(self.body.number());
         row.finish()
     }
 
     pub(crate) fn decode(row: &[u8]) -> Result<Self> {
-        let mut row = Decoder::new(row, PART_VERSION, Self::WHAT)?;
+        let (layout, mut row) = Decoder::up_to(row, PART_VERSION_CRC64, Self::WHAT)?;
         let record = Self {
             last_modified: Timestamp::from_millis(row.i64()?),
             size_bytes: row.u64()?,
             md5: row.array()?,
             checksum: take_optional_checksum(&mut row)?.ok_or_else(|| row.corrupt())?,
+            crc64: match layout {
+                PART_VERSION => None,
+                _ => Some(take_checksum(&mut row)?),
+            },
             body: BodyId::new(row.u64()?),
         };
         row.finish()?;
@@ -137,5 +160,55 @@ impl Manifest {
         }
         row.finish()?;
         Ok(Self { parts })
+    }
+}
+
+/// What a completion answered, kept for a while so that it can be repeated. Bucket, key and order are in its row's key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct CompletedRecord {
+    pub(crate) completed_at: Timestamp,
+    /// Whether the version's id was `null`.
+    pub(crate) is_null: bool,
+    /// The version's: when the upload began.
+    pub(crate) last_modified: Timestamp,
+    pub(crate) size_bytes: u64,
+    pub(crate) etag: ETag,
+    pub(crate) checksum: Checksum,
+    /// Which parts were named, in one value.
+    pub(crate) parts_sha256: [u8; 32],
+}
+
+impl CompletedRecord {
+    const WHAT: &str = "completed upload";
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut row = Encoder::new(COMPLETED_VERSION);
+        row.i64(self.completed_at.millis());
+        row.u8(u8::from(self.is_null));
+        row.i64(self.last_modified.millis());
+        row.u64(self.size_bytes);
+        row.text(self.etag.as_str());
+        put_checksum(&mut row, &self.checksum);
+        row.fixed(&self.parts_sha256);
+        row.finish()
+    }
+
+    pub(crate) fn decode(row: &[u8]) -> Result<Self> {
+        let mut row = Decoder::new(row, COMPLETED_VERSION, Self::WHAT)?;
+        let record = Self {
+            completed_at: Timestamp::from_millis(row.i64()?),
+            is_null: match row.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(row.corrupt()),
+            },
+            last_modified: Timestamp::from_millis(row.i64()?),
+            size_bytes: row.u64()?,
+            etag: ETag::new(row.text()?),
+            checksum: take_checksum(&mut row)?,
+            parts_sha256: row.array()?,
+        };
+        row.finish()?;
+        Ok(record)
     }
 }

@@ -44,6 +44,7 @@ impl TestClock {
 
 pub(crate) struct TestStore {
     pub(crate) depot: Depot,
+    storage: Arc<MemoryStorage>,
     pub(crate) clock: TestClock,
     /// What `on_created` was called with.
     pub(crate) created: Arc<std::sync::Mutex<Vec<Created>>>,
@@ -52,11 +53,34 @@ pub(crate) struct TestStore {
 impl TestStore {
     /// A store in memory with the versioned buckets `staging` and `archive`.
     pub(crate) fn new() -> Self {
-        let clock = TestClock::default();
+        let store = Self::open(Arc::new(MemoryStorage::new()), TestClock::default());
+        for name in ["staging", "archive"] {
+            store.depot.create_bucket(&bucket(name)).unwrap();
+            store
+                .depot
+                .set_versioning(&bucket(name), Versioning::Enabled)
+                .unwrap();
+        }
+        store
+    }
+
+    /// Closes the store and opens it again.
+    pub(crate) fn reopened(self) -> Self {
+        let Self {
+            depot,
+            storage,
+            clock,
+            ..
+        } = self;
+        drop(depot);
+        Self::open(storage, clock)
+    }
+
+    fn open(storage: Arc<MemoryStorage>, clock: TestClock) -> Self {
         let created = Arc::new(std::sync::Mutex::new(Vec::new()));
         let seen = Arc::clone(&created);
         let depot = Depot::open_on(
-            Arc::new(MemoryStorage::new()),
+            storage.clone(),
             Options {
                 on_created: Some(Arc::new(move |new: &Created| {
                     seen.lock().unwrap().push(new.clone());
@@ -65,14 +89,9 @@ impl TestStore {
             },
         )
         .unwrap();
-        for name in ["staging", "archive"] {
-            depot.create_bucket(&bucket(name)).unwrap();
-            depot
-                .set_versioning(&bucket(name), Versioning::Enabled)
-                .unwrap();
-        }
         Self {
             depot,
+            storage,
             clock,
             created,
         }

@@ -83,8 +83,8 @@ pub(crate) struct ModelUpload {
     pub(crate) serial: u64,
     pub(crate) is_open: bool,
     pub(crate) parts: BTreeMap<u32, Runs>,
-    /// The parts it was completed with.
-    pub(crate) completed: Option<Vec<u32>>,
+    /// The parts it was completed with, and what was answered.
+    pub(crate) completed: Option<(Vec<u32>, Answer)>,
 }
 
 /// What the model says a write does.
@@ -415,27 +415,22 @@ impl Model {
                 .collect(),
         };
         self.uploads[upload].is_open = false;
-        self.uploads[upload].completed = Some(named.iter().map(|(number, _)| *number).collect());
-        Ok(self.insert(at, open.serial, Some(object)))
+        let answer = self.insert(at, open.serial, Some(object));
+        let numbers = named.iter().map(|(number, _)| *number).collect();
+        self.uploads[upload].completed = Some((numbers, answer.clone()));
+        Ok(answer)
     }
 
     fn complete_again(&mut self, upload: usize, named: &[(u32, bool)]) -> Result<Answer, Refused> {
         let upload = &self.uploads[upload];
         self.bucket(&upload.bucket)?;
         let numbers: Vec<u32> = named.iter().map(|(number, _)| *number).collect();
-        let same = upload.completed.as_ref() == Some(&numbers) && named.iter().all(|(_, r)| *r);
-        let at = (upload.bucket.as_str(), &upload.key);
-        let version = self
-            .versions(at)
-            .iter()
-            .find(|version| version.serial == upload.serial && same)
-            .ok_or("NoSuchUpload")?;
-        Ok(Answer::Written {
-            serial: version.serial,
-            is_null: version.is_null,
-            etag: version.object.as_ref().unwrap().etag.clone(),
-            is_latest: self.versions(at)[0].serial == version.serial,
-        })
+        match &upload.completed {
+            Some((parts, answer)) if *parts == numbers && named.iter().all(|(_, r)| *r) => {
+                Ok(answer.clone())
+            }
+            _ => Err("NoSuchUpload"),
+        }
     }
 
     pub(crate) fn set_versioning(
@@ -473,6 +468,11 @@ impl Model {
             return Err("BucketNotEmpty");
         }
         self.buckets.remove(bucket);
+        for upload in &mut self.uploads {
+            if upload.bucket == bucket {
+                upload.completed = None;
+            }
+        }
         Ok(Answer::Done)
     }
 

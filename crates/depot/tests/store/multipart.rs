@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use two_buckets_depot::{
-    CompletePart, CreateUpload, Error, ListParts, ListUploads, PutObject, Selector, UploadId,
-    Versioning,
+    COMPLETED_KEPT, CompletePart, CreateUpload, Error, ListParts, ListUploads, PutObject, Selector,
+    UploadId, Versioning,
 };
 use two_buckets_objects::{
     Algorithm, ByteRange, Checksum, ChecksumKind, ETag, ObjectRef, PART_SIZE_BYTES_MIN,
@@ -13,6 +13,7 @@ use two_buckets_objects::{
 };
 
 use crate::harness::{TestStore, bucket, object};
+use crate::moves::{to_archive, version};
 
 const PART: usize = 5 << 20;
 
@@ -184,8 +185,12 @@ fn a_full_object_crc_needs_no_byte_read_and_a_wrong_one_completes_nothing() {
             complete(&checksum(Algorithm::Sha1, &whole)),
             Err(Error::InvalidArgument(_))
         ));
-        let (found, _) = complete(&right).unwrap();
-        assert_eq!(found.info.checksums, [right]);
+        let (completed, _) = complete(&right).unwrap();
+        assert_eq!(completed.checksum, right);
+        assert_eq!(completed.size_bytes, whole.len() as u64);
+        let crc64 = checksum(Algorithm::Crc64Nvme, &whole);
+        let kept = store.head(&at).unwrap().info.checksums;
+        assert_eq!((&kept[0], kept.last()), (&right, Some(&crc64)));
     }
 }
 
@@ -209,34 +214,175 @@ fn a_composite_checksum_counts_its_parts() {
 }
 
 #[test]
-fn completing_again_gives_the_same_answer_for_as_long_as_the_object_is_there() {
+fn every_object_in_parts_has_a_crc_of_all_of_it_beside_the_checksum_it_shows() {
+    let store = TestStore::new();
+    let at = object("staging", "a");
+    let (one, two) = (vec![7_u8; PART], b"the end".to_vec());
+    let whole = checksum(Algorithm::Crc64Nvme, &[one.clone(), two.clone()].concat());
+    let source = object("staging", "source");
+    store.put(&source, &two);
+    for algorithm in Algorithm::ALL {
+        for is_copied in [false, true] {
+            let id = store.begin_with(&at, Some((algorithm, None)));
+            let first = store.part(&at, &id, 1, &one);
+            let second = if is_copied {
+                let (_, part) = store
+                    .depot
+                    .put_part_copy(&at, &id, 2, &source, &Selector::Current, None)
+                    .unwrap();
+                CompletePart {
+                    number: 2,
+                    etag: part.etag,
+                    checksum: None,
+                }
+            } else {
+                store.part(&at, &id, 2, &two)
+            };
+            store.complete(&at, &id, &[first, second]).unwrap();
+            let kept = store.head(&at).unwrap().info.checksums;
+            assert_eq!(kept[0].algorithm, algorithm);
+            assert_eq!(kept.last(), Some(&whole), "{algorithm}");
+        }
+    }
+}
+
+#[test]
+fn completing_again_gives_the_same_answer_whatever_became_of_the_object() {
     let store = TestStore::new();
     let at = object("staging", "a");
     let id = store.begin(&at);
-    let parts = [store.part(&at, &id, 1, b"one")];
-    let complete = || {
+    let parts = [
+        store.part(&at, &id, 1, &vec![1; PART]),
+        store.part(&at, &id, 3, b"three"),
+    ];
+    let complete = |store: &TestStore| {
         store
             .depot
             .complete_upload(&at, &id, &parts, &WriteCondition::IfNoneMatch, None)
     };
-    let first = complete().unwrap();
-    assert_eq!(complete().unwrap(), first);
+    let first = complete(&store).unwrap();
+    assert_eq!(complete(&store).unwrap(), first);
     assert_eq!(store.created.lock().unwrap().len(), 1);
-    let mut others = parts.clone();
-    others[0].etag = ETag::new("00000000000000000000000000000000");
+    let refused = |store: &TestStore| {
+        let other_tag = CompletePart {
+            etag: ETag::new("00000000000000000000000000000000"),
+            ..parts[1].clone()
+        };
+        let other_number = CompletePart {
+            number: 2,
+            ..parts[1].clone()
+        };
+        let no_tag = CompletePart {
+            etag: ETag::new("x"),
+            ..parts[1].clone()
+        };
+        for other in [
+            vec![parts[0].clone()],
+            vec![parts[0].clone(), other_tag],
+            vec![parts[0].clone(), other_number],
+            vec![parts[0].clone(), no_tag],
+        ] {
+            assert!(matches!(
+                store.complete(&at, &id, &other),
+                Err(Error::NoSuchUpload)
+            ));
+        }
+        assert!(matches!(
+            store.complete(&object("staging", "b"), &id, &parts),
+            Err(Error::NoSuchUpload)
+        ));
+        let wrong = checksum(Algorithm::Crc64Nvme, b"other");
+        assert!(matches!(
+            store
+                .depot
+                .complete_upload(&at, &id, &parts, &WriteCondition::None, Some(&wrong)),
+            Err(Error::BadDigest { .. })
+        ));
+        assert!(matches!(
+            store.depot.abort_upload(&at, &id),
+            Err(Error::NoSuchUpload)
+        ));
+    };
+    refused(&store);
+    // Overwritten, moved to the archive, opened again, and the grace of what was just moved over.
+    store.put(&at, b"newer");
+    store
+        .move_version(to_archive(version(&at, &first.1.version_id)))
+        .unwrap();
+    assert_eq!(complete(&store).unwrap(), first);
+    let store = store.reopened();
+    store.clock.pass(Duration::from_hours(23));
+    assert_eq!(complete(&store).unwrap(), first);
+    refused(&store);
+    assert_eq!(store.depot.forget_completions().unwrap(), 0);
+    assert_eq!(complete(&store).unwrap(), first);
+    store.clock.pass(Duration::from_hours(1));
+    assert!(matches!(complete(&store), Err(Error::NoSuchUpload)));
+    assert_eq!(store.depot.forget_completions().unwrap(), 1);
+    assert_eq!(store.depot.forget_completions().unwrap(), 0);
+    assert!(matches!(complete(&store), Err(Error::NoSuchUpload)));
+}
+
+#[test]
+fn while_the_object_is_there_a_completion_can_be_repeated_for_longer() {
+    let store = TestStore::new();
+    let at = object("staging", "a");
+    let id = store.begin(&at);
+    let parts = [store.part(&at, &id, 1, b"one")];
+    let first = store.complete(&at, &id, &parts).unwrap();
+    store.clock.pass(COMPLETED_KEPT);
+    assert_eq!(store.depot.forget_completions().unwrap(), 1);
+    assert_eq!(store.complete(&at, &id, &parts).unwrap(), first);
+    store.delete_version(&at, &first.version_id);
     assert!(matches!(
-        store.complete(&at, &id, &others),
+        store.complete(&at, &id, &parts),
         Err(Error::NoSuchUpload)
     ));
-    let wrong = checksum(Algorithm::Crc64Nvme, b"other");
+}
+
+#[test]
+fn a_bucket_made_anew_knows_nothing_of_the_completions_in_the_one_before() {
+    let store = TestStore::new();
+    let at = object("staging", "a");
+    let id = store.begin(&at);
+    let parts = [store.part(&at, &id, 1, b"one")];
+    let first = store.complete(&at, &id, &parts).unwrap();
+    store.delete_version(&at, &first.version_id);
+    store.depot.delete_bucket(&bucket("staging")).unwrap();
     assert!(matches!(
-        store
-            .depot
-            .complete_upload(&at, &id, &parts, &WriteCondition::None, Some(&wrong)),
-        Err(Error::BadDigest { .. })
+        store.complete(&at, &id, &parts),
+        Err(Error::NoSuchBucket(_))
     ));
-    store.delete_version(&at, &first.1.version_id);
-    assert!(matches!(complete(), Err(Error::NoSuchUpload)));
+    store.depot.create_bucket(&bucket("staging")).unwrap();
+    assert!(matches!(
+        store.complete(&at, &id, &parts),
+        Err(Error::NoSuchUpload)
+    ));
+}
+
+#[test]
+fn parts_are_listed_by_the_thousand_unless_more_are_asked_for() {
+    let store = TestStore::new();
+    let at = object("staging", "a");
+    let id = store.begin(&at);
+    for number in 1..=1003 {
+        store.part(&at, &id, number * 9, b"");
+    }
+    let list = |after, limit| {
+        let page = store
+            .depot
+            .list_parts(&at, &id, &ListParts { after, limit })
+            .unwrap();
+        let numbers: Vec<u32> = page.parts.iter().map(|part| part.number).collect();
+        (numbers, page.next)
+    };
+    let all: Vec<u32> = (1..=1003).map(|number| number * 9).collect();
+    assert_eq!(list(0, None), (all[..1000].to_vec(), Some(9000)));
+    assert_eq!(list(9000, None), (all[1000..].to_vec(), None));
+    assert_eq!(list(0, Some(1003)), (all.clone(), None));
+    assert_eq!(list(0, Some(1002)), (all[..1002].to_vec(), Some(9018)));
+    assert_eq!(list(0, Some(usize::MAX)), (all, None));
+    assert_eq!(list(9027, None), (vec![], None));
 }
 
 #[test]

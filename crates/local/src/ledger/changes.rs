@@ -2,7 +2,7 @@
 
 use two_buckets_depot::MoveVersion;
 use two_buckets_objects::{
-    ChecksumKind, ListedVersion, ObjectInfo, ObjectRef, Timestamp, VersionRef, WriteCondition,
+    ListedVersion, ObjectInfo, ObjectRef, Timestamp, VersionRef, WriteCondition,
 };
 use two_buckets_pipeline::archive::{Mark, Placement, late_key, place, replace};
 use two_buckets_pipeline::ledger::{
@@ -11,7 +11,9 @@ use two_buckets_pipeline::ledger::{
 };
 use two_buckets_pipeline::step::{Choice, choose};
 use two_buckets_pipeline::verify::{Expected, Verdict, compare};
-use two_buckets_pipeline::{ArchiveRecord, Begin, BootId, FencingToken, Lease, State, Upload};
+use two_buckets_pipeline::{
+    ArchiveRecord, Begin, BootId, Expectation, FencingToken, Lease, State, Upload,
+};
 
 use super::tables::{NUMBER, Rows, TOKEN, id_of};
 use super::{expires_at, unavailable};
@@ -127,14 +129,14 @@ impl Rows<'_, '_> {
             return Ok(Started::Claimed(lease));
         };
         // The list was made before the claim: only the version itself says whether it is still there.
-        let source = match self.0.head_version(&version) {
+        let source = match self.tx.head_version(&version) {
             Ok(found) => found.info,
             Err(error) if is_gone(&error) => return Ok(Started::Claimed(lease)),
             Err(error) => return Err(unavailable(error)),
         };
         let begin = self.begin_attempt(
             upload.clone(),
-            SourceFacts::of(&source),
+            SourceFacts::of(&source, upload),
             start.attempts_max,
             claim.now,
         )?;
@@ -154,7 +156,7 @@ impl Rows<'_, '_> {
         let (Some(version), Some(staged)) = (before.version(), before.staged.clone()) else {
             return Err(Error::NotFound(options.id.to_string()));
         };
-        let source = match self.0.head_version(&version) {
+        let source = match self.tx.head_version(&version) {
             Ok(found) => found.info,
             Err(error) if is_gone(&error) => return Ok(MovedInOne::SourceGone),
             Err(error) => return Err(unavailable(error)),
@@ -211,7 +213,7 @@ impl Rows<'_, '_> {
         };
         let record = ArchiveRecord {
             at,
-            checksum: full_checksum(&source),
+            checksum: SourceFacts::of(&source, &before).checksum,
         };
         let mut after = before.clone();
         after.record_archived(record, is_late, Some(options.report), options.now);
@@ -227,14 +229,25 @@ impl Rows<'_, '_> {
         })
     }
 
-    pub(super) fn mint(&mut self, key: ObjectRef, now: Timestamp) -> Result<Upload> {
-        let upload = Upload::minted(id_of(self.next(NUMBER)?), key, now);
+    pub(super) fn mint(
+        &mut self,
+        key: ObjectRef,
+        expectation: Expectation,
+        now: Timestamp,
+    ) -> Result<Upload> {
+        if let Some(before) = self.upload_of(&key, None)? {
+            let mut after = before.clone();
+            after.expect_again(expectation);
+            self.set_upload(Some(&before), &after)?;
+            return Ok(after);
+        }
+        let upload = Upload::minted(id_of(self.next(NUMBER)?), key, expectation, now);
         self.set_upload(None, &upload)?;
         Ok(upload)
     }
 
     fn current(&self, at: &ObjectRef) -> Result<Option<ObjectInfo>> {
-        match self.0.head(at) {
+        match self.tx.head(at) {
             Ok(found) => Ok(Some(found.info)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(unavailable(error)),
@@ -243,7 +256,7 @@ impl Rows<'_, '_> {
 
     /// Whether staging has nothing at all under a key, not even a delete marker.
     fn is_drained(&self, key: &ObjectRef) -> Result<bool> {
-        match self.0.head(key) {
+        match self.tx.head(key) {
             Err(two_buckets_depot::Error::NoSuchKey {
                 delete_marker: None,
             }) => Ok(true),
@@ -261,7 +274,7 @@ impl Rows<'_, '_> {
         add_user_metadata: Vec<(String, String)>,
     ) -> Result<VersionRef> {
         let moved = self
-            .0
+            .tx
             .move_version(MoveVersion {
                 from,
                 to: to.clone(),
@@ -277,7 +290,7 @@ impl Rows<'_, '_> {
     }
 
     fn delete(&mut self, version: &VersionRef) -> Result<()> {
-        self.0.delete_version(version).map_err(unavailable)
+        self.tx.delete_version(version).map_err(unavailable)
     }
 }
 
@@ -289,14 +302,6 @@ fn is_copy(mark: &Mark, source: &ObjectInfo, archived: &ObjectInfo) -> bool {
     };
     Mark::of(&archived.metadata).as_ref() == Some(mark)
         && matches!(compare(&expected, archived), Verdict::Same(_))
-}
-
-fn full_checksum(source: &ObjectInfo) -> Option<two_buckets_objects::Checksum> {
-    source
-        .checksums
-        .iter()
-        .find(|checksum| checksum.kind == ChecksumKind::FullObject)
-        .cloned()
 }
 
 fn is_gone(error: &two_buckets_depot::Error) -> bool {

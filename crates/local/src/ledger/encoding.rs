@@ -6,14 +6,16 @@ use two_buckets_objects::{
 };
 use two_buckets_pipeline::ledger::Result;
 use two_buckets_pipeline::{
-    ArchiveRecord, Attempt, AttemptOutcome, BootId, FencingToken, Holder, Lease, Order, Report,
-    Staged, Upload, UploadId,
+    ArchiveRecord, Attempt, AttemptOutcome, BootId, Expectation, FencingToken, Holder, Lease,
+    Order, Report, Staged, State, Upload, UploadId,
 };
 
 use super::corrupt;
 
-/// The version of both kinds of row.
+/// The version of leases, and of uploads that say nothing that was not in the first format.
 const VERSION: u32 = 1;
+/// The version of uploads with an expectation.
+const VERSION_EXPECTED: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct LeaseRow {
@@ -36,6 +38,9 @@ struct UploadRow {
     staged: Option<StagedRow>,
     #[serde(default, skip_serializing_if = "is_false")]
     minted: bool,
+    /// From version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expected: Option<ExpectationRow>,
     #[serde(default, skip_serializing_if = "is_false")]
     closed: bool,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -71,6 +76,18 @@ struct StagedRow {
     number: u64,
     size_bytes: u64,
     etag: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectationRow {
+    until: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    media_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<ChecksumRow>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,7 +145,9 @@ pub(super) fn lease_to(lease: &Lease) -> Vec<u8> {
 
 pub(super) fn lease_from(key: &ObjectRef, value: &[u8]) -> Result<Lease> {
     let row: LeaseRow = serde_json::from_slice(value).map_err(|_| corrupt("a lease"))?;
-    check_version(row.v)?;
+    if row.v != VERSION {
+        return Err(unknown_version());
+    }
     Ok(Lease {
         key: key.clone(),
         holder: Holder(row.holder),
@@ -139,17 +158,17 @@ pub(super) fn lease_from(key: &ObjectRef, value: &[u8]) -> Result<Lease> {
     })
 }
 
-fn check_version(version: u32) -> Result<()> {
-    if version == VERSION {
-        Ok(())
-    } else {
-        Err(corrupt("its version is not known"))
-    }
+fn unknown_version() -> two_buckets_pipeline::ledger::Error {
+    corrupt("its version is not known")
 }
 
 pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
     serde_json::to_vec(&UploadRow {
-        v: VERSION,
+        v: if upload.expectation.is_some() {
+            VERSION_EXPECTED
+        } else {
+            VERSION
+        },
         bucket: upload.key.bucket.to_string(),
         key: upload.key.key.to_string(),
         state: upload.state.name().into(),
@@ -161,6 +180,15 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
             etag: staged.etag.to_string(),
         }),
         minted: upload.minted,
+        expected: upload
+            .expectation
+            .as_ref()
+            .map(|expectation| ExpectationRow {
+                until: expectation.until.millis(),
+                size_bytes: expectation.size_bytes,
+                media_type: expectation.media_type.clone(),
+                checksum: expectation.checksum.as_ref().map(checksum_to),
+            }),
         closed: upload.closed,
         look_in_archive: upload.look_in_archive,
         checksum: upload.checksum.as_ref().map(checksum_to),
@@ -189,7 +217,10 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
 
 pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
     let row: UploadRow = serde_json::from_slice(value).map_err(|_| corrupt("an upload"))?;
-    check_version(row.v)?;
+    match (row.v, &row.expected) {
+        (VERSION, None) | (VERSION_EXPECTED, Some(_)) => {}
+        _ => return Err(unknown_version()),
+    }
     Ok(Upload {
         id,
         key: ObjectRef {
@@ -206,6 +237,7 @@ pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
             etag: ETag::new(&staged.etag),
         }),
         minted: row.minted,
+        expectation: row.expected.map(expectation_from).transpose()?,
         state: row.state.parse().map_err(|_| corrupt("a state"))?,
         closed: row.closed,
         look_in_archive: row.look_in_archive,
@@ -228,6 +260,26 @@ pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
         received_at: Timestamp::from_millis(row.received_at),
         started_at: row.started_at.map(Timestamp::from_millis),
         finished_at: row.finished_at.map(Timestamp::from_millis),
+    })
+}
+
+/// Only the key and the state of an upload, for those who count.
+pub(super) fn key_and_state(value: &[u8]) -> Result<(String, State)> {
+    #[derive(Deserialize)]
+    struct Row {
+        key: String,
+        state: String,
+    }
+    let row: Row = serde_json::from_slice(value).map_err(|_| corrupt("an upload"))?;
+    Ok((row.key, row.state.parse().map_err(|_| corrupt("a state"))?))
+}
+
+fn expectation_from(row: ExpectationRow) -> Result<Expectation> {
+    Ok(Expectation {
+        until: Timestamp::from_millis(row.until),
+        size_bytes: row.size_bytes,
+        media_type: row.media_type,
+        checksum: row.checksum.as_ref().map(checksum_from).transpose()?,
     })
 }
 
@@ -345,7 +397,19 @@ mod tests {
     fn every_upload_survives_being_a_row() {
         let at = Timestamp::from_millis;
         let id = UploadId::new("0000000000000001").unwrap();
-        let bare = Upload::minted(id.clone(), key(), at(-5));
+        let bare = Upload::minted(
+            id.clone(),
+            key(),
+            Expectation {
+                until: at(1_000),
+                size_bytes: Some(u64::MAX),
+                media_type: Some("text/plain".into()),
+                checksum: Some(checksum(ChecksumKind::FullObject)),
+            },
+            at(-5),
+        );
+        let mut given_up = Upload::minted(id.clone(), key(), Expectation::until(at(7)), at(-5));
+        given_up.expire(at(8));
         let mut full = bare.clone();
         full.arrive(
             7,
@@ -389,7 +453,7 @@ mod tests {
             at(6),
         );
         archived.close();
-        for upload in [bare, processing, deferred, archived] {
+        for upload in [bare, given_up, processing, deferred, archived] {
             assert_eq!(
                 upload_from(id.clone(), &upload_to(&upload)).unwrap(),
                 upload
@@ -415,10 +479,36 @@ mod tests {
         let lease = br#"{"v":2,"holder":"a","token":1,"expires_at":1,"boot":1,"dirty":false}"#;
         assert!(lease_from(&key(), lease).is_err());
         let id = UploadId::new("0000000000000001").unwrap();
-        let row = upload_to(&Upload::minted(id.clone(), key(), Timestamp::default()));
-        let later = String::from_utf8(row)
-            .unwrap()
-            .replace("\"v\":1", "\"v\":2");
-        assert!(upload_from(id, later.as_bytes()).is_err());
+        let expected = Expectation::until(Timestamp::default());
+        let row = upload_to(&Upload::minted(
+            id.clone(),
+            key(),
+            expected,
+            Timestamp::default(),
+        ));
+        let row = String::from_utf8(row).unwrap();
+        assert!(upload_from(id.clone(), row.as_bytes()).is_ok());
+        for other in ["\"v\":1", "\"v\":3"] {
+            let other = row.replace("\"v\":2", other);
+            assert!(upload_from(id.clone(), other.as_bytes()).is_err());
+        }
+    }
+
+    /// These rows were written by the first format and are on people's disks.
+    #[test]
+    fn rows_of_the_first_format_are_read_and_written_as_they_were() {
+        let rows = [
+            r#"{"v":1,"bucket":"staging","key":"a","state":"pending","staged":{"version_id":"v","last_modified":3,"number":7,"size_bytes":5,"etag":"e"},"attempts":0,"attempts_ever":0,"received_at":3}"#,
+            r#"{"v":1,"bucket":"staging","key":"a","state":"processing","staged":{"version_id":"v","last_modified":3,"number":7,"size_bytes":5,"etag":"e-2"},"look_in_archive":true,"checksum":{"algorithm":"CRC32","parts":3,"value":"0001feff"},"media_type":"text/plain","attempts":2,"attempts_ever":2,"log":[{"number":1,"started_at":4,"ended_at":5,"outcome":"crashed","reason":"the worker died or lost its lease"},{"number":2,"started_at":5}],"received_at":3,"started_at":5}"#,
+            r#"{"v":1,"bucket":"staging","key":"a","state":"archived","staged":{"version_id":"v","last_modified":3,"number":7,"size_bytes":5,"etag":"e"},"closed":true,"checksum":{"algorithm":"CRC64NVME","value":"0102030405060708"},"attempts":1,"attempts_ever":1,"log":[{"number":1,"started_at":4,"ended_at":6,"outcome":"succeeded"}],"archive":{"bucket":"archive","key":"a","version_id":"x","checksum":{"algorithm":"CRC64NVME","value":"0102030405060708"}},"report":"{\"lines\":1}","received_at":3,"started_at":4,"finished_at":6}"#,
+            r#"{"v":1,"bucket":"staging","key":"a","state":"failed","staged":{"version_id":"v","last_modified":3,"number":7,"size_bytes":5,"etag":"e"},"attempts":1,"attempts_ever":1,"log":[{"number":1,"started_at":4,"ended_at":6,"outcome":"permanent","reason":"bad"}],"next_attempt_at":9,"reason":"bad","received_at":3,"started_at":4,"finished_at":6}"#,
+            r#"{"v":1,"bucket":"staging","key":"a","state":"pending","minted":true,"attempts":0,"attempts_ever":0,"received_at":3}"#,
+        ];
+        let id = UploadId::new("0000000000000001").unwrap();
+        for row in rows {
+            let upload = upload_from(id.clone(), row.as_bytes()).unwrap();
+            assert_eq!(upload.expectation, None);
+            assert_eq!(String::from_utf8(upload_to(&upload)).unwrap(), row);
+        }
     }
 }

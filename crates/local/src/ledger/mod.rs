@@ -2,9 +2,11 @@
 
 mod changes;
 mod encoding;
+mod feed;
 mod reading;
 mod tables;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use two_buckets_depot::{Depot, Transaction};
@@ -13,10 +15,13 @@ use two_buckets_pipeline::ledger::{
     Capabilities, Claim, ClaimKey, Counts, Error, Ledger, ListUploads, MoveUpload, MovedInOne,
     Noted, Release, Result, SourceFacts, StartUpload, Started, UploadPage,
 };
-use two_buckets_pipeline::{ArchiveRecord, Begin, BootId, End, Lease, Report, Upload, UploadId};
+use two_buckets_pipeline::{
+    ArchiveRecord, Begin, BootId, End, Expectation, Lease, Report, Upload, UploadId,
+};
 
 use crate::blocking::blocking;
 use changes::Failed;
+use feed::Feed;
 use tables::Rows;
 
 /// The ledger of an embedded store.
@@ -27,18 +32,49 @@ use tables::Rows;
 pub struct DepotLedger {
     depot: Depot,
     boot: BootId,
+    feed: Feed,
 }
 
 impl DepotLedger {
     /// Opens the ledger in a store. Blocks on the disk.
     pub fn open(depot: Depot) -> Result<Self> {
         let boot = depot
-            .transaction(|tx| Rows(tx).next(tables::BOOT).map_err(Failed))
+            .transaction(|tx| Rows::new(tx).next(tables::BOOT).map_err(Failed))
             .map_err(|Failed(error)| error)?;
         Ok(Self {
             depot,
             boot: BootId(boot),
+            feed: Feed::default(),
         })
+    }
+
+    /// Uploads as each durable change leaves them, from now on and in the order of the changes.
+    /// A listener that is too slow is told that it missed some. Ends with [`Self::close_feed`].
+    pub(crate) fn listen(&self) -> tokio::sync::broadcast::Receiver<Arc<Upload>> {
+        self.feed.listen()
+    }
+
+    /// Ends what listeners hear; changes go on.
+    pub(crate) fn close_feed(&self) {
+        self.feed.close();
+    }
+
+    /// The store's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.depot.now()
+    }
+
+    /// How many uploads below a prefix are in each state, and the unfinished one among them that was received first.
+    /// Looks at every row, for only the counts of all of them are kept.
+    pub(crate) async fn summary_below(&self, prefix: &str) -> Result<(Counts, Option<Upload>)> {
+        let prefix = prefix.to_owned();
+        self.read(move |depot| reading::summary_below(depot, &prefix))
+            .await
+    }
+
+    /// Whether this ledger could have made this id.
+    pub(crate) fn is_id(id: &UploadId) -> bool {
+        tables::number_of(id).is_some()
     }
 
     /// The boot this opening began.
@@ -50,11 +86,22 @@ impl DepotLedger {
         &self,
         change: impl FnOnce(&mut Rows<'_, '_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let depot = self.depot.clone();
+        let (depot, feed) = (self.depot.clone(), self.feed.clone());
         blocking(move || {
-            depot
-                .transaction(|tx: &mut Transaction<'_>| change(&mut Rows(tx)).map_err(Failed))
-                .map_err(|Failed(error)| error)
+            let mut told = None;
+            let changed = depot
+                .transaction(|tx: &mut Transaction<'_>| {
+                    let mut rows = Rows::new(tx);
+                    let value = change(&mut rows).map_err(Failed)?;
+                    // Transactions run one after the other, so places are given in the order of their commits.
+                    told = feed.place(rows.changed);
+                    Ok(value)
+                })
+                .map_err(|Failed(error)| error)?;
+            if let Some(place) = told {
+                place.publish();
+            }
+            Ok(changed)
         })
         .await
     }
@@ -194,9 +241,38 @@ impl Ledger for DepotLedger {
         .await
     }
 
-    async fn mint(&self, key: &ObjectRef, now: Timestamp) -> Result<Upload> {
+    async fn mint(
+        &self,
+        key: &ObjectRef,
+        expectation: &Expectation,
+        now: Timestamp,
+    ) -> Result<Upload> {
+        let (key, expectation) = (key.clone(), expectation.clone());
+        self.change(move |rows| rows.mint(key, expectation, now))
+            .await
+    }
+
+    async fn minted_for(&self, key: &ObjectRef) -> Result<Option<Upload>> {
         let key = key.clone();
-        self.change(move |rows| rows.mint(key, now)).await
+        self.read(move |depot| reading::minted_for(depot, &key))
+            .await
+    }
+
+    async fn overdue(
+        &self,
+        now: Timestamp,
+        after: Option<&UploadId>,
+        limit: usize,
+    ) -> Result<Vec<Upload>> {
+        let after = after.cloned();
+        self.read(move |depot| reading::overdue(depot, now, after.as_ref(), limit))
+            .await
+    }
+
+    async fn expire(&self, id: &UploadId, now: Timestamp) -> Result<Upload> {
+        let id = id.clone();
+        self.change(move |rows| rows.update(&id, |upload| upload.expire(now)))
+            .await
     }
 
     async fn get(&self, id: &UploadId) -> Result<Option<Upload>> {

@@ -8,10 +8,11 @@ use two_buckets_pipeline::ledger::{Counts, ListUploads, PAGE_MAX, Result, Upload
 use two_buckets_pipeline::{Lease, State, Upload, UploadId};
 
 use super::tables::{
-    COUNTS, DUE, LEASES, STATES, UNFINISHED, UPLOADS, VERSIONS, id_of, key_bytes, moment_key,
-    name_bytes, number_of, state_byte, tail_number, version_bytes,
+    COUNTS, DUE, EXPECTED, LEASES, STATES, UNFINISHED, UPLOADS, VERSIONS, id_of, key_bytes,
+    moment_key, name_bytes, number_of, state_byte, tail_number, version_bytes,
 };
 use super::{corrupt, encoding, unavailable};
+use crate::waiting::is_below;
 
 /// How many rows one search for a text looks at before it gives an unfinished page back.
 const SCAN_MAX: usize = 5_000;
@@ -125,6 +126,37 @@ pub(super) fn unfinished(
     indexed(depot, &rows)
 }
 
+pub(super) fn minted_for(depot: &Depot, key: &ObjectRef) -> Result<Option<Upload>> {
+    let row = version_bytes(key, None);
+    match depot.row(VERSIONS, &row).map_err(unavailable)? {
+        Some(number) => upload(depot, tail_number(&number)?),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn overdue(
+    depot: &Depot,
+    now: Timestamp,
+    after: Option<&UploadId>,
+    limit: usize,
+) -> Result<Vec<Upload>> {
+    // It may have come or been granted again since, and then the index has it elsewhere or not at all: what is behind
+    // is then found by the next walk.
+    let after = match after.and_then(number_of) {
+        Some(number) => upload(depot, number)?
+            .and_then(|row| row.expectation)
+            .map(|expectation| moment_key(expectation.until, number)),
+        None => None,
+    };
+    let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let until = moment_key(now, 0);
+    let range = (from, Bound::Excluded(until.as_slice()));
+    let rows = depot
+        .rows(EXPECTED, range, false, limit.min(PAGE_MAX))
+        .map_err(unavailable)?;
+    indexed(depot, &rows)
+}
+
 pub(super) fn due(depot: &Depot, now: Timestamp, limit: usize) -> Result<Vec<Upload>> {
     let until = moment_key(now, u64::MAX);
     let range = (Bound::Unbounded, Bound::Included(until.as_slice()));
@@ -150,6 +182,41 @@ pub(super) fn counts(depot: &Depot) -> Result<Counts> {
     Ok(counts)
 }
 
+pub(super) fn summary_below(depot: &Depot, prefix: &str) -> Result<(Counts, Option<Upload>)> {
+    let mut counts = Counts::default();
+    let mut from = Bound::Unbounded;
+    loop {
+        let range = (from.as_ref().map(Vec::as_slice), Bound::Unbounded);
+        let rows = depot
+            .rows(UPLOADS, range, false, READ_PAGE)
+            .map_err(unavailable)?;
+        let Some((last, _)) = rows.last() else {
+            break;
+        };
+        from = Bound::Excluded(last.clone());
+        for (_, value) in rows {
+            let (key, state) = encoding::key_and_state(&value)?;
+            if is_below(&key, prefix) {
+                *counts.of(state) += 1;
+            }
+        }
+    }
+    let mut after = None;
+    loop {
+        let page = unfinished(depot, after.as_ref(), READ_PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok((counts, None));
+        };
+        after = Some(last.id.clone());
+        let oldest = page
+            .into_iter()
+            .find(|row| row.is_unfinished() && is_below(row.key.key.as_str(), prefix));
+        if oldest.is_some() {
+            return Ok((counts, oldest));
+        }
+    }
+}
+
 pub(super) fn list(depot: &Depot, options: &ListUploads) -> Result<UploadPage> {
     let limit = match options.limit {
         0 => PAGE_MAX,
@@ -168,6 +235,10 @@ pub(super) fn list(depot: &Depot, options: &ListUploads) -> Result<UploadPage> {
                 .key_contains
                 .as_ref()
                 .is_none_or(|text| upload.key.key.as_str().contains(text.as_str()))
+            && options
+                .prefix
+                .as_ref()
+                .is_none_or(|prefix| is_below(upload.key.key.as_str(), prefix))
     };
     let mut page = UploadPage::default();
     let mut source = match &options.key {

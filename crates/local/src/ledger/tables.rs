@@ -24,6 +24,9 @@ pub(super) const LEASES: RowTable = RowTable(7);
 /// How many uploads are in a state (8 bytes, little-endian), by state (1 byte).
 pub(super) const COUNTS: RowTable = RowTable(8);
 
+/// Nothing, by the moment until which it is expected and number; pending uploads of which nothing was noted only.
+pub(super) const EXPECTED: RowTable = RowTable(9);
+
 /// Grows with each opening.
 pub(super) const BOOT: &[u8] = b"boot";
 /// Grows with each claim.
@@ -101,17 +104,30 @@ pub(super) fn tail_number(bytes: &[u8]) -> Result<u64> {
 }
 
 /// The ledger's rows in a transaction.
-pub(super) struct Rows<'a, 'b>(pub(super) &'a mut Transaction<'b>);
+pub(super) struct Rows<'a, 'b> {
+    pub(super) tx: &'a mut Transaction<'b>,
+    /// Uploads as this transaction leaves them, to be told of once it is durable.
+    pub(super) changed: Vec<Upload>,
+}
+
+impl<'a, 'b> Rows<'a, 'b> {
+    pub(super) fn new(tx: &'a mut Transaction<'b>) -> Self {
+        Self {
+            tx,
+            changed: Vec::new(),
+        }
+    }
+}
 
 impl Rows<'_, '_> {
     pub(super) fn row(&self, table: RowTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.0.row(table, key).map_err(unavailable)
+        self.tx.row(table, key).map_err(unavailable)
     }
 
     /// The next value of a counter, from 1.
     pub(super) fn next(&mut self, counter: &[u8]) -> Result<u64> {
         let next = self.count(COUNTERS, counter)? + 1;
-        self.0.set_row(COUNTERS, counter, &next.to_le_bytes());
+        self.tx.set_row(COUNTERS, counter, &next.to_le_bytes());
         Ok(next)
     }
 
@@ -133,12 +149,12 @@ impl Rows<'_, '_> {
     }
 
     pub(super) fn set_lease(&mut self, lease: &Lease) {
-        self.0
+        self.tx
             .set_row(LEASES, &key_bytes(&lease.key), &encoding::lease_to(lease));
     }
 
     pub(super) fn remove_lease(&mut self, key: &ObjectRef) {
-        self.0.delete_row(LEASES, &key_bytes(key));
+        self.tx.delete_row(LEASES, &key_bytes(key));
     }
 
     /// The key's lease as it is now, if it is still the caller's.
@@ -193,14 +209,15 @@ impl Rows<'_, '_> {
             return Ok(());
         }
         let number = number_of(&after.id).ok_or_else(|| Error::NotFound(after.id.to_string()))?;
-        self.0
+        self.tx
             .set_row(UPLOADS, &number.to_be_bytes(), &encoding::upload_to(after));
         if before.map(|row| row.state) != Some(after.state) {
             if let Some(before) = before {
-                self.0.delete_row(STATES, &state_key(before.state, number));
+                self.tx.delete_row(STATES, &state_key(before.state, number));
                 self.add(before.state, -1)?;
             }
-            self.0.set_row(STATES, &state_key(after.state, number), b"");
+            self.tx
+                .set_row(STATES, &state_key(after.state, number), b"");
             self.add(after.state, 1)?;
         }
         self.set_index(
@@ -217,16 +234,20 @@ impl Rows<'_, '_> {
             before.and_then(|row| row.next_attempt_at),
             after.next_attempt_at,
         );
+        let expected = |row: &Upload| row.expected_until().filter(|_| row.state == State::Pending);
+        self.set_index(EXPECTED, number, before.and_then(expected), expected(after));
         if let Some(staged) = &after.staged
             && before.is_none_or(|row| row.staged.is_none())
         {
             let key = version_bytes(&after.key, Some(&staged.version_id));
-            self.0.set_row(VERSIONS, &key, &number.to_be_bytes());
+            self.tx.set_row(VERSIONS, &key, &number.to_be_bytes());
         }
         if after.minted && before.is_none() {
             let key = version_bytes(&after.key, None);
-            self.0.set_row(VERSIONS, &key, &number.to_be_bytes());
+            self.tx.set_row(VERSIONS, &key, &number.to_be_bytes());
         }
+        self.changed.retain(|row| row.id != after.id);
+        self.changed.push(after.clone());
         Ok(())
     }
 
@@ -241,10 +262,10 @@ impl Rows<'_, '_> {
             return;
         }
         if let Some(before) = before {
-            self.0.delete_row(table, &moment_key(before, number));
+            self.tx.delete_row(table, &moment_key(before, number));
         }
         if let Some(after) = after {
-            self.0.set_row(table, &moment_key(after, number), b"");
+            self.tx.set_row(table, &moment_key(after, number), b"");
         }
     }
 
@@ -254,7 +275,7 @@ impl Rows<'_, '_> {
             .count(COUNTS, &key)?
             .checked_add_signed(change)
             .ok_or_else(|| corrupt("a count of uploads"))?;
-        self.0.set_row(COUNTS, &key, &count.to_le_bytes());
+        self.tx.set_row(COUNTS, &key, &count.to_le_bytes());
         Ok(())
     }
 }

@@ -19,8 +19,8 @@ use two_buckets_pipeline::ledger::{
     Release, Result, SourceFacts, StartUpload, Started, UploadPage,
 };
 use two_buckets_pipeline::{
-    ArchiveRecord, Begin, Driver, End, Holder, Incoming, Lease, ProcessError, Processor, Report,
-    Settings, State, Sweeper, Upload, UploadId, Why,
+    ArchiveRecord, Begin, Driver, End, Expectation, Holder, Incoming, Lease, ProcessError,
+    Processor, Report, Settings, State, Sweeper, Upload, UploadId, Why,
 };
 
 use crate::bench::{self, Bench, archive, bucket, staging};
@@ -81,6 +81,7 @@ impl ObjectStore for Mortal<DepotStore> {
         async fn put(&self, to: &ObjectRef, body: Body, options: PutOptions) -> two_buckets_objects::Result<Written>;
         async fn copy_version(&self, from: &VersionRef, to: &ObjectRef, options: CopyOptions) -> two_buckets_objects::Result<Written>;
         async fn delete_version(&self, at: &VersionRef) -> two_buckets_objects::Result<()>;
+        async fn has_open_multipart(&self, at: &ObjectRef) -> two_buckets_objects::Result<bool>;
         async fn list_versions(&self, bucket: &BucketName, options: ListVersions) -> two_buckets_objects::Result<VersionPage>;
     }
 }
@@ -106,7 +107,10 @@ impl Ledger for Mortal<DepotLedger> {
         async fn close(&self, lease: &Lease, id: &UploadId) -> Result<()>;
         async fn start(&self, start: &StartUpload) -> Result<Started>;
         async fn move_in_one(&self, lease: &Lease, upload: &MoveUpload) -> Result<MovedInOne>;
-        async fn mint(&self, key: &ObjectRef, now: Timestamp) -> Result<Upload>;
+        async fn mint(&self, key: &ObjectRef, expectation: &Expectation, now: Timestamp) -> Result<Upload>;
+        async fn minted_for(&self, key: &ObjectRef) -> Result<Option<Upload>>;
+        async fn overdue(&self, now: Timestamp, after: Option<&UploadId>, limit: usize) -> Result<Vec<Upload>>;
+        async fn expire(&self, id: &UploadId, now: Timestamp) -> Result<Upload>;
         async fn get(&self, id: &UploadId) -> Result<Option<Upload>>;
         async fn find(&self, version: &VersionRef) -> Result<Option<Upload>>;
         async fn unfinished_of(&self, key: &ObjectRef) -> Result<Vec<Upload>>;
@@ -160,6 +164,19 @@ async fn work_off(driver: &TestDriver, queue: &WakeQueue) {
     }
 }
 
+/// Expects uploads under these keys until a moment that is past.
+async fn mint(bench: &Bench, names: &[&str]) -> Vec<UploadId> {
+    let ledger = DepotLedger::open(bench.depot.clone()).unwrap();
+    let mut ids = Vec::new();
+    for name in names {
+        let until = Expectation::until(Timestamp::from_millis(1));
+        let now = Timestamp::from_millis(0);
+        let row = ledger.mint(&staging(name), &until, now).await.unwrap();
+        ids.push(row.id);
+    }
+    ids
+}
+
 /// Dies at one effect, starts anew and sweeps. Says whether there was such an effect.
 async fn die_and_recover(at: usize, is_after: bool, is_in_one: bool) -> bool {
     let bench = bench::open(Arc::new(MemoryStorage::new()));
@@ -168,6 +185,10 @@ async fn die_and_recover(at: usize, is_after: bool, is_in_one: bool) -> bool {
     bench.put("a", b"two");
     bench.put("a/b", &large);
     bench.put("ab", b"");
+    let expected = mint(&bench, &["minted", "never"]).await;
+    bench.put("minted", b"once");
+    bench.put("minted", b"once");
+    bench.put("minted", b"more");
     let mortal = Arc::new(Plan {
         at,
         is_after,
@@ -175,7 +196,11 @@ async fn die_and_recover(at: usize, is_after: bool, is_in_one: bool) -> bool {
     });
     let before = driver(&bench, &mortal, is_in_one);
     let has_died = {
-        let work = Box::pin(work_off(&before, &bench.queue));
+        let work = Box::pin(async {
+            work_off(&before, &bench.queue).await;
+            let sweeper = Sweeper { driver: &before };
+            sweeper.sweep(&|| false).await.unwrap();
+        });
         let died = Box::pin(mortal.died.notified());
         matches!(select(work, died).await, Either::Right(_))
     };
@@ -192,12 +217,19 @@ async fn die_and_recover(at: usize, is_after: bool, is_in_one: bool) -> bool {
     assert_eq!(bench.contents(&archive("a")), [b"one", b"two"], "{told}");
     assert_eq!(bench.contents(&archive("a/b")), [large], "{told}");
     assert_eq!(bench.contents(&archive("ab")), [b""], "{told}");
+    assert_eq!(
+        bench.contents(&archive("minted")),
+        [b"once", b"more"],
+        "{told}"
+    );
     let counts = after.ledger.counts().await.unwrap();
-    let expected = Counts {
-        archived: 4,
+    let all = Counts {
+        archived: 6,
+        duplicate: 1,
+        failed: 1,
         ..Counts::default()
     };
-    assert_eq!(counts, expected, "{told}");
+    assert_eq!(counts, all, "{told}");
     assert_eq!(
         after.ledger.oldest_unfinished().await.unwrap(),
         None,
@@ -210,6 +242,18 @@ async fn die_and_recover(at: usize, is_after: bool, is_in_one: bool) -> bool {
         .unwrap()
         .uploads
     {
+        match upload.state {
+            State::Duplicate => {
+                let reason = upload.reason.unwrap();
+                assert!(reason.ends_with(expected[0].as_str()), "{told}: {reason}");
+                continue;
+            }
+            State::Failed => {
+                assert_eq!(upload.id, expected[1], "{told}");
+                continue;
+            }
+            _ => {}
+        }
         assert!((1..=2).contains(&upload.attempts), "{told}");
         let record = upload.archive.as_ref().unwrap();
         let info = after.store.head_version(&record.at).await.unwrap();
@@ -235,12 +279,34 @@ async fn die_at_each_effect(is_in_one: bool, effects_min: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dying_at_any_step_loses_and_doubles_nothing() {
-    die_at_each_effect(false, 40).await;
+    die_at_each_effect(false, 70).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dying_around_any_transaction_loses_and_doubles_nothing() {
-    die_at_each_effect(true, 12).await;
+    die_at_each_effect(true, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_come_and_waits_for_a_worker_is_not_given_up_though_its_moment_is_past() {
+    let bench = bench::open(Arc::new(MemoryStorage::new()));
+    let ids = mint(&bench, &["a", "never"]).await;
+    bench.put("a", b"one");
+    // Its wake-up is lost.
+    drop(bench.queue.next().now_or_never());
+    let driver = driver(&bench, &Arc::default(), true);
+    let swept = Sweeper { driver: &driver }.sweep(&|| false).await.unwrap();
+    assert_eq!(swept.expired, 1);
+    let states = async || {
+        let mut states = Vec::new();
+        for id in &ids {
+            states.push(driver.ledger.get(id).await.unwrap().unwrap().state);
+        }
+        states
+    };
+    assert_eq!(states().await, [State::Pending, State::Failed]);
+    work_off(&driver, &bench.queue).await;
+    assert_eq!(states().await, [State::Archived, State::Failed]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

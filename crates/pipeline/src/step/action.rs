@@ -67,7 +67,7 @@ pub enum Action {
         /// The metadata to set.
         metadata: Vec<(String, String)>,
     },
-    /// Compare an archived version with its source: `Verified` or `VerifyFailed`.
+    /// Compare an archived version with its source, or with what may be its repeat: `Verified` or `VerifyFailed`.
     Verify {
         /// The archive's version.
         archived: VersionRef,

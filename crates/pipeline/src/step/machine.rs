@@ -46,6 +46,12 @@ pub(super) enum Phase {
         item: Box<Item>,
         then: AfterSearch,
     },
+    /// Is it a client's repeat of the upload its key was minted for?
+    Comparing {
+        item: Box<Item>,
+        first: Box<Upload>,
+        archived: VersionRef,
+    },
     Beginning {
         item: Box<Item>,
     },
@@ -118,6 +124,8 @@ pub(super) struct Item {
     /// Whether this turn may have archived something without knowing.
     pub(super) is_unsure: bool,
     pub(super) report: Option<Report>,
+    /// The upload its key was minted for, which is archived and which this one may be a repeat of.
+    pub(super) archived_mint: Option<Box<Upload>>,
     /// An archived version that says it is this upload and is not as its source.
     pub(super) distrusted: Option<VersionId>,
 }
@@ -151,6 +159,7 @@ impl Item {
             has_begun: false,
             is_unsure: false,
             report: None,
+            archived_mint: None,
             distrusted: None,
         }
     }
@@ -243,6 +252,7 @@ impl Work {
                 | Phase::FindingUnfinished { .. }
                 | Phase::Noting { .. }
                 | Phase::HeadingSource { .. }
+                | Phase::Comparing { .. }
                 | Phase::Beginning { .. }
         )
     }
@@ -270,7 +280,7 @@ impl Work {
                 facts: item
                     .source
                     .as_ref()
-                    .map(SourceFacts::of)
+                    .map(|source| SourceFacts::of(source, &item.upload))
                     .unwrap_or_default(),
             },
             Phase::Processing { item } => Action::Process {
@@ -309,17 +319,19 @@ impl Work {
                     metadata,
                 }
             }
-            Phase::Verifying { item, archived, .. } => Action::Verify {
-                archived: archived.clone(),
-                source: item.source.as_ref().map(|_| item.mark().source_version),
-                expected: Expected {
-                    size_bytes: staged(&item.upload).size_bytes,
-                    checksums: match &item.source {
-                        Some(source) => source.checksums.clone(),
-                        None => item.upload.checksum.iter().cloned().collect(),
+            Phase::Verifying { item, archived, .. } | Phase::Comparing { item, archived, .. } => {
+                Action::Verify {
+                    archived: archived.clone(),
+                    source: item.source.as_ref().map(|_| item.mark().source_version),
+                    expected: Expected {
+                        size_bytes: staged(&item.upload).size_bytes,
+                        checksums: match &item.source {
+                            Some(source) => source.checksums.clone(),
+                            None => item.upload.checksum.iter().cloned().collect(),
+                        },
                     },
-                },
-            },
+                }
+            }
             Phase::RemovingCopy { archived, .. } => Action::RemoveCopy {
                 archived: archived.clone(),
             },

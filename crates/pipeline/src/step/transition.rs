@@ -1,4 +1,4 @@
-use two_buckets_objects::{ListedVersion, VersionId, WriteCondition};
+use two_buckets_objects::{ListedVersion, VersionId, VersionRef, WriteCondition};
 
 use super::machine::{AfterSearch, Item, Origin, Phase, Work};
 use super::{Choice, CopyFailure, Input, Rules, Stopped, Turn, choose};
@@ -114,21 +114,25 @@ impl Work {
                 },
                 Input::Source(Some(source)),
             ) => {
-                let item = Box::new(Item::new(*upload, Some(*source), has_more));
-                if let Some(of) = archived_mint.filter(|mint| is_repeat(&item, mint)) {
-                    Phase::Ending {
-                        item,
-                        turn: Turn::Duplicate { of: of.id.clone() },
-                    }
-                } else if item.may_be_archived() && !rules.ledger.moves_in_one {
+                let mut item = Box::new(Item::new(*upload, Some(*source), has_more));
+                item.archived_mint = archived_mint;
+                if item.may_be_archived() && !rules.ledger.moves_in_one {
                     Phase::Searching {
                         item,
                         then: AfterSearch::Begin,
                     }
                 } else {
-                    Phase::Beginning { item }
+                    begin(item)
                 }
             }
+            (Phase::Comparing { item, first, .. }, Input::Verified(_)) => Phase::Ending {
+                item,
+                turn: Turn::Duplicate {
+                    of: first.id.clone(),
+                },
+            },
+            // Other bytes under the key, or nothing to be a repeat of: an upload like any other.
+            (Phase::Comparing { item, .. }, Input::VerifyFailed) => Phase::Beginning { item },
             (Phase::Searching { item, then }, Input::FoundArchived(found)) => match found {
                 Some(archived) if item.distrusted.as_ref() != Some(&archived.version_id) => {
                     Phase::Verifying {
@@ -365,6 +369,7 @@ impl Work {
                 Phase::Ending { item, turn }
             }
             Phase::Searching { item, .. }
+            | Phase::Comparing { item, .. }
             | Phase::HeadingArchive { item }
             | Phase::Copying { item, .. }
             | Phase::Verifying { item, .. }
@@ -416,7 +421,7 @@ impl Work {
     /// The archive does not have the upload in work.
     fn not_found(&mut self, rules: &Rules, item: Box<Item>, then: AfterSearch) -> Phase {
         match then {
-            AfterSearch::Begin => Phase::Beginning { item },
+            AfterSearch::Begin => begin(item),
             AfterSearch::Archive => Phase::HeadingArchive { item },
             AfterSearch::End(turn) => Phase::Ending { item, turn },
             AfterSearch::ExplainGone => Phase::Ending {
@@ -436,8 +441,8 @@ impl Work {
         item: &Item,
         is_late: bool,
         version_id: VersionId,
-    ) -> two_buckets_objects::VersionRef {
-        two_buckets_objects::VersionRef {
+    ) -> VersionRef {
+        VersionRef {
             bucket: rules.archive.clone(),
             key: if is_late {
                 crate::archive::late_key(&self.key.key, &item.mark())
@@ -497,21 +502,34 @@ fn set_aside(rules: &Rules, item: Box<Item>, turn: Turn) -> Phase {
     }
 }
 
-/// Whether the version in work is a client's repeat of the upload its key was minted for.
-fn is_repeat(item: &Item, archived_mint: &Upload) -> bool {
-    let (Some(staged), Some(first), Some(source)) =
-        (&item.upload.staged, &archived_mint.staged, &item.source)
-    else {
-        return false;
-    };
-    let checksum = archived_mint
-        .archive
-        .as_ref()
-        .and_then(|record| record.checksum.as_ref());
-    item.upload.id != archived_mint.id
-        && staged.size_bytes == first.size_bytes
-        && checksum
-            .is_some_and(|checksum| source.full_checksum(checksum.algorithm) == Some(checksum))
+/// Goes on with an upload that is in no archive yet. Where it may be a client's repeat of an archived one, the two are
+/// compared first, in the archive itself: a record says what was there once, and a repeat is deleted for good.
+fn begin(mut item: Box<Item>) -> Phase {
+    match item.archived_mint.take() {
+        Some(first) => match compared_with(&item, &first) {
+            Some(archived) => Phase::Comparing {
+                item,
+                first,
+                archived,
+            },
+            None => Phase::Beginning { item },
+        },
+        None => Phase::Beginning { item },
+    }
+}
+
+/// Where the upload is archived that the one in work may repeat; none where what is known of both tells them apart.
+fn compared_with(item: &Item, first: &Upload) -> Option<VersionRef> {
+    let (staged, source) = (first.staged.as_ref()?, item.source.as_ref()?);
+    let record = first.archive.as_ref()?;
+    let is_other = item.upload.id == first.id
+        || staged.size_bytes != source.size_bytes
+        || record.checksum.as_ref().is_some_and(|kept| {
+            source
+                .full_checksum(kept.algorithm)
+                .is_some_and(|ours| ours != kept)
+        });
+    (!is_other).then(|| record.at.clone())
 }
 
 fn drain(phase: Phase) -> Phase {
@@ -523,6 +541,7 @@ fn drain(phase: Phase) -> Phase {
         | Phase::FindingUnfinished { .. }
         | Phase::Noting { .. }
         | Phase::HeadingSource { .. }
+        | Phase::Comparing { .. }
         | Phase::Beginning { .. } => Phase::Releasing {
             stalled: Some(Stopped::Drained),
         },

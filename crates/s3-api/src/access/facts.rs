@@ -85,6 +85,7 @@ fn signature(asked: &Asked<'_>, context: &mut Context) {
     let way = match asked.signed.way {
         Way::Header => "REST-HEADER",
         Way::Query => "REST-QUERY-STRING",
+        Way::Form => "POST",
     };
     context.set_text("s3:authType", Some(way));
     let version = match asked.signed.version {

@@ -7,7 +7,6 @@
 mod facts;
 mod needs;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
@@ -17,20 +16,11 @@ use crate::auth::Signed;
 use crate::policy::{Context, Decision, Question, Value, decide_all};
 use crate::query::Query;
 use crate::refusal::Refusal;
+pub(crate) use crate::server::Peer;
 use crate::sts::{Session, Who};
 use crate::target::Target;
 pub(crate) use facts::of as context;
 pub(crate) use needs::Need;
-
-/// Where a request came from. [`crate::S3Service::serve`] puts it into the request's extensions, and so must everybody
-/// else who accepts connections; without it `aws:SourceIp` is missing and `aws:SecureTransport` is false.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Peer {
-    /// The address the connection came from. What a proxy says of others is not looked at.
-    pub address: IpAddr,
-    /// Whether it came over TLS.
-    pub over_tls: bool,
-}
 
 /// A request whose signature holds.
 pub(crate) struct Asked<'a> {

@@ -3,6 +3,7 @@
 //! s3s could check signatures too, but it takes `SigV2` headers of any age, presigned URLs of any length, and leaves
 //! `host` and `x-amz-*` unsigned if the client likes. So the check is here, whole, and s3s gets requests that passed it.
 
+mod form;
 mod v2;
 mod v4;
 
@@ -11,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::S3ErrorCode;
 use two_buckets_objects::Timestamp;
 
+pub(crate) use form::form;
 pub(crate) use v4::{ChunkSigner, sts_header};
 
 use crate::payload::PayloadKind;
@@ -59,6 +61,8 @@ pub(crate) struct Signed {
 pub(crate) enum Way {
     Header,
     Query,
+    /// In the fields of a form.
+    Form,
 }
 
 /// By which rules a signature was made.

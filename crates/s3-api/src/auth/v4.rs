@@ -284,7 +284,7 @@ pub(super) fn mismatch() -> Refusal {
 }
 
 /// Any region is taken: a client's configuration names one that only matters on AWS.
-fn parse_credential<'a>(
+pub(super) fn parse_credential<'a>(
     credential: &'a str,
     stamp: &str,
     service: Service,
@@ -378,7 +378,7 @@ fn canonical_path(parts: &Parts) -> String {
 }
 
 /// `20261123T105050Z`.
-fn parse_stamp(stamp: &str) -> Option<Timestamp> {
+pub(super) fn parse_stamp(stamp: &str) -> Option<Timestamp> {
     let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
     let moment = time::PrimitiveDateTime::parse(stamp, format).ok()?;
     let millis = moment.assume_utc().unix_timestamp().checked_mul(1000)?;

@@ -8,6 +8,7 @@ mod copy;
 mod delete;
 mod listing;
 mod multipart;
+mod post;
 mod read;
 mod tagging;
 mod write;

@@ -200,7 +200,7 @@ impl Backend {
                 convert::invalid_argument("x-amz-mp-object-size must not be negative")
             })?),
         };
-        let (found, version_id, location) = {
+        let (completed, etag, version_id, location) = {
             let location = format!("/{}/{}", input.bucket, input.key);
             self.store
                 .run(move |depot| {
@@ -208,21 +208,25 @@ impl Backend {
                     if let Some(claimed) = size_claimed {
                         check_size(depot, &to, &id, &parts, claimed)?;
                     }
-                    let (found, written) = depot
+                    let (completed, written) = depot
                         .complete_upload(&to, &id, &parts, &condition, expected.as_ref())
                         .map_err(failed)?;
+                    // Where the upload was over already, there were no parts to add up before.
+                    if let Some(claimed) = size_claimed {
+                        check_claimed_size(completed.size_bytes, claimed)?;
+                    }
                     let version_id = convert::shown_version(depot, &to.bucket, &written.version_id)
                         .map_err(failed)?;
-                    Ok((found, version_id, location))
+                    Ok((completed, written.etag, version_id, location))
                 })
                 .await?
         };
-        let fields = convert::ChecksumFields::of(convert::shown_checksum(&found));
+        let fields = convert::ChecksumFields::of(Some(&completed.checksum));
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: Some(input.key),
             location: Some(location),
-            e_tag: Some(convert::etag(&found.info.etag)),
+            e_tag: Some(convert::etag(&etag)),
             version_id,
             checksum_crc32: fields.crc32,
             checksum_crc32c: fields.crc32c,
@@ -259,7 +263,7 @@ impl Backend {
         let input = req.input;
         let to = convert::object(&input.bucket, &input.key)?;
         let id = UploadId(input.upload_id.clone());
-        let limit = convert::limit("max-parts", input.max_parts)?;
+        let limit = parts_limit(input.max_parts)?;
         let after = u32::try_from(input.part_number_marker.unwrap_or(0))
             .map_err(|_| convert::invalid_argument("part-number-marker must not be negative"))?;
         let options = ListParts {
@@ -381,9 +385,12 @@ fn check_size(
     let mut sizes = std::collections::BTreeMap::new();
     let mut after = 0;
     loop {
-        let page = depot
-            .list_parts(to, id, &ListParts { after, limit: None })
-            .map_err(|e| of_depot(&e))?;
+        let page = match depot.list_parts(to, id, &ListParts { after, limit: None }) {
+            Ok(page) => page,
+            // Perhaps it is completed; that will tell.
+            Err(two_buckets_depot::Error::NoSuchUpload) => return Ok(()),
+            Err(error) => return Err(of_depot(&error)),
+        };
         sizes.extend(page.parts.iter().map(|part| (part.number, part.size_bytes)));
         match page.next {
             Some(next) => after = next,
@@ -394,6 +401,10 @@ fn check_size(
         .iter()
         .filter_map(|part| sizes.get(&part.number))
         .sum();
+    check_claimed_size(found, claimed)
+}
+
+fn check_claimed_size(found: u64, claimed: u64) -> S3Result<()> {
     if found == claimed {
         return Ok(());
     }
@@ -401,6 +412,18 @@ fn check_size(
         "the parts have {found} bytes, but x-amz-mp-object-size says {claimed}"
     ))
     .into())
+}
+
+/// How many parts to list: 1,000 unless the client says otherwise, and more than S3's most if it does. Clients that
+/// resume an upload and read one page only, as Uppy's does, would send all parts behind the first thousand again; with
+/// `max-parts=10000` in the URL that is signed for them they see every part there can be.
+fn parts_limit(asked: Option<i32>) -> S3Result<usize> {
+    match asked {
+        None => Ok(LIST_PAGE_MAX),
+        Some(asked) => usize::try_from(asked)
+            .map(|limit| limit.min(PARTS_MAX as usize))
+            .map_err(|_| convert::invalid_argument("max-parts must not be negative")),
+    }
 }
 
 pub(super) fn part_number(number: i32) -> S3Result<u32> {

@@ -3,12 +3,22 @@
 use s3s::dto::{PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response, S3Result};
 use two_buckets_depot::PutObject;
-use two_buckets_objects::{Algorithm, ChecksumKind, SINGLE_PUT_SIZE_BYTES_MAX};
+use two_buckets_objects::{
+    Algorithm, Checksum, ChecksumKind, ObjectRef, SINGLE_PUT_SIZE_BYTES_MAX, Written,
+};
 
 use super::{Backend, convert};
 use crate::digests::Claims;
 use crate::error::of_depot;
 use crate::payload::{BoxError, Trailers};
+
+/// An object just made.
+pub(super) struct Made {
+    pub(super) written: Written,
+    /// As it is shown: none in a bucket that never had versions.
+    pub(super) version_id: Option<String>,
+    pub(super) checksum: Option<Checksum>,
+}
 
 impl Backend {
     pub(super) async fn put_object(
@@ -28,37 +38,18 @@ impl Backend {
             tags: convert::tags_of_header(input.tagging.as_deref())?.unwrap_or_default(),
             checksum: claims.algorithm(),
         };
-        let kept = claims.algorithm().unwrap_or(Algorithm::Crc64Nvme);
         let trailers = req
             .extensions
             .get::<Trailers>()
             .cloned()
             .unwrap_or_default();
-        let received = self
-            .store
-            .receive(
-                pieces(input.body),
-                claims.algorithm().into_iter().collect(),
-                SINGLE_PUT_SIZE_BYTES_MAX,
-            )
+        let made = self
+            .make_object(to, options, claims, trailers, pieces(input.body))
             .await?;
-        let (written, version_id, checksum) = self
-            .store
-            .run(move |depot| {
-                let failed = |error| of_depot(&error);
-                let body = received.into_body(depot).map_err(failed)?;
-                claims.verify(body.md5(), |algorithm| body.checksum(algorithm), &trailers)?;
-                let checksum = body.checksum(kept).cloned();
-                let written = depot.put(&to, body, options).map_err(failed)?;
-                let version_id = convert::shown_version(depot, &to.bucket, &written.version_id)
-                    .map_err(failed)?;
-                Ok((written, version_id, checksum))
-            })
-            .await?;
-        let fields = convert::ChecksumFields::of(checksum.as_ref());
+        let fields = convert::ChecksumFields::of(made.checksum.as_ref());
         Ok(S3Response::new(PutObjectOutput {
-            e_tag: Some(convert::etag(&written.etag)),
-            version_id,
+            e_tag: Some(convert::etag(&made.written.etag)),
+            version_id: made.version_id,
             checksum_crc32: fields.crc32,
             checksum_crc32c: fields.crc32c,
             checksum_crc64nvme: fields.crc64nvme,
@@ -67,6 +58,45 @@ impl Backend {
             checksum_type: Some(convert::checksum_type(ChecksumKind::FullObject)),
             ..PutObjectOutput::default()
         }))
+    }
+
+    /// Receives a body and makes the object of it, if it is what was claimed.
+    pub(super) async fn make_object<S>(
+        &self,
+        to: ObjectRef,
+        options: PutObject,
+        claims: Claims,
+        trailers: Trailers,
+        pieces: S,
+    ) -> S3Result<Made>
+    where
+        S: futures::Stream<Item = Result<bytes::Bytes, BoxError>> + Unpin,
+    {
+        let kept = claims.algorithm().unwrap_or(Algorithm::Crc64Nvme);
+        let received = self
+            .store
+            .receive(
+                pieces,
+                claims.algorithm().into_iter().collect(),
+                SINGLE_PUT_SIZE_BYTES_MAX,
+            )
+            .await?;
+        self.store
+            .run(move |depot| {
+                let failed = |error| of_depot(&error);
+                let body = received.into_body(depot).map_err(failed)?;
+                claims.verify(body.md5(), |algorithm| body.checksum(algorithm), &trailers)?;
+                let checksum = body.checksum(kept).cloned();
+                let written = depot.put(&to, body, options).map_err(failed)?;
+                let version_id = convert::shown_version(depot, &to.bucket, &written.version_id)
+                    .map_err(failed)?;
+                Ok(Made {
+                    written,
+                    version_id,
+                    checksum,
+                })
+            })
+            .await
     }
 }
 

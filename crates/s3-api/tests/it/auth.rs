@@ -259,21 +259,6 @@ async fn two_signatures_at_once_are_refused() {
 }
 
 #[tokio::test]
-async fn forms_are_refused() {
-    let server = Server::start().await;
-    let form = b"--b\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\na\r\n--b\r\n\
-        Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nbody\r\n--b--\r\n";
-    let answer = Req::new(Method::POST, "plain", "")
-        .signing(Signing::None)
-        .header("Content-Type", "multipart/form-data; boundary=b")
-        .body(form)
-        .send(&server)
-        .await;
-    answer.assert_error(501, "NotImplemented");
-    server.assert_absent("plain", "a").await;
-}
-
-#[tokio::test]
 async fn every_answer_names_its_request() {
     let server = Server::start().await;
     let good = server.put("plain", "a", b"x").await;

@@ -29,9 +29,11 @@ pub(crate) fn credentials() -> Credentials {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) depot: Depot,
+    /// The service behind the socket.
+    pub(crate) service: S3Service,
     clock: Arc<AtomicI64>,
     stop: Option<oneshot::Sender<()>>,
-    serving: Option<JoinHandle<std::io::Result<()>>>,
+    serving: Option<JoinHandle<()>>,
     _folder: tempfile::TempDir,
 }
 
@@ -70,6 +72,7 @@ impl Server {
             clock: read,
             refuse_write: None,
             staging_buckets: Vec::new(),
+            domain: None,
             limits: Limits::default(),
         };
         change(&mut config);
@@ -77,13 +80,15 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let limits = config.limits;
-        let serving = tokio::spawn(S3Service::new(config).serve(listener, limits, async move {
+        let service = S3Service::new(config);
+        let serving = tokio::spawn(service.clone().serve(listener, limits, async move {
             // Told to stop, or the test is over.
             let _told = stopped.await;
         }));
         Self {
             address,
             depot,
+            service,
             clock,
             stop: Some(stop),
             serving: Some(serving),
@@ -105,7 +110,7 @@ impl Server {
     }
 
     /// Tells the server to stop, without waiting for it.
-    pub(crate) fn stop(&mut self) -> JoinHandle<std::io::Result<()>> {
+    pub(crate) fn stop(&mut self) -> JoinHandle<()> {
         drop(self.stop.take());
         self.serving.take().unwrap()
     }
@@ -285,7 +290,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    async fn read(stream: &mut TcpStream) -> Self {
+    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
         let reading = async {
             let mut piece = vec![0; 16 << 10];

@@ -15,6 +15,8 @@ mod auth;
 mod bodies;
 mod buckets;
 mod cors;
+mod form_corpus;
+mod forms;
 mod harness;
 mod keys;
 mod listing;

@@ -197,6 +197,116 @@ async fn a_completion_must_name_what_was_sent() {
 }
 
 #[tokio::test]
+async fn a_completion_can_be_asked_for_again_also_when_the_object_is_gone() {
+    let server = Server::start().await;
+    let id = create(&server, "a").await;
+    let one = etag(&part("a", &id, 1).body(b"first").send(&server).await);
+    let again = |size: &str| {
+        complete("a", &id, &[(1, &one)])
+            .header("x-amz-mp-object-size", size)
+            .header("if-none-match", "*")
+    };
+    let first = again("5").send(&server).await;
+    first.assert_ok();
+    let same = again("5").send(&server).await;
+    assert_eq!(same.text(), first.text());
+    server.advance(std::time::Duration::from_mins(10));
+    Req::new(Method::DELETE, "plain", "a")
+        .send(&server)
+        .await
+        .assert_ok();
+    let same = again("5").send(&server).await;
+    assert_eq!(
+        (same.status, same.text(), same.header("x-amz-version-id")),
+        (200, first.text(), first.header("x-amz-version-id"))
+    );
+    server.assert_absent("plain", "a").await;
+    again("6")
+        .send(&server)
+        .await
+        .assert_error(400, "InvalidRequest");
+    complete("a", &id, &[(2, &one)])
+        .send(&server)
+        .await
+        .assert_error(404, "NoSuchUpload");
+    Req::new(Method::DELETE, "plain", "a")
+        .query("uploadId", &id)
+        .send(&server)
+        .await
+        .assert_error(404, "NoSuchUpload");
+    server.advance(std::time::Duration::from_hours(24));
+    again("5")
+        .send(&server)
+        .await
+        .assert_error(404, "NoSuchUpload");
+}
+
+#[tokio::test]
+async fn parts_are_listed_by_the_thousand_and_all_of_them_when_asked() {
+    let server = Server::start().await;
+    let id = create(&server, "a").await;
+    let (depot, upload) = (server.depot.clone(), id.clone());
+    tokio::task::spawn_blocking(move || {
+        let to = two_buckets_objects::ObjectRef {
+            bucket: crate::harness::bucket("plain"),
+            key: "a".parse().unwrap(),
+        };
+        let upload = two_buckets_depot::UploadId(upload);
+        for number in 1..=1002 {
+            let algorithm = two_buckets_objects::Algorithm::Crc64Nvme;
+            let body = depot.body_writer(&[algorithm], 1).finish().unwrap();
+            depot.put_part(&to, &upload, number, body).unwrap();
+        }
+    })
+    .await
+    .unwrap();
+    let list = |query: &[(&str, &str)]| {
+        let mut request = Req::new(Method::GET, "plain", "a").query("uploadId", &id);
+        for (name, value) in query {
+            request = request.query(name, value);
+        }
+        let server = &server;
+        async move {
+            let answer = request.send(server).await;
+            answer.assert_ok();
+            let element = |name: &str| answer.element(name).unwrap_or_default();
+            (
+                answer.elements("PartNumber").len(),
+                element("MaxParts"),
+                element("IsTruncated"),
+                element("NextPartNumberMarker"),
+            )
+        }
+    };
+    let page = |count, max: &str, truncated: &str, next: &str| {
+        (count, max.to_owned(), truncated.to_owned(), next.to_owned())
+    };
+    assert_eq!(list(&[]).await, page(1000, "1000", "true", "1000"));
+    assert_eq!(
+        list(&[("part-number-marker", "1000")]).await,
+        page(2, "1000", "false", "1002")
+    );
+    assert_eq!(
+        list(&[("max-parts", "1001")]).await,
+        page(1001, "1001", "true", "1001")
+    );
+    assert_eq!(
+        list(&[("max-parts", "10000")]).await,
+        page(1002, "10000", "false", "1002")
+    );
+    assert_eq!(
+        list(&[("max-parts", "20000")]).await,
+        page(1002, "10000", "false", "1002")
+    );
+    Req::new(Method::GET, "plain", "a")
+        .query("uploadId", &id)
+        .query("max-parts", "-1")
+        .send(&server)
+        .await
+        .assert_error(400, "InvalidArgument");
+}
+
+#[tokio::test]
 async fn an_aborted_upload_is_gone() {
     let server = Server::start().await;
     let id = create(&server, "a").await;

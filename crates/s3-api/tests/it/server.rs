@@ -26,7 +26,7 @@ async fn a_request_under_way_is_finished_before_the_server_ends() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
     let at = two_buckets_objects::ObjectRef {
         bucket: crate::harness::bucket("plain"),
         key: "a".parse().unwrap(),
@@ -78,7 +78,7 @@ async fn requests_that_do_not_end_are_cut_off() {
         .get("plain", "x")
         .await
         .assert_error(404, "NoSuchKey");
-    server.stop().await.unwrap().unwrap();
+    server.stop().await.unwrap();
     let at = two_buckets_objects::ObjectRef {
         bucket: crate::harness::bucket("plain"),
         key: "a".parse().unwrap(),

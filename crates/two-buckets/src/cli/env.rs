@@ -14,7 +14,7 @@ pub(super) fn run(
     settings: &Settings,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let record = Api::find(settings)?.record;
+    let record = Api::find(settings)?.record();
     let key = root_key_of(&record.access_key_id, settings, environment)?;
     let variables = [
         ("AWS_ENDPOINT_URL_S3", record.s3.as_str()),

@@ -1,6 +1,8 @@
 //! What the words that were typed mean. Decided once, here; commands get values that cannot contradict each other.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser as _;
 use two_buckets_objects::Key;
@@ -54,17 +56,28 @@ pub(crate) enum Output {
 /// What `put` shall do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Put {
-    /// The files; at least one.
-    pub(crate) files: Vec<PathBuf>,
+    /// The files and folders, and `-` for standard input, which is there at most once; at least one.
+    pub(crate) paths: Vec<PathBuf>,
     /// How their keys are chosen.
     pub(crate) naming: Naming,
+    /// What the one file is called instead of its own name.
+    pub(crate) name: Option<String>,
+    /// The media type to keep with them.
+    pub(crate) media_type: Option<String>,
     /// How many at once; at least one.
     pub(crate) parallel: usize,
+    /// Whether to go on with what was begun before, and to remember what is begun.
+    pub(crate) resume: bool,
+    /// How long to try again.
+    pub(crate) retry_for: Duration,
     /// Whether to wait until they are archived.
     pub(crate) wait: bool,
     /// How to print.
     pub(crate) output: Output,
 }
+
+/// The path that means standard input.
+pub(crate) const STANDARD_INPUT: &str = "-";
 
 /// How the keys of uploaded files are chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,9 +152,9 @@ fn understand(typed: Typed) -> Result<Invocation, Failure> {
     } = typed;
     let (command, serve) = match command {
         None => (Command::Serve, before),
-        Some(TypedCommand::Serve(after)) => (Command::Serve, either(before, after)?),
+        Some(TypedCommand::Serve(after)) => (Command::Serve, either(before, *after)?),
         Some(TypedCommand::Config { serve, output }) => {
-            (Command::Config(output.into()), either(before, serve)?)
+            (Command::Config(output.into()), either(before, *serve)?)
         }
         Some(command) => {
             if let Some((name, _)) = given(&before).first() {
@@ -177,23 +190,48 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
 }
 
 fn put_meaning(put: PutFlags) -> Result<Put, Failure> {
-    let naming = match (put.key, put.prefix) {
-        (Some(_), _) if put.files.len() > 1 => {
-            return Err(Failure::usage(format!(
-                "--key names one file, but {} were given; use --prefix for many",
-                put.files.len()
-            )));
-        }
-        (Some(key), _) => Naming::Key(parse_key(&key)?),
+    let one_only = |flag: &str| {
+        Failure::usage(format!(
+            "--{flag} names one file, but {} were given; use --prefix for many",
+            put.paths.len()
+        ))
+    };
+    let naming = match (&put.key, put.prefix) {
+        (Some(_), _) if put.paths.len() > 1 => return Err(one_only("key")),
+        (Some(key), _) => Naming::Key(parse_key(key)?),
         (None, Some(prefix)) => Naming::Prefix(prefix),
         (None, None) => Naming::Minted,
     };
+    if put.name.is_some() && put.paths.len() > 1 {
+        return Err(one_only("name"));
+    }
+    let streams = put
+        .paths
+        .iter()
+        .filter(|path| path.as_os_str() == STANDARD_INPUT)
+        .count();
+    if streams > 1 {
+        return Err(Failure::usage("standard input can be read once only"));
+    }
+    if streams == 1 && put.key.is_none() && put.name.is_none() {
+        return Err(Failure::usage(
+            "standard input has no name; give it one with --name, or a key with --key",
+        ));
+    }
     Ok(Put {
-        files: put.files,
+        paths: put.paths,
         naming,
+        name: put.name,
+        media_type: put.media_type,
         parallel: usize::from(put.parallel.max(1)),
+        resume: !put.no_resume,
+        retry_for: Duration::from_secs(put.retry_for.into()),
         wait: put.wait,
-        output: put.output.into(),
+        output: if put.json {
+            Output::Program
+        } else {
+            Output::Person
+        },
     })
 }
 
@@ -225,11 +263,28 @@ fn parse_key(key: &str) -> Result<Key, Failure> {
         .map_err(|error| Failure::usage(format!("{error}")))
 }
 
-/// The flags of the server that were given, by name.
-fn given(flags: &ServeFlags) -> Vec<(&'static str, &std::ffi::OsString)> {
-    [
+/// The flags of the server that were given, by name. One that may be repeated is joined by commas.
+fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
+    let (reach, callers) = (&flags.reach, &flags.callers);
+    let once = [
         ("s3", &flags.s3),
         ("web", &flags.web),
+        ("s3-url", &reach.s3_url),
+        ("web-url", &reach.web_url),
+        ("tls-cert", &reach.tls_cert),
+        ("tls-key", &reach.tls_key),
+        ("connections-per-client", &reach.connections_per_client),
+        ("token-file", &callers.token_file),
+        ("oidc-issuer", &callers.oidc_issuer),
+        ("oidc-audience", &callers.oidc_audience),
+        ("oidc-jwks-url", &callers.oidc_jwks_url),
+        ("oidc-algorithms", &callers.oidc_algorithms),
+        ("oidc-prefix-claim", &callers.oidc_prefix_claim),
+        ("oidc-admin-claim", &callers.oidc_admin_claim),
+        ("requests-per-minute", &callers.requests_per_minute),
+        ("upload-size-max", &callers.upload_size_max),
+        ("upload-types", &callers.upload_types),
+        ("uploads-per-minute", &callers.uploads_per_minute),
         ("staging", &flags.staging),
         ("archive", &flags.archive),
         ("region", &flags.region),
@@ -237,10 +292,21 @@ fn given(flags: &ServeFlags) -> Vec<(&'static str, &std::ffi::OsString)> {
         ("max-attempts", &flags.max_attempts),
         ("sweep-interval-s", &flags.sweep_interval_s),
         ("just-moved-grace-s", &flags.just_moved_grace_s),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| value.as_ref().map(|value| (name, value)))
-    .collect()
+        ("abort-incomplete-days", &flags.abort_incomplete_days),
+    ];
+    let repeated = [
+        ("behind-proxy", &reach.behind_proxy),
+        ("allow-origin", &reach.allow_origin),
+    ];
+    once.into_iter()
+        .filter_map(|(name, value)| Some((name, value.clone()?)))
+        .chain(
+            repeated
+                .into_iter()
+                .filter(|(_, values)| !values.is_empty())
+                .map(|(name, values)| (name, values.join(std::ffi::OsStr::new(",")))),
+        )
+        .collect()
 }
 
 /// The server's flags may stand before its command or behind it, not both.
@@ -265,9 +331,8 @@ fn flags(everywhere: &EverywhereFlags, serve: &ServeFlags) -> Flags {
                 ("log", &everywhere.log),
             ]
             .into_iter()
-            .filter_map(|(name, value)| value.as_ref().map(|value| (name, value))),
+            .filter_map(|(name, value)| Some((name, value.clone()?))),
         )
-        .map(|(name, value)| (name, value.clone()))
         .collect();
     Flags {
         config_file,
@@ -352,6 +417,23 @@ mod tests {
         assert!(refused("put a b --key k").contains("--prefix"));
         refused("put a --key k --prefix p");
         refused("put");
+        assert!(refused("put a b --name n").contains("--name"));
+        refused("put a --key k --name n");
+    }
+
+    #[test]
+    fn standard_input_needs_a_name_and_is_read_once() {
+        assert!(refused("put -").contains("--name"));
+        // More than one file cannot share a name, so standard input goes alone.
+        refused("put - a --name n");
+        refused("put - - --prefix p/");
+        for good in [
+            "put - --name n",
+            "put - --key k",
+            "put - --name n --prefix p/",
+        ] {
+            check(good);
+        }
     }
 
     #[test]

@@ -4,14 +4,17 @@ mod api;
 mod config;
 mod env;
 pub(crate) mod meaning;
+mod patience;
 mod print;
 mod put;
 mod retry;
 mod s3;
 mod status;
 mod sweep;
+mod trouble;
 mod typed;
 mod wire;
+mod xml;
 
 use crate::config::{Environment, Settings};
 use crate::failure::Failure;

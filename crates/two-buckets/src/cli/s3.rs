@@ -1,28 +1,35 @@
 //! Requests to the server's S3 endpoint.
 
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use two_buckets_s3_api::Credentials;
+use two_buckets_s3_api::sign::{self, UNSIGNED_PAYLOAD, sha256_hex, sign_headers};
 
-use super::api::{Api, SentBody};
+use super::api::{Api, SentBody, in_memory, may_pass, retry_after};
+use super::patience::Patience;
+use super::trouble::Trouble;
+use super::wire::{CredentialsGrant, Grant, read};
+use super::xml;
+use crate::clock;
 use crate::failure::Failure;
 
-/// The largest answer read; what we ask for is answered by short documents.
-const ANSWER_SIZE_BYTES_MAX: usize = 1 << 20;
-/// How often a request is sent when the server says that it wrote nothing and is busy (S3: 503 `SlowDown`).
-const ATTEMPTS_MAX: u32 = 5;
-/// The first wait before sending again; doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The largest answer read: 1,000 parts with a checksum each, some 400 bytes a part.
+const ANSWER_SIZE_BYTES_MAX: usize = 4 << 20;
 /// The longest time without progress before a request is given up.
 const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An answer that says yes.
 pub(super) struct Sent {
     headers: HeaderMap,
-    body: Bytes,
+    /// The document behind it.
+    pub(super) body: Bytes,
 }
 
 impl Sent {
@@ -31,75 +38,259 @@ impl Sent {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Where a completion carries the object's tag in its document, puts it where a PUT has it.
-    pub(super) fn take_tag_from_body(&mut self) {
-        if let Some(tag) = self.element("ETag").and_then(|tag| tag.parse().ok()) {
-            self.headers.insert(http::header::ETAG, tag);
-        }
-    }
-
     /// The text of the first element of this name.
     pub(super) fn element(&self, name: &str) -> Option<String> {
-        element(&self.body, name)
+        xml::element(&self.body, name)
     }
 }
 
-/// Sends a request, again if the server was busy, and gives its answer if that says yes.
-/// `sent` hears of the bytes handed to the connection, and never of more than the body has.
-pub(super) async fn send(
-    api: &Api,
-    sent: &(dyn Fn(u64) + Sync),
-    request: impl Fn(mpsc::UnboundedSender<u64>) -> Result<Request<SentBody>, http::Error>,
-) -> Result<Sent, Failure> {
-    let mut pause = FIRST_PAUSE;
-    let mut counted = 0;
-    for attempt in 1.. {
-        let (progress, mut pieces) = mpsc::unbounded_channel();
-        let request = request(progress)
-            .map_err(|error| Failure::failed(format!("the request cannot be built: {error}")))?;
-        let answer = answer(api, request);
-        tokio::pin!(answer);
-        let mut this_time = 0;
-        let (status, headers, body) = loop {
-            tokio::select! {
-                answer = &mut answer => break answer?,
-                Some(bytes) = pieces.recv() => {
-                    this_time += bytes;
-                    if this_time > counted {
-                        sent(this_time - counted);
-                        counted = this_time;
-                    }
-                }
-                () = tokio::time::sleep(STALL_TIMEOUT) => {
-                    return Err(Failure::failed(format!(
-                        "nothing moved for {} s, so it was given up",
-                        STALL_TIMEOUT.as_secs()
-                    )));
+/// Tells of the bytes handed to the connection, and never of more than the body has, however often it is sent.
+pub(super) struct Heard<'a> {
+    told: Cell<u64>,
+    tell: &'a dyn Fn(u64),
+}
+
+impl<'a> Heard<'a> {
+    pub(super) fn new(tell: &'a dyn Fn(u64)) -> Self {
+        Self {
+            told: Cell::new(0),
+            tell,
+        }
+    }
+
+    fn at(&self, sent_bytes: u64) {
+        let told = self.told.get();
+        if sent_bytes > told {
+            (self.tell)(sent_bytes - told);
+            self.told.set(sent_bytes);
+        }
+    }
+}
+
+/// One key of the staging bucket, for signed requests.
+pub(super) struct Staging<'a> {
+    api: &'a Api,
+    patience: &'a Patience,
+    signer: Mutex<Arc<Signer>>,
+}
+
+/// Who signs, and for what.
+struct Signer {
+    credentials: Credentials,
+    /// None for the root key pair, which does not expire.
+    session_token: Option<String>,
+    region: String,
+    bucket: String,
+    key: String,
+}
+
+impl From<CredentialsGrant> for Signer {
+    fn from(grant: CredentialsGrant) -> Self {
+        Self {
+            credentials: Credentials {
+                access_key_id: grant.access_key,
+                secret_access_key: grant.secret_key,
+            },
+            session_token: Some(grant.session_token),
+            region: grant.region,
+            bucket: grant.bucket,
+            key: grant.key,
+        }
+    }
+}
+
+/// A request to the key.
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) headers: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Staging<'a> {
+    /// Opens a key; `wanted` has it, or the name to make one from. The API chooses and checks it. Requests are signed
+    /// by the root key pair where it is known, and else by credentials from the API that open this key alone.
+    pub(super) async fn open(
+        api: &'a Api,
+        patience: &'a Patience,
+        root: Option<Credentials>,
+        wanted: &Value,
+    ) -> Result<Self, Trouble> {
+        let path = match root {
+            Some(_) => "/api/signedurl",
+            None => "/api/credentials",
+        };
+        let answer = patience
+            .keep_trying(async |_| api.try_to_post(path, wanted).await)
+            .await?;
+        let signer = match root {
+            None => read::<CredentialsGrant>(answer)?.into(),
+            Some(credentials) => {
+                let record = api.record();
+                Signer {
+                    credentials,
+                    session_token: None,
+                    region: record.region.clone(),
+                    bucket: record.staging.clone(),
+                    key: read::<Grant>(answer)?.key,
                 }
             }
         };
-        // A completion may answer 200 and carry its failure in the body (S3 API, CompleteMultipartUpload).
-        let code = element(&body, "Code");
-        if status.is_success() && code.is_none() {
-            return Ok(Sent { headers, body });
-        }
-        let is_busy = status == StatusCode::SERVICE_UNAVAILABLE
-            || code
-                .as_deref()
-                .is_some_and(|code| matches!(code, "SlowDown" | "ServiceUnavailable"));
-        if !is_busy || attempt == ATTEMPTS_MAX {
-            return Err(Failure::failed(refusal(status, &body)));
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
+        Ok(Self {
+            api,
+            patience,
+            signer: Mutex::new(Arc::new(signer)),
+        })
     }
-    unreachable!("the loop ends by its attempts")
+
+    /// The key.
+    pub(super) fn key(&self) -> String {
+        self.signer().key.clone()
+    }
+
+    /// Sends a short request.
+    pub(super) async fn call(&self, ask: &Ask<'_>, body: Bytes) -> Result<Sent, Trouble> {
+        let sha256 = sha256_hex(&body);
+        let heard = Heard::new(&|_| ());
+        self.send(ask, &sha256, &heard, |_| in_memory(body.clone()))
+            .await
+    }
+
+    /// Sends a body that its headers bind to a checksum.
+    pub(super) async fn stream(
+        &self,
+        ask: &Ask<'_>,
+        heard: &Heard<'_>,
+        body: impl Fn(mpsc::UnboundedSender<u64>) -> SentBody,
+    ) -> Result<Sent, Trouble> {
+        // Within this machine nobody changes bytes on their way, and hashing them is most of the work of sending them.
+        self.send(ask, UNSIGNED_PAYLOAD, heard, body).await
+    }
+
+    async fn send(
+        &self,
+        ask: &Ask<'_>,
+        payload_sha256: &str,
+        heard: &Heard<'_>,
+        body: impl Fn(mpsc::UnboundedSender<u64>) -> SentBody,
+    ) -> Result<Sent, Trouble> {
+        self.patience
+            .keep_trying(async |_| {
+                let signer = self.signer();
+                let sent = send(self.api, heard, |progress| {
+                    self.signed(&signer, ask, payload_sha256, body(progress))
+                })
+                .await;
+                match sent {
+                    // A large file takes longer than credentials live.
+                    Err(trouble) if trouble.is("ExpiredToken") => {
+                        self.renew(&signer).await?;
+                        Err(trouble.passing_after_all())
+                    }
+                    sent => sent,
+                }
+            })
+            .await
+    }
+
+    fn signed(
+        &self,
+        signer: &Signer,
+        ask: &Ask<'_>,
+        payload_sha256: &str,
+        body: SentBody,
+    ) -> Result<Request<SentBody>, http::Error> {
+        // Looked at for each attempt: the server may have been started again at another address.
+        let record = self.api.record();
+        let to_sign = sign::Request {
+            method: &ask.method,
+            host: record
+                .s3
+                .split_once("://")
+                .map_or(&*record.s3, |(_, host)| host),
+            bucket: Some(&signer.bucket),
+            key: Some(&signer.key),
+            query: ask.query,
+            headers: ask.headers,
+        };
+        let mut request = Request::builder().method(&ask.method).uri(format!(
+            "{}{}",
+            record.s3,
+            to_sign.target()
+        ));
+        for (name, value) in ask.headers {
+            request = request.header(*name, *value);
+        }
+        let signature = sign_headers(
+            &signer.credentials,
+            signer.session_token.as_deref(),
+            &signer.region,
+            &to_sign,
+            payload_sha256,
+            clock::now(),
+        );
+        for (name, value) in signature {
+            request = request.header(name, value);
+        }
+        request.body(body)
+    }
+
+    fn signer(&self) -> Arc<Signer> {
+        Arc::clone(&self.signer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks for credentials for the same key again, unless another part did so already.
+    async fn renew(&self, expired: &Arc<Signer>) -> Result<(), Trouble> {
+        if !Arc::ptr_eq(&self.signer(), expired) {
+            return Ok(());
+        }
+        let wanted = json!({"key": expired.key});
+        let answer = self.api.try_to_post("/api/credentials", &wanted).await?;
+        let signer = read::<CredentialsGrant>(answer)?.into();
+        *self.signer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(signer);
+        Ok(())
+    }
+}
+
+/// Sends a request once, and gives its answer if that says yes.
+pub(super) async fn send(
+    api: &Api,
+    heard: &Heard<'_>,
+    request: impl FnOnce(mpsc::UnboundedSender<u64>) -> Result<Request<SentBody>, http::Error>,
+) -> Result<Sent, Trouble> {
+    let (progress, mut pieces) = mpsc::unbounded_channel();
+    let request = request(progress)
+        .map_err(|error| Failure::failed(format!("the request cannot be built: {error}")))?;
+    let method = request.method().clone();
+    let answer = answer(api, request);
+    tokio::pin!(answer);
+    let mut sent_bytes = 0;
+    let (status, headers, body) = loop {
+        tokio::select! {
+            answer = &mut answer => break answer?,
+            Some(bytes) = pieces.recv() => {
+                sent_bytes += bytes;
+                heard.at(sent_bytes);
+            }
+            () = tokio::time::sleep(STALL_TIMEOUT) => {
+                return Err(Trouble::passing(format!(
+                    "nothing moved for {} s",
+                    STALL_TIMEOUT.as_secs()
+                )));
+            }
+        }
+    };
+    // A completion may answer 200 and carry its failure in the body (S3 API, CompleteMultipartUpload).
+    let code = xml::element(&body, "Code");
+    if status.is_success() && code.is_none() {
+        return Ok(Sent { headers, body });
+    }
+    Err(refusal(&method, status, &headers, code, &body))
 }
 
 async fn answer(
     api: &Api,
     request: Request<SentBody>,
-) -> Result<(StatusCode, HeaderMap, Bytes), Failure> {
+) -> Result<(StatusCode, HeaderMap, Bytes), Trouble> {
     let (head, body) = api
         .http
         .request(request)
@@ -109,51 +300,37 @@ async fn answer(
     let body = Limited::new(body, ANSWER_SIZE_BYTES_MAX)
         .collect()
         .await
-        .map_err(|error| Failure::failed(format!("the answer of S3 broke off: {error}")))?;
+        .map_err(|error| Trouble::passing(format!("the answer of S3 broke off: {error}")))?;
     Ok((head.status, head.headers, body.to_bytes()))
 }
 
-fn refusal(status: StatusCode, body: &[u8]) -> String {
-    match (element(body, "Code"), element(body, "Message")) {
+fn refusal(
+    method: &Method,
+    status: StatusCode,
+    headers: &HeaderMap,
+    code: Option<String>,
+    body: &[u8],
+) -> Trouble {
+    let said = xml::element(body, "Message");
+    let failure = Failure::failed(match (&code, said) {
         (Some(code), Some(message)) => format!("S3 refuses: {message} ({code})"),
         _ => format!("S3 refuses: {status}"),
-    }
-}
-
-/// The text of the first element of this name in a document of S3's, which has no attributes on those we ask for.
-fn element(document: &[u8], name: &str) -> Option<String> {
-    let text = std::str::from_utf8(document).ok()?;
-    let (_, behind) = text.split_once(&format!("<{name}>"))?;
-    let (inside, _) = behind.split_once(&format!("</{name}>"))?;
-    let mut plain = inside.to_owned();
-    // The ampersand last, or a text that had been `&lt;` itself would be read twice.
-    for (escaped, character) in [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#34;", "\""),
-        ("&apos;", "'"),
-        ("&#39;", "'"),
-        ("&amp;", "&"),
-    ] {
-        plain = plain.replace(escaped, character);
-    }
-    Some(plain)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::element;
-
-    #[test]
-    fn the_text_of_an_element_is_unescaped_once() {
-        let document =
-            b"<Error><Code>NoSuchKey</Code><Message>a &amp;lt; &quot;b&quot;</Message></Error>";
-        assert_eq!(element(document, "Code").as_deref(), Some("NoSuchKey"));
-        assert_eq!(
-            element(document, "Message").as_deref(),
-            Some("a &lt; \"b\"")
-        );
-        assert_eq!(element(document, "UploadId"), None);
+    });
+    // The words S3 has for what may work in a while; they may also come behind a 200 or a 400.
+    let passes = matches!(
+        code.as_deref(),
+        Some("SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout")
+    );
+    // A completion that met another write must be begun anew with every part (S3 API, CompleteMultipartUpload), which
+    // is the caller's affair.
+    let needs_every_part =
+        method == Method::POST && code.as_deref() == Some("ConditionalRequestConflict");
+    if passes || (may_pass(status) && !needs_every_part) {
+        Trouble::Passing {
+            failure,
+            after: retry_after(headers),
+        }
+    } else {
+        Trouble::Final { failure, code }
     }
 }

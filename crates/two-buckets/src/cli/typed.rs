@@ -37,12 +37,16 @@ pub(crate) struct EverywhereFlags {
 /// The flags of the server.
 #[derive(clap::Args, Debug, Default, Clone)]
 pub(crate) struct ServeFlags {
-    /// Where S3 listens; loopback only, port 0 takes a free one
+    /// Where S3 listens; port 0 takes a free one. Beyond loopback it needs TLS here or in a proxy
     #[arg(long, value_name = "ADDR")]
     pub(crate) s3: Option<OsString>,
-    /// Where the page and its API listen; loopback only, port 0 takes a free one
+    /// Where the page and its API listen; port 0 takes a free one. Beyond loopback it needs callers and TLS
     #[arg(long, value_name = "ADDR")]
     pub(crate) web: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) reach: ReachFlags,
+    #[command(flatten)]
+    pub(crate) callers: CallerFlags,
     /// The bucket that files come into
     #[arg(long, value_name = "NAME")]
     pub(crate) staging: Option<OsString>,
@@ -64,14 +68,87 @@ pub(crate) struct ServeFlags {
     /// Seconds that a file just archived can still be read from staging
     #[arg(long, value_name = "SECONDS")]
     pub(crate) just_moved_grace_s: Option<OsString>,
+    /// Days after which the parts of an upload that nobody completed are removed
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) abort_incomplete_days: Option<OsString>,
+}
+
+/// The flags that say how the server is reached.
+#[derive(clap::Args, Debug, Default, Clone)]
+#[command(next_help_heading = "Reached from other machines")]
+pub(crate) struct ReachFlags {
+    /// Where clients find S3, if not at --s3: signed URLs name it, and names below it are buckets
+    #[arg(long, value_name = "URL")]
+    pub(crate) s3_url: Option<OsString>,
+    /// Where clients find the page, if not at --web
+    #[arg(long, value_name = "URL")]
+    pub(crate) web_url: Option<OsString>,
+    /// The certificate for both listeners, as PEM with its chain; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<OsString>,
+    /// Its private key, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<OsString>,
+    /// The address or network of a proxy in front that has TLS: its X-Forwarded-For and -Proto are believed; repeat
+    /// for more. It must pass Host on
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) behind_proxy: Vec<OsString>,
+    /// A page, beside our own, whose script may call the API with a token; repeat for more
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) allow_origin: Vec<OsString>,
+    /// The most connections of one client address to a listener [default: 128; 1024 on loopback]
+    #[arg(long, value_name = "N")]
+    pub(crate) connections_per_client: Option<OsString>,
+}
+
+/// The flags that say who may call. With either of the first two nobody else may, on loopback as well.
+#[derive(clap::Args, Debug, Default, Clone)]
+#[command(
+    next_help_heading = "Callers (with --token-file or --oidc-issuer only they may call, on loopback too)"
+)]
+pub(crate) struct CallerFlags {
+    /// The callers who have a token of their own: TOML with a [[caller]] for each, of name, token or sha256, and
+    /// perhaps prefix, may_steer, size_bytes_max, types, uploads_per_minute; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<OsString>,
+    /// Whose signed tokens (JWT) are believed: the exact "iss"
+    #[arg(long, value_name = "URL")]
+    pub(crate) oidc_issuer: Option<OsString>,
+    /// Whom they must be for: the exact "aud"
+    #[arg(long, value_name = "NAME")]
+    pub(crate) oidc_audience: Option<OsString>,
+    /// Where the issuer's keys are, if not where its discovery document says
+    #[arg(long, value_name = "URL")]
+    pub(crate) oidc_jwks_url: Option<OsString>,
+    /// How they may be signed, with commas between [default: RS256,PS256,ES256,EdDSA]
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) oidc_algorithms: Option<OsString>,
+    /// The claim with the prefix that all keys of a caller begin with; a token without it is refused
+    #[arg(long, value_name = "CLAIM")]
+    pub(crate) oidc_prefix_claim: Option<OsString>,
+    /// What makes an administrator, as roles=files-admin or /realm_access/roles=files-admin
+    #[arg(long, value_name = "CLAIM=VALUE")]
+    pub(crate) oidc_admin_claim: Option<OsString>,
+    /// How many calls a minute one caller may make [default: 6000]
+    #[arg(long, value_name = "N")]
+    pub(crate) requests_per_minute: Option<OsString>,
+    /// The largest file a known caller may send, in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) upload_size_max: Option<OsString>,
+    /// The media types a known caller may send, as image/*,text/csv
+    #[arg(long, value_name = "TYPES")]
+    pub(crate) upload_types: Option<OsString>,
+    /// How many uploads a minute a known caller may begin
+    #[arg(long, value_name = "N")]
+    pub(crate) uploads_per_minute: Option<OsString>,
 }
 
 /// The commands.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum TypedCommand {
     /// Start the server (what happens without a command)
-    Serve(ServeFlags),
-    /// Upload files
+    Serve(Box<ServeFlags>),
+    /// Upload files and folders
     Put(PutFlags),
     /// Show what became of uploads, the newest first
     Status(StatusFlags),
@@ -84,7 +161,7 @@ pub(crate) enum TypedCommand {
     /// Print each setting with its value and where it comes from
     Config {
         #[command(flatten)]
-        serve: ServeFlags,
+        serve: Box<ServeFlags>,
         #[command(flatten)]
         output: OutputFlags,
     },
@@ -101,23 +178,39 @@ pub(crate) struct OutputFlags {
 /// The flags of `put`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PutFlags {
-    /// The files
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
+    /// Files, folders, or - for standard input
+    ///
+    /// A file gets a new key made for it, so that nothing is overwritten. A folder's files, hidden ones too, go under
+    /// its name and their path in it; symbolic links in it are not followed.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
     /// The key to upload the one file under, instead of a new one made for it
     #[arg(long, value_name = "KEY", conflicts_with = "prefix")]
     pub(crate) key: Option<String>,
     /// Upload each file under this prefix and its own name, instead of a new key made for it
     #[arg(long, value_name = "PREFIX")]
     pub(crate) prefix: Option<String>,
+    /// What the one file is called, instead of its own name; for standard input, which has none
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(crate) name: Option<String>,
+    /// The media type to keep with the files, such as image/jpeg
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) media_type: Option<String>,
     /// How many files are uploaded at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) parallel: u8,
+    /// Begin large files anew, and leave nothing to go on with later
+    #[arg(long)]
+    pub(crate) no_resume: bool,
+    /// How long to try again while the server cannot be reached or is busy
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub(crate) retry_for: u32,
     /// Wait until every file is archived; exit with 1 if one fails
     #[arg(long)]
     pub(crate) wait: bool,
-    #[command(flatten)]
-    pub(crate) output: OutputFlags,
+    /// Print JSON, for programs: one object a line for each file, as soon as it is done
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The flags of `status`.

@@ -21,10 +21,18 @@ pub(super) struct Upload {
     pub(super) media_type: Option<String>,
     pub(super) sha256: Option<String>,
     pub(super) version_id: Option<String>,
+    pub(super) checksum: Option<Checksum>,
     pub(super) archive: Option<Archived>,
     pub(super) report: Option<Value>,
     #[serde(default)]
     pub(super) attempts_log: Vec<Attempt>,
+}
+
+/// A checksum of its bytes.
+#[derive(Deserialize, Debug)]
+pub(super) struct Checksum {
+    pub(super) algorithm: String,
+    pub(super) value: String,
 }
 
 /// Where it is kept.
@@ -62,6 +70,17 @@ pub(super) struct Grant {
     pub(super) key: String,
     #[serde(default)]
     pub(super) headers: std::collections::BTreeMap<String, String>,
+}
+
+/// Credentials that open one key for an upload. Never shown.
+#[derive(Deserialize)]
+pub(super) struct CredentialsGrant {
+    pub(super) access_key: String,
+    pub(super) secret_key: String,
+    pub(super) session_token: String,
+    pub(super) region: String,
+    pub(super) bucket: String,
+    pub(super) key: String,
 }
 
 /// Reads an answer as what it must be.

@@ -2,7 +2,9 @@
 //!
 //! Each keeps where it came from, for `two-buckets config`. Every problem is listed, not only the first.
 
+mod callers;
 mod origin;
+mod reach;
 mod roles;
 mod sources;
 
@@ -13,8 +15,12 @@ use std::time::Duration;
 
 use two_buckets_objects::BucketName;
 use two_buckets_s3_api::Role;
+use two_buckets_uploads::{Algorithm, WebOrigin};
 
+pub(crate) use callers::CallerSettings;
 pub(crate) use origin::{Origin, Setting};
+use reach::Exposure;
+pub(crate) use reach::Reach;
 pub(crate) use sources::{Environment, Flags};
 use sources::{Sources, read_file};
 
@@ -26,8 +32,17 @@ const WORKERS_MAX: usize = 1024;
 const MAX_ATTEMPTS_MAX: u32 = 1000;
 /// The longest grace; S3 clients that look again do so within seconds.
 const JUST_MOVED_GRACE_S_MAX: u64 = 3600;
+/// The longest that parts of an upload nobody completed are kept: ten years.
+const ABORT_INCOMPLETE_DAYS_MAX: u32 = 3650;
 /// The longest time between sweeps; a lost wake-up is only found by a sweep.
 const SWEEP_INTERVAL_S_MAX: u64 = 24 * 3600;
+/// The most connections of one client address; the listeners take no more in all.
+const CONNECTIONS_PER_CLIENT_MAX: usize = 1024;
+/// How many calls a caller may make in a minute unless said otherwise: a page that sends a file in parts makes some ten
+/// a second, and twenty people behind one name still have room.
+const REQUESTS_PER_MINUTE: u32 = 6000;
+/// The highest rate; beyond, a limit is none.
+const PER_MINUTE_MAX: u32 = 10_000_000;
 /// The logs written unless said otherwise. s3s logs each refused request as an error; ours are answered, and told at
 /// debug level, by `s3-api`.
 const LOG_DEFAULT: &str = "info,s3s=off";
@@ -48,10 +63,14 @@ pub(crate) struct Settings {
     pub(crate) file: Option<PathBuf>,
     /// The data folder.
     pub(crate) data: Setting<PathBuf>,
-    /// Where S3 listens; a loopback address.
+    /// Where S3 listens.
     pub(crate) s3: Setting<SocketAddr>,
-    /// Where the page and its API listen; a loopback address.
+    /// Where the page and its API listen.
     pub(crate) web: Setting<SocketAddr>,
+    /// How both are reached; safe as it is.
+    pub(crate) reach: Reach,
+    /// Who may call the page's API.
+    pub(crate) callers: CallerSettings,
     /// The bucket that files come into.
     pub(crate) staging: Setting<BucketName>,
     /// The bucket that keeps them; never the same.
@@ -66,6 +85,8 @@ pub(crate) struct Settings {
     pub(crate) sweep_interval: Setting<Duration>,
     /// How long a file just archived can still be read from staging; to an hour, and 0 for not at all.
     pub(crate) just_moved_grace: Setting<Duration>,
+    /// After how many days the parts of an upload that nobody completed are removed; 1 to 3,650.
+    pub(crate) abort_incomplete_days: Setting<u32>,
     /// Roles beside the uploader's, by `[[role]]` in the file.
     pub(crate) roles: Setting<Vec<Role>>,
     /// How to write logs.
@@ -83,14 +104,16 @@ impl Settings {
         let data = sources.setting("data", folder, default_data_folder());
         let s3 = sources.setting(
             "s3",
-            loopback,
+            address,
             Some(SocketAddr::from(([127, 0, 0, 1], 9000))),
         );
         let web = sources.setting(
             "web",
-            loopback,
+            address,
             Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
         );
+        let reach = Self::reach(&mut sources);
+        let callers = Self::callers(&mut sources);
         let staging = sources.setting("staging", bucket, "staging".parse().ok());
         let archive = sources.setting("archive", bucket, "archive".parse().ok());
         let region = sources.setting("region", region, Some("us-east-1".to_owned()));
@@ -113,6 +136,11 @@ impl Settings {
             "just-moved-grace-s",
             |text| seconds(text, 0, JUST_MOVED_GRACE_S_MAX),
             Some(Duration::from_secs(5)),
+        );
+        let abort_incomplete_days = sources.setting(
+            "abort-incomplete-days",
+            |text| number(text, 1, ABORT_INCOMPLETE_DAYS_MAX),
+            Some(7),
         );
         let log_format = sources.setting("log-format", log_format, Some(LogFormat::Text));
         let log = sources.setting("log", log_filter, Some(LOG_DEFAULT.to_owned()));
@@ -137,11 +165,30 @@ impl Settings {
                 s3.value
             ));
         }
+        if let (Some(s3), Some(web), Some(reach), Some(callers)) = (&s3, &web, &reach, &callers) {
+            let exposure = Exposure {
+                s3: s3.value,
+                web: web.value,
+                s3_url: reach.s3_url.value.as_ref(),
+                web_url: reach.web_url.value.as_ref(),
+                has_tls: reach.has_tls(),
+                is_behind_proxy: !reach.behind_proxy.value.is_empty(),
+                knows_callers: callers.are_known(),
+            };
+            for problem in exposure.problems().into_iter().chain(callers.problems()) {
+                sources.problem(problem);
+            }
+            if reach.tls_cert.value.is_some() != reach.tls_key.value.is_some() {
+                sources.problem("--tls-cert and --tls-key are given together".to_owned());
+            }
+        }
         let settings = (|| {
             Some(Self {
                 data: data?,
                 s3: s3?,
                 web: web?,
+                reach: reach?,
+                callers: callers?,
                 staging: staging?,
                 archive: archive?,
                 region: region?,
@@ -149,6 +196,7 @@ impl Settings {
                 max_attempts: max_attempts?,
                 sweep_interval: sweep_interval?,
                 just_moved_grace: just_moved_grace?,
+                abort_incomplete_days: abort_incomplete_days?,
                 roles,
                 log_format: log_format?,
                 log: log?,
@@ -156,6 +204,77 @@ impl Settings {
             })
         })();
         sources.finish(settings)
+    }
+
+    fn reach(sources: &mut Sources<'_>) -> Option<Reach> {
+        let s3_url = sources.setting("s3-url", optional(origin), Some(None));
+        let web_url = sources.setting("web-url", optional(origin), Some(None));
+        let tls_cert = sources.setting("tls-cert", optional_path, Some(None));
+        let tls_key = sources.setting("tls-key", optional_path, Some(None));
+        let behind_proxy = sources.setting("behind-proxy", list(parsed), Some(Vec::new()));
+        let allow_origin = sources.setting("allow-origin", list(origin), Some(Vec::new()));
+        let connections_per_client = sources.setting(
+            "connections-per-client",
+            |text| number(text, 1, CONNECTIONS_PER_CLIENT_MAX).map(Some),
+            Some(None),
+        );
+        Some(Reach {
+            s3_url: s3_url?,
+            web_url: web_url?,
+            tls_cert: tls_cert?,
+            tls_key: tls_key?,
+            behind_proxy: behind_proxy?,
+            allow_origin: allow_origin?,
+            connections_per_client: connections_per_client?,
+        })
+    }
+
+    fn callers(sources: &mut Sources<'_>) -> Option<CallerSettings> {
+        let token_file = sources.setting("token-file", optional_path, Some(None));
+        let oidc_issuer = sources.setting("oidc-issuer", optional(callers::issuer_url), Some(None));
+        let oidc_audience = sources.setting("oidc-audience", optional(audience), Some(None));
+        let oidc_jwks_url =
+            sources.setting("oidc-jwks-url", optional(callers::issuer_url), Some(None));
+        let oidc_algorithms = sources.setting(
+            "oidc-algorithms",
+            list(parsed),
+            Some(Algorithm::DEFAULT.to_vec()),
+        );
+        let oidc_prefix_claim = sources.setting("oidc-prefix-claim", optional(parsed), Some(None));
+        let oidc_admin_claim = sources.setting(
+            "oidc-admin-claim",
+            optional(callers::admin_claim),
+            Some(None),
+        );
+        let requests_per_minute = sources.setting(
+            "requests-per-minute",
+            |text| number(text, 1, PER_MINUTE_MAX),
+            Some(REQUESTS_PER_MINUTE),
+        );
+        let upload_size_max = sources.setting(
+            "upload-size-max",
+            |text| number(text, 1, u64::MAX).map(Some),
+            Some(None),
+        );
+        let upload_types = sources.setting("upload-types", list(parsed), Some(Vec::new()));
+        let uploads_per_minute = sources.setting(
+            "uploads-per-minute",
+            |text| number(text, 1, PER_MINUTE_MAX).map(Some),
+            Some(None),
+        );
+        Some(CallerSettings {
+            token_file: token_file?,
+            oidc_issuer: oidc_issuer?,
+            oidc_audience: oidc_audience?,
+            oidc_jwks_url: oidc_jwks_url?,
+            oidc_algorithms: oidc_algorithms?,
+            oidc_prefix_claim: oidc_prefix_claim?,
+            oidc_admin_claim: oidc_admin_claim?,
+            requests_per_minute: requests_per_minute?,
+            upload_size_max: upload_size_max?,
+            upload_types: upload_types?,
+            uploads_per_minute: uploads_per_minute?,
+        })
     }
 
     /// Each setting as name, value and origin, in the order of the documentation.
@@ -168,6 +287,39 @@ impl Settings {
             ),
             ("s3", self.s3.value.to_string(), &self.s3.origin),
             ("web", self.web.value.to_string(), &self.web.origin),
+            row("s3-url", &self.reach.s3_url, shown),
+            row("web-url", &self.reach.web_url, shown),
+            row("tls-cert", &self.reach.tls_cert, shown_path),
+            row("tls-key", &self.reach.tls_key, shown_path),
+            row("behind-proxy", &self.reach.behind_proxy, shown_list),
+            row("allow-origin", &self.reach.allow_origin, shown_list),
+            row(
+                "connections-per-client",
+                &self.reach.connections_per_client,
+                shown,
+            ),
+            row("token-file", &self.callers.token_file, shown_path),
+            row("oidc-issuer", &self.callers.oidc_issuer, shown),
+            row("oidc-audience", &self.callers.oidc_audience, shown),
+            row("oidc-jwks-url", &self.callers.oidc_jwks_url, shown),
+            row("oidc-algorithms", &self.callers.oidc_algorithms, shown_list),
+            row("oidc-prefix-claim", &self.callers.oidc_prefix_claim, shown),
+            row("oidc-admin-claim", &self.callers.oidc_admin_claim, |it| {
+                it.as_ref()
+                    .map_or_else(String::new, |(claim, value)| format!("{claim}={value}"))
+            }),
+            row(
+                "requests-per-minute",
+                &self.callers.requests_per_minute,
+                u32::to_string,
+            ),
+            row("upload-size-max", &self.callers.upload_size_max, shown),
+            row("upload-types", &self.callers.upload_types, shown_list),
+            row(
+                "uploads-per-minute",
+                &self.callers.uploads_per_minute,
+                shown,
+            ),
             (
                 "staging",
                 self.staging.value.to_string(),
@@ -198,6 +350,11 @@ impl Settings {
                 "just-moved-grace-s",
                 self.just_moved_grace.value.as_secs().to_string(),
                 &self.just_moved_grace.origin,
+            ),
+            (
+                "abort-incomplete-days",
+                self.abort_incomplete_days.value.to_string(),
+                &self.abort_incomplete_days.origin,
             ),
             (
                 "role",
@@ -239,21 +396,89 @@ fn folder(text: &OsStr) -> Result<PathBuf, String> {
     std::path::absolute(text).map_err(|error| error.to_string())
 }
 
-fn loopback(text: &OsStr) -> Result<SocketAddr, String> {
+fn address(text: &OsStr) -> Result<SocketAddr, String> {
     let text = utf8(text)?;
-    let address: SocketAddr = match text.strip_prefix("localhost:") {
+    match text.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}"),
         None => text.to_owned(),
     }
     .parse()
-    .map_err(|_| format!("{text:?} is no address; write it as 127.0.0.1:9000"))?;
-    if address.ip().is_loopback() {
-        Ok(address)
-    } else {
-        Err(format!(
-            "{address} can be reached from other machines, which is refused as long as callers cannot be authenticated; use 127.0.0.1"
-        ))
+    .map_err(|_| format!("{text:?} is no address; write it as 127.0.0.1:9000"))
+}
+
+/// A row of a setting's value in words.
+fn row<'a, T>(
+    name: &'static str,
+    setting: &'a Setting<T>,
+    shown: impl FnOnce(&T) -> String,
+) -> (&'static str, String, &'a Origin) {
+    (name, shown(&setting.value), &setting.origin)
+}
+
+/// Nothing where there is none.
+fn shown<T: ToString>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(String::new, T::to_string)
+}
+
+fn shown_path(value: &Option<PathBuf>) -> String {
+    value
+        .as_ref()
+        .map_or_else(String::new, |path| path.display().to_string())
+}
+
+fn shown_list<T: ToString>(values: &Vec<T>) -> String {
+    let values: Vec<String> = values.iter().map(T::to_string).collect();
+    values.join(",")
+}
+
+fn optional<T>(
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> impl FnOnce(&OsStr) -> Result<Option<T>, String> {
+    |text| parse(utf8(text)?).map(Some)
+}
+
+/// Values with commas between, as a flag given more than once is joined.
+fn list<T>(
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> impl FnOnce(&OsStr) -> Result<Vec<T>, String> {
+    move |text| {
+        utf8(text)?
+            .split(',')
+            .map(|one| parse(one.trim()))
+            .collect()
     }
+}
+
+fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, String>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn origin(text: &str) -> Result<WebOrigin, String> {
+    // People copy it from the address bar.
+    text.strip_suffix('/')
+        .unwrap_or(text)
+        .parse()
+        .map_err(|error| format!("{text:?} is no address of a server; {error}"))
+}
+
+fn audience(text: &str) -> Result<String, String> {
+    if (1..=256).contains(&text.len()) && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("must have 1 to 256 characters".to_owned())
+    }
+}
+
+fn optional_path(text: &OsStr) -> Result<Option<PathBuf>, String> {
+    if text.is_empty() {
+        return Err("must name a file".to_owned());
+    }
+    std::path::absolute(text)
+        .map(Some)
+        .map_err(|error| error.to_string())
 }
 
 fn bucket(text: &OsStr) -> Result<BucketName, String> {
@@ -389,7 +614,7 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_can_be_listened_on() {
+    fn only_loopback_can_be_listened_on_just_so() {
         for address in ["127.0.0.1:1", "127.3.2.1:1", "[::1]:1", "localhost:1"] {
             check(&[("s3", address)], &[], "").unwrap();
         }
@@ -400,7 +625,68 @@ mod tests {
             "example.org:1",
             "127.0.0.1",
         ] {
-            check(&[("s3", address)], &[], "").unwrap_err();
+            for flag in ["s3", "web"] {
+                check(&[(flag, address)], &[], "").unwrap_err();
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_for_others_is_set_up_by_a_file_and_shown() {
+        let settings = check(
+            &[("behind-proxy", "10.0.0.5,10.1.0.0/16")],
+            &[("TWO_BUCKETS_OIDC_AUDIENCE", "two-buckets")],
+            "s3 = '0.0.0.0:9000'\nweb = '0.0.0.0:8080'\nweb_url = 'https://files.example.com/'\n\
+             s3_url = 'https://s3.example.com'\noidc_issuer = 'https://login.example.com/r/'\n\
+             allow_origin = ['https://a.example', 'https://b.example:8443']\n\
+             oidc_algorithms = 'ES256, EdDSA'\noidc_admin_claim = 'roles=keeper'\nupload_types = 'image/*'\n",
+        )
+        .unwrap();
+        let rows = settings.rows();
+        for (name, value) in [
+            ("web-url", "https://files.example.com"),
+            ("behind-proxy", "10.0.0.5,10.1.0.0/16"),
+            ("allow-origin", "https://a.example,https://b.example:8443"),
+            ("oidc-issuer", "https://login.example.com/r/"),
+            ("oidc-algorithms", "ES256,EdDSA"),
+            ("oidc-admin-claim", "roles=keeper"),
+            ("upload-types", "image/*"),
+            ("token-file", ""),
+            ("requests-per-minute", "6000"),
+        ] {
+            let found = rows.iter().find(|row| row.0 == name).unwrap();
+            assert_eq!(found.1, value, "{name}");
+        }
+    }
+
+    #[test]
+    fn settings_of_callers_that_contradict_each_other_are_refused() {
+        for (flags, words) in [
+            (
+                &[("oidc-issuer", "https://a.example")][..],
+                "--oidc-audience",
+            ),
+            (&[("oidc-audience", "x")], "--oidc-issuer"),
+            (&[("oidc-prefix-claim", "tenant")], "--oidc-issuer"),
+            (
+                &[("oidc-issuer", "http://a.example"), ("oidc-audience", "x")],
+                "https",
+            ),
+            (&[("oidc-algorithms", "HS256")], "HS256"),
+            (&[("oidc-algorithms", "none")], "none"),
+            (&[("oidc-algorithms", "")], "algorithm"),
+            (&[("allow-origin", "*")], "allow-origin"),
+            (
+                &[("allow-origin", "https://a.example/path")],
+                "allow-origin",
+            ),
+            (&[("behind-proxy", "proxy.example")], "behind-proxy"),
+            (&[("tls-cert", "cert.pem")], "--tls-key"),
+            (&[("tls-key", "key.pem")], "--tls-cert"),
+            (&[("web", "0.0.0.0:1")], "--token-file"),
+        ] {
+            let problem = check(flags, &[], "").unwrap_err();
+            assert!(problem.contains(words), "{flags:?}: {problem}");
         }
     }
 

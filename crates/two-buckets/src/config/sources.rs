@@ -170,9 +170,13 @@ impl<'a> Sources<'a> {
         let text = match value {
             toml::Value::String(text) => text.clone(),
             toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Array(values) if values.iter().all(toml::Value::is_str) => {
+                let texts: Vec<_> = values.iter().filter_map(toml::Value::as_str).collect();
+                texts.join(",")
+            }
             other => {
                 return Err(format!(
-                    "{shown}: is {}, but must be a text or a whole number",
+                    "{shown}: is {}, but must be a text, a whole number or a list of texts",
                     other.type_str()
                 ));
             }

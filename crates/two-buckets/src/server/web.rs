@@ -1,16 +1,17 @@
 //! The web listener: the page and the upload API, behind the guards against foreign pages.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use hyper_util::service::TowerToHyperService;
+use tokio::sync::watch;
 use tower::Layer as _;
-use two_buckets_local::SignedUrls;
-use two_buckets_s3_api::Credentials;
+use two_buckets_depot::Depot;
+use two_buckets_local::{DepotGrants, GrantOptions};
+use two_buckets_s3_api::Sts;
 use two_buckets_uploads::{
-    AdminToken, Guard, GuardLayer, KeyTemplate, S3Address, ServerFacts, Sources, Tracker,
-    UploadApi, router,
+    Access, Guard, GuardLayer, KeyTemplate, S3Address, ServerFacts, Sources, Tracker, UntilStop,
+    UploadApi, WebOrigin, router,
 };
 
 use crate::clock;
@@ -24,25 +25,30 @@ pub(super) type WebService = TowerToHyperService<Guard<Router>>;
 /// What the web listener is made of.
 pub(super) struct Parts<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) s3: SocketAddr,
-    pub(super) web: SocketAddr,
-    pub(super) credentials: Credentials,
-    pub(super) admin_token: &'a str,
+    /// Where clients find S3.
+    pub(super) s3: &'a WebOrigin,
+    /// Where they find the page.
+    pub(super) web: &'a WebOrigin,
+    /// How the listener is reached, and by whom.
+    pub(super) access: Access,
+    pub(super) sts: Sts,
+    pub(super) depot: Depot,
+    pub(super) stopping: watch::Receiver<bool>,
     pub(super) processor: &'a str,
 }
 
 /// Puts the service together.
 pub(super) fn service<T: Tracker>(
-    parts: &Parts<'_>,
+    parts: Parts<'_>,
     tracker: impl FnOnce(ServerFacts) -> T,
 ) -> Result<WebService, Failure> {
     let Parts {
         settings, s3, web, ..
-    } = parts;
-    let endpoint = format!("http://{s3}");
+    } = &parts;
+    let endpoint = s3.to_string();
     let facts = ServerFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        page_url: cfg!(feature = "page").then(|| format!("http://{web}/")),
+        page_url: cfg!(feature = "page").then(|| format!("{web}/")),
         s3: S3Address {
             endpoint: endpoint.clone(),
             region: settings.region.value.clone(),
@@ -54,25 +60,26 @@ pub(super) fn service<T: Tracker>(
     };
     let api = router(UploadApi {
         tracker: tracker(facts),
-        grants: SignedUrls {
-            credentials: parts.credentials.clone(),
+        grants: DepotGrants::new(GrantOptions {
+            sts: parts.sts.clone(),
             region: settings.region.value.clone(),
-            host: s3.to_string(),
+            endpoint: endpoint.clone(),
             staging: settings.staging.value.clone(),
+            depot: parts.depot.clone(),
             clock: Arc::new(clock::now),
-        },
+        }),
         key_template: KeyTemplate::default(),
         sources: Sources {
             now: Arc::new(clock::now),
             random: Arc::new(random),
         },
+        until_stop: UntilStop({
+            let stopping = parts.stopping.clone();
+            Arc::new(move || Box::pin(super::told(&stopping)))
+        }),
     });
-    let token: AdminToken = parts
-        .admin_token
-        .parse()
-        .map_err(|error| Failure::failed(format!("the admin token: {error}")))?;
     let page = page::router(&endpoint).map_err(|error| Failure::failed(error.to_string()))?;
-    let guard = GuardLayer::new(*web, token).map_err(|error| Failure::usage(error.to_string()))?;
+    let guard = GuardLayer::new(parts.access).map_err(|error| Failure::usage(error.to_string()))?;
     Ok(TowerToHyperService::new(guard.layer(api.merge(page))))
 }
 

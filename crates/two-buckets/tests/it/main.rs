@@ -1,8 +1,15 @@
 //! The program from outside: its command line, its two listeners and its data folder.
 
 mod harness;
+mod proxy;
+mod secure;
 
+mod callers;
 mod commands;
 mod files;
+mod put;
+mod put_in_parts;
 mod refusals;
 mod restarts;
+mod secrets;
+mod tls;

@@ -10,20 +10,23 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use two_buckets_objects::{ByteRange, ETag};
 
-use super::{Answer, upload_id};
+use super::uploads::visible;
+use super::{Answer, From, upload_id};
 use crate::attachment::content_disposition;
 use crate::problem::Problem;
-use crate::{Grants, Tracker, UploadApi};
+use crate::service::Api;
+use crate::{Grants, Tracker};
 
 /// Hands out a file's bytes, always as a download of no particular type: a file that is a page must never run as one
 /// of ours, whatever it claims to be and wherever it is opened.
 pub(crate) async fn download<T: Tracker, G: Grants>(
-    State(api): State<Arc<UploadApi<T, G>>>,
+    State(api): State<Arc<Api<T, G>>>,
+    From(caller): From,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Answer {
     let id = upload_id(id)?;
-    let upload = api.tracker.get(&id).await?.upload;
+    let upload = visible(&api.tracker, &caller, &id).await?.upload;
     let size = upload.size_bytes;
     let range = asked_range(&headers, &upload.etag)
         .map(|range| range.within(size))

@@ -4,14 +4,17 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 
-use super::{Answer, answer};
+use super::{Answer, From, answer};
+use crate::service::Api;
 use crate::wire::ServerJson;
-use crate::{Grants, OPENAPI, Tracker, UploadApi};
+use crate::{Grants, OPENAPI, Tracker};
 
 pub(crate) async fn facts<T: Tracker, G: Grants>(
-    State(api): State<Arc<UploadApi<T, G>>>,
+    State(api): State<Arc<Api<T, G>>>,
+    From(caller): From,
 ) -> Answer {
-    Ok(answer(ServerJson::from(api.tracker.server().await?)))
+    let facts = api.tracker.server().await?;
+    Ok(answer(ServerJson::new(facts, caller)))
 }
 
 pub(crate) async fn openapi() -> Response {

@@ -5,32 +5,113 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use http::Request;
 
-use super::{Answer, answer, json_body, upload_id};
+use super::uploads::visible;
+use super::{Answer, From, answer, json_body, upload_id};
 use crate::problem::Problem;
+use crate::service::Api;
 use crate::wire::{RetriedJson, RetryRequest, SweptJson, UploadJson};
-use crate::{Grants, RetrySelection, Tracker, UploadApi};
+use crate::{
+    Caller, Error, Grants, KeyPrefix, ListUploads, PAGE_MAX, RetrySelection, Tracker, Upload,
+    UploadState,
+};
 
 pub(crate) async fn retry<T: Tracker, G: Grants>(
-    State(api): State<Arc<UploadApi<T, G>>>,
+    State(api): State<Arc<Api<T, G>>>,
+    From(caller): From,
     id: Result<Path<String>, PathRejection>,
 ) -> Answer {
-    let upload = api.tracker.retry(&upload_id(id)?).await?;
+    let id = upload_id(id)?;
+    may_steer(&caller)?;
+    visible(&api.tracker, &caller, &id).await?;
+    let upload = api.tracker.retry(&id).await?;
     Ok(answer(UploadJson::from(upload)))
 }
 
 pub(crate) async fn retry_many<T: Tracker, G: Grants>(
-    State(api): State<Arc<UploadApi<T, G>>>,
+    State(api): State<Arc<Api<T, G>>>,
+    From(caller): From,
     request: Request<Body>,
 ) -> Answer {
+    may_steer(&caller)?;
     let selection = selected(json_body(request).await?)?;
-    let retried = api.tracker.retry_many(selection).await?;
+    let retried = match &caller.prefix {
+        None => api.tracker.retry_many(selection).await?,
+        Some(prefix) => retry_below(&api.tracker, prefix, &selection).await?,
+    };
     Ok(answer(RetriedJson { retried }))
 }
 
 pub(crate) async fn sweep<T: Tracker, G: Grants>(
-    State(api): State<Arc<UploadApi<T, G>>>,
+    State(api): State<Arc<Api<T, G>>>,
+    From(caller): From,
 ) -> Answer {
+    may_steer(&caller)?;
+    if caller.prefix.is_some() {
+        return Err(Problem::Forbidden(
+            "a sweep looks at everybody's uploads, and you may see only your own".into(),
+        ));
+    }
     Ok(answer(SweptJson::from(api.tracker.sweep().await?)))
+}
+
+fn may_steer(caller: &Caller) -> Result<(), Problem> {
+    if caller.may_steer {
+        Ok(())
+    } else {
+        Err(Problem::Forbidden(
+            "you may upload and look, but not retry or sweep".into(),
+        ))
+    }
+}
+
+/// Retries what is selected of the uploads below a prefix, one by one.
+async fn retry_below<T: Tracker>(
+    tracker: &T,
+    prefix: &KeyPrefix,
+    selection: &RetrySelection,
+) -> Result<u64, Problem> {
+    let mut query = ListUploads {
+        state: Some(UploadState::Failed),
+        prefix: Some(prefix.to_string()),
+        limit: PAGE_MAX,
+        ..ListUploads::default()
+    };
+    let mut failed = Vec::new();
+    loop {
+        let page = tracker.list(query.clone()).await?;
+        // Asked for below the prefix, and looked at again: this is what keeps tenants apart.
+        let ours = |upload: &Upload| prefix.covers(upload.key.as_str());
+        let chosen = page
+            .uploads
+            .into_iter()
+            .filter(|upload| ours(upload) && is_selected(upload, selection));
+        failed.extend(chosen.map(|upload| upload.id));
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => break,
+        }
+    }
+    let mut retried = 0;
+    for id in failed {
+        match tracker.retry(&id).await {
+            Ok(_) => retried += 1,
+            // Somebody else retried it, or it is gone: nothing is left to do for it.
+            Err(Error::Conflict { .. } | Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(retried)
+}
+
+fn is_selected(upload: &Upload, selection: &RetrySelection) -> bool {
+    match selection {
+        RetrySelection::All => true,
+        RetrySelection::Key(key) => upload.key == *key,
+        RetrySelection::Reason(wanted) => {
+            let reason = upload.reason.as_ref();
+            reason.is_some_and(|reason| reason.contains(wanted.as_str()))
+        }
+    }
 }
 
 fn selected(request: RetryRequest) -> Result<RetrySelection, Problem> {

@@ -3,32 +3,50 @@ use std::sync::Arc;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 
-use super::{Answer, answer, upload_id};
+use super::{Answer, From, answer, no_such_upload, upload_id};
 use crate::problem::Problem;
+use crate::service::Api;
 use crate::wire::{ListQuery, PageJson, UploadHistoryJson};
 use crate::{
-    Cursor, Grants, ListUploads, PAGE_DEFAULT, PAGE_MAX, SEARCH_BYTES_MAX, Tracker, UploadApi,
+    Caller, Cursor, Grants, ListUploads, PAGE_DEFAULT, PAGE_MAX, SEARCH_BYTES_MAX, Tracker,
+    UploadHistory, UploadId,
 };
 
 pub(crate) async fn list<T: Tracker, G: Grants>(
-    State(api): State<Arc<UploadApi<T, G>>>,
+    State(api): State<Arc<Api<T, G>>>,
+    From(caller): From,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Answer {
     let Query(query) = query.map_err(|error| Problem::BadRequest(error.body_text()))?;
-    let page = api.tracker.list(asked(query)?).await?;
-    Ok(answer(PageJson::at(page, (api.sources.now)())))
+    let page = api.tracker.list(asked(query, &caller)?).await?;
+    Ok(answer(PageJson::at(page, &caller, (api.sources.now)())))
 }
 
 pub(crate) async fn one<T: Tracker, G: Grants>(
-    State(api): State<Arc<UploadApi<T, G>>>,
+    State(api): State<Arc<Api<T, G>>>,
+    From(caller): From,
     id: Result<Path<String>, PathRejection>,
 ) -> Answer {
-    let history = api.tracker.get(&upload_id(id)?).await?;
+    let history = visible(&api.tracker, &caller, &upload_id(id)?).await?;
     Ok(answer(UploadHistoryJson::from(history)))
 }
 
+/// The upload, if there is one that the caller may see: of another one they do not even learn that it is there.
+pub(super) async fn visible<T: Tracker>(
+    tracker: &T,
+    caller: &Caller,
+    id: &UploadId,
+) -> Result<UploadHistory, Problem> {
+    let history = tracker.get(id).await?;
+    if caller.sees(&history.upload.key) {
+        Ok(history)
+    } else {
+        Err(no_such_upload())
+    }
+}
+
 /// Parameters that are there but empty are left out, as a form with empty fields means them.
-fn asked(query: ListQuery) -> Result<ListUploads, Problem> {
+fn asked(query: ListQuery, caller: &Caller) -> Result<ListUploads, Problem> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let state = given(query.state).map(|state| state.parse::<crate::UploadState>());
     let state = state
@@ -62,6 +80,7 @@ fn asked(query: ListQuery) -> Result<ListUploads, Problem> {
     Ok(ListUploads {
         state,
         key,
+        prefix: caller.prefix.as_ref().map(ToString::to_string),
         search,
         limit,
         after: after.map(Cursor),

@@ -1,9 +1,17 @@
 //! The upload API as a caller meets it: requests in, answers out, in process.
 
+mod callers;
 mod content;
 mod describing;
+mod events;
 mod guards;
+mod keys;
+mod limits;
+mod minting;
 mod reading;
 mod shelf;
+mod signer;
 mod signing;
 mod steering;
+mod tenants;
+mod uppy;

@@ -14,6 +14,8 @@ async fn the_server_says_what_it_is() {
             "version": "0.1.0", "page_url": "http://127.0.0.1:8080/",
             "s3": {"endpoint": "http://127.0.0.1:9000", "region": "us-east-1"},
             "staging": "staging", "archive": "archive", "processor": "describe", "paused": false,
+            "limits": {"size_bytes_max": null, "types": [], "uploads_per_minute": null},
+            "caller": {"name": "somebody", "prefix": null, "may_steer": true},
         })
     );
 }
@@ -36,7 +38,8 @@ async fn a_page_has_uploads_counts_and_the_age_of_the_oldest_unfinished() {
         page["uploads"][0],
         json!({
             "id": "a0", "bucket": "staging", "key": "2026/a.txt", "version_id": "v1", "state": "archived",
-            "size": 10, "etag": "abc123", "received_at": "2026-11-23T10:49:19.507Z",
+            "expected": false, "size": 10, "etag": "abc123",
+            "checksum": {"algorithm": "CRC64NVME", "value": "AAECAwQFBgc=", "kind": "FULL_OBJECT"}, "received_at": "2026-11-23T10:49:19.507Z",
             "started_at": "2026-11-23T10:50:50.007Z", "finished_at": "2026-11-23T10:50:50.007Z",
             "attempts": 1, "next_attempt_at": null, "reason": null,
             "archive": {"bucket": "archive", "key": "2026/a.txt", "version_id": "v9"},

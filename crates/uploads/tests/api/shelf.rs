@@ -1,18 +1,25 @@
 //! A small implementation of the traits, and a way to call the service on it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
+use futures::{FutureExt, Stream};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
+use tokio::sync::{broadcast, watch};
 use tower::ServiceExt as _;
 use two_buckets_objects::{ByteRange, ETag, Timestamp, VersionId, VersionRef};
 use two_buckets_uploads::{
-    Attempt, AttemptOutcome, Counts, Cursor, Error, Grants, KeyTemplate, ListUploads, Oldest,
-    PutToSign, Result, RetrySelection, S3Address, ServerFacts, SignedPut, Sources, Swept, Tracker,
-    Upload, UploadApi, UploadHistory, UploadId, UploadPage, UploadState, router,
+    Attempt, AttemptOutcome, Caller, Change, CompleteMultipart, Completed, Counts, CreateMultipart,
+    CredentialScope, Cursor, Error, Expected, FormTarget, FormToSign, Grants, KeyTemplate,
+    ListUploads, Minted, MultipartId, MultipartRef, Oldest, ReceivedPart, RequestToSign, Result,
+    RetrySelection, S3Address, ServerFacts, SignedForm, SignedRequest, Sources, Swept, Tracker,
+    UntilStop, Upload, UploadApi, UploadCredentials, UploadHistory, UploadId, UploadKey,
+    UploadPage, UploadState, router,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_431_050_007);
@@ -20,11 +27,72 @@ pub(crate) const SECRET: &str = "X-Amz-Signature=5ec7e7";
 
 /// A shelf of uploads: `a0` archived, `f1` failed, `p2` pending, `x3` archived HTML with an awkward key,
 /// `e4` archived and empty. Asking for `down` or `bug` fails as a store may.
-#[derive(Default)]
 pub(crate) struct Shelf {
-    pub(crate) signed: Mutex<Vec<PutToSign>>,
+    pub(crate) signed: Mutex<Vec<RequestToSign>>,
+    pub(crate) forms: Mutex<Vec<FormToSign>>,
+    pub(crate) scopes: Mutex<Vec<(CredentialScope, Duration)>>,
+    pub(crate) multiparts: Mutex<BTreeMap<String, Multipart>>,
     pub(crate) listed: Mutex<Vec<ListUploads>>,
     pub(crate) retried: Mutex<Vec<RetrySelection>>,
+    /// What is expected by its key, and whether it has arrived.
+    pub(crate) expected: Mutex<BTreeMap<UploadKey, (Expected, bool)>>,
+    /// Who tells of changes; gone when the server stops.
+    pub(crate) changes: Mutex<Option<broadcast::Sender<Change>>>,
+}
+
+/// A multipart upload on the shelf.
+pub(crate) struct Multipart {
+    pub(crate) create: CreateMultipart,
+    pub(crate) parts: Vec<ReceivedPart>,
+    pub(crate) completed: Option<CompleteMultipart>,
+}
+
+/// How many changes a slow listener may be behind.
+pub(crate) const CHANGES_MAX: usize = 4;
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self {
+            signed: Mutex::default(),
+            forms: Mutex::default(),
+            scopes: Mutex::default(),
+            multiparts: Mutex::default(),
+            listed: Mutex::default(),
+            retried: Mutex::default(),
+            expected: Mutex::default(),
+            changes: Mutex::new(Some(broadcast::channel(CHANGES_MAX).0)),
+        }
+    }
+}
+
+impl Shelf {
+    /// Says that the bytes of an expected upload have come.
+    pub(crate) fn arrive(&self, key: &str) {
+        let key = key.parse().expect("a key");
+        let mut expected = self.expected.lock().expect("unpoisoned");
+        expected.get_mut(&key).expect("an expected upload").1 = true;
+    }
+
+    /// The id of the upload expected under a key: one for each key.
+    pub(crate) fn id_of(key: &UploadKey) -> UploadId {
+        let hex: String = key.as_str().bytes().map(|b| format!("{b:02x}")).collect();
+        format!("k{}", &hex[..hex.len().min(200)])
+            .parse()
+            .expect("an id")
+    }
+
+    /// Puts a part of a multipart upload there, as a client with a signed URL does.
+    pub(crate) fn receive(&self, id: &str, number: u32, etag: &str, size_bytes: u64) {
+        let mut multiparts = self.multiparts.lock().expect("unpoisoned");
+        let parts = &mut multiparts.get_mut(id).expect("an upload").parts;
+        parts.retain(|part| part.number != number);
+        parts.push(ReceivedPart {
+            number,
+            etag: ETag::new(etag),
+            size_bytes,
+        });
+        parts.sort_by_key(|part| part.number);
+    }
 }
 
 pub(crate) const CONTENT: &[u8] = b"0123456789";
@@ -40,6 +108,12 @@ pub(crate) fn upload(id: &str, key: &str, state: UploadState) -> Upload {
         key: key.clone(),
         version_id: begun.then(|| VersionId::new("v1")),
         state,
+        is_expected: false,
+        checksum: done.then(|| two_buckets_objects::Checksum {
+            algorithm: two_buckets_objects::Algorithm::Crc64Nvme,
+            kind: two_buckets_objects::ChecksumKind::FullObject,
+            value: Box::new(*b"\0\x01\x02\x03\x04\x05\x06\x07"),
+        }),
         size_bytes: CONTENT.len() as u64,
         etag: ETag::new("abc123"),
         received_at: Timestamp::from_millis(NOW.millis() - 90_500),
@@ -94,6 +168,21 @@ fn find(id: &UploadId) -> Result<Upload> {
 #[derive(Clone, Default)]
 pub(crate) struct Shared(pub(crate) Arc<Shelf>);
 
+impl Shared {
+    fn find(&self, id: &UploadId) -> Result<Upload> {
+        let expected = self.0.expected.lock().expect("unpoisoned");
+        let mut all = expected.values();
+        match all.find(|(expected, _)| Shelf::id_of(&expected.key) == *id) {
+            Some((expected, has_arrived)) => Ok(Upload {
+                is_expected: !has_arrived,
+                size_bytes: expected.size_bytes.unwrap_or(0),
+                ..upload(id.as_str(), expected.key.as_str(), UploadState::Pending)
+            }),
+            None => find(id),
+        }
+    }
+}
+
 impl Tracker for Shared {
     async fn server(&self) -> Result<ServerFacts> {
         Ok(ServerFacts {
@@ -125,6 +214,12 @@ impl Tracker for Shared {
         let all: Vec<Upload> = uploads()
             .into_iter()
             .filter(|upload| query.state.is_none_or(|state| upload.state == state))
+            .filter(|upload| {
+                query
+                    .prefix
+                    .as_ref()
+                    .is_none_or(|prefix| upload.key.as_str().starts_with(prefix))
+            })
             .filter(|upload| query.key.as_ref().is_none_or(|key| upload.key == *key))
             .filter(|upload| {
                 query
@@ -151,7 +246,7 @@ impl Tracker for Shared {
     }
 
     async fn get(&self, id: &UploadId) -> Result<UploadHistory> {
-        let upload = find(id)?;
+        let upload = self.find(id)?;
         let attempt = Attempt {
             number: 1,
             started_at: NOW,
@@ -171,7 +266,7 @@ impl Tracker for Shared {
         id: &UploadId,
         range: Option<ByteRange>,
     ) -> Result<two_buckets_objects::Body> {
-        let upload = find(id)?;
+        let upload = self.find(id)?;
         let whole = &CONTENT[..usize::try_from(upload.size_bytes).expect("small")];
         let bytes = match range {
             None => whole,
@@ -187,7 +282,7 @@ impl Tracker for Shared {
     }
 
     async fn retry(&self, id: &UploadId) -> Result<Upload> {
-        let upload = find(id)?;
+        let upload = self.find(id)?;
         if upload.state != UploadState::Failed {
             return Err(Error::Conflict {
                 reason: format!(
@@ -215,21 +310,177 @@ impl Tracker for Shared {
             explained: 1,
         })
     }
-}
 
-impl Grants for Shared {
-    async fn sign_put(&self, put: PutToSign) -> Result<SignedPut> {
-        let signed = SignedPut {
-            url: format!("http://127.0.0.1:9000/staging/{}?{SECRET}", put.key),
-            expires_at: NOW.after(put.life),
-        };
-        self.0.signed.lock().expect("unpoisoned").push(put);
-        Ok(signed)
+    async fn expect(&self, expected: Expected) -> Result<UploadId> {
+        let id = Shelf::id_of(&expected.key);
+        let mut all = self.0.expected.lock().expect("unpoisoned");
+        match all.get_mut(&expected.key) {
+            None => {
+                all.insert(expected.key.clone(), (expected, false));
+            }
+            Some((_, true)) => {}
+            Some((known, false)) => {
+                known.until = known.until.max(expected.until);
+                known.size_bytes = expected.size_bytes.or(known.size_bytes);
+                known.media_type = expected.media_type.or(known.media_type.take());
+                known.checksum = expected.checksum.or(known.checksum.take());
+            }
+        }
+        Ok(id)
+    }
+
+    async fn minted(&self, key: &UploadKey) -> Result<Option<Minted>> {
+        let expected = self.0.expected.lock().expect("unpoisoned");
+        Ok(expected.get(key).map(|(_, has_arrived)| Minted {
+            id: Shelf::id_of(key),
+            has_arrived: *has_arrived,
+        }))
+    }
+
+    fn changes(&self) -> impl Stream<Item = Change> + Send + 'static {
+        use broadcast::error::RecvError;
+        let changes = self.0.changes.lock().expect("unpoisoned");
+        let listener = changes.as_ref().map(broadcast::Sender::subscribe);
+        futures::stream::unfold(listener, async |listener| {
+            let mut listener = listener?;
+            match listener.recv().await {
+                Ok(change) => Some((change, Some(listener))),
+                Err(RecvError::Lagged(_)) => Some((Change::Missed, Some(listener))),
+                Err(RecvError::Closed) => None,
+            }
+        })
     }
 }
 
-/// The service on a new shelf, without guards.
+impl Grants for Shared {
+    async fn sign(&self, request: RequestToSign) -> Result<SignedRequest> {
+        let signed = SignedRequest {
+            url: format!("http://127.0.0.1:9000/staging/{}?{SECRET}", request.key),
+            expires_at: NOW.after(request.life),
+        };
+        self.0.signed.lock().expect("unpoisoned").push(request);
+        Ok(signed)
+    }
+
+    async fn form(&self, form: FormToSign) -> Result<SignedForm> {
+        let key = match &form.to {
+            FormTarget::Key(key) => key.to_string(),
+            FormTarget::Below(prefix) => format!("{prefix}${{filename}}"),
+        };
+        let signed = SignedForm {
+            url: "http://127.0.0.1:9000/staging".into(),
+            fields: BTreeMap::from([("key".into(), key), ("policy".into(), SECRET.into())]),
+            expires_at: NOW.after(form.life),
+        };
+        self.0.forms.lock().expect("unpoisoned").push(form);
+        Ok(signed)
+    }
+
+    async fn credentials(
+        &self,
+        scope: CredentialScope,
+        life: Duration,
+    ) -> Result<UploadCredentials> {
+        self.0
+            .scopes
+            .lock()
+            .expect("unpoisoned")
+            .push((scope, life));
+        Ok(UploadCredentials {
+            access_key_id: "ASIAEXAMPLE".into(),
+            secret_access_key: SECRET.into(),
+            session_token: "token".into(),
+            expires_at: NOW.after(life),
+        })
+    }
+
+    async fn create_multipart(&self, create: CreateMultipart) -> Result<MultipartId> {
+        let mut multiparts = self.0.multiparts.lock().expect("unpoisoned");
+        let id = format!("upload/{}", multiparts.len());
+        let multipart = Multipart {
+            create,
+            parts: Vec::new(),
+            completed: None,
+        };
+        multiparts.insert(id.clone(), multipart);
+        Ok(id.parse().expect("an id"))
+    }
+
+    async fn list_parts(&self, at: &MultipartRef) -> Result<Vec<ReceivedPart>> {
+        let multiparts = self.0.multiparts.lock().expect("unpoisoned");
+        match multiparts.get(at.upload.as_str()) {
+            Some(found) if found.create.key == at.key && found.completed.is_none() => {
+                Ok(found.parts.clone())
+            }
+            _ => Err(no_such_multipart()),
+        }
+    }
+
+    async fn complete_multipart(&self, complete: CompleteMultipart) -> Result<Completed> {
+        let mut multiparts = self.0.multiparts.lock().expect("unpoisoned");
+        let found = multiparts
+            .get_mut(complete.at.upload.as_str())
+            .filter(|found| found.create.key == complete.at.key)
+            .ok_or_else(no_such_multipart)?;
+        for (number, etag) in &complete.parts {
+            let is_there = |part: &ReceivedPart| part.number == number.get() && part.etag == *etag;
+            if !found.parts.iter().any(is_there) {
+                return Err(Error::Refused {
+                    reason: format!("part {number} is missing or has another tag"),
+                });
+            }
+        }
+        let etag = Some(ETag::new(&format!("whole-{}", complete.parts.len())));
+        found.completed.get_or_insert(complete);
+        Ok(Completed { etag })
+    }
+
+    async fn abort_multipart(&self, at: &MultipartRef) -> Result<()> {
+        let mut multiparts = self.0.multiparts.lock().expect("unpoisoned");
+        multiparts.retain(|id, found| {
+            id != at.upload.as_str() || found.create.key != at.key || found.completed.is_some()
+        });
+        Ok(())
+    }
+}
+
+fn no_such_multipart() -> Error {
+    Error::NotFound {
+        what: "a multipart upload of this key with this id".into(),
+    }
+}
+
+/// The service on a new shelf, without guards, for a caller who may do everything.
 pub(crate) fn service() -> (Router, Arc<Shelf>) {
+    service_for(Caller::unlimited("somebody"))
+}
+
+/// The service on a new shelf for this caller.
+pub(crate) fn service_for(caller: Caller) -> (Router, Arc<Shelf>) {
+    let (router, shelf) = bare_service();
+    (router.layer(axum::Extension(caller)), shelf)
+}
+
+/// The service on a new shelf, with nobody saying who asks.
+pub(crate) fn bare_service() -> (Router, Arc<Shelf>) {
+    service_until(UntilStop(Arc::new(|| futures::future::pending().boxed())))
+}
+
+/// The service on a new shelf, and how to say that its server stops.
+pub(crate) fn stopping_service() -> (Router, Arc<Shelf>, watch::Sender<bool>) {
+    let (stop, stopping) = watch::channel(false);
+    let (router, shelf) = service_until(UntilStop(Arc::new(move || {
+        let mut stopping = stopping.clone();
+        async move {
+            stopping.wait_for(|stops| *stops).await.expect("a sender");
+        }
+        .boxed()
+    })));
+    let caller = axum::Extension(Caller::unlimited("somebody"));
+    (router.layer(caller), shelf, stop)
+}
+
+fn service_until(until_stop: UntilStop) -> (Router, Arc<Shelf>) {
     let shared = Shared::default();
     let shelf = Arc::clone(&shared.0);
     let api = UploadApi {
@@ -240,6 +491,7 @@ pub(crate) fn service() -> (Router, Arc<Shelf>) {
             now: Arc::new(|| NOW),
             random: Arc::new(|| 42),
         },
+        until_stop,
     };
     (router(api), shelf)
 }

@@ -1,44 +1,58 @@
 //! `put`: uploads files, small ones by a signed URL in one piece, large ones in parts over S3.
+//!
+//! Every upload carries a checksum that the server compares with what arrives, and what the server says it has is
+//! compared with the file again. An upload in parts that breaks off is gone on with by the next run.
 
+mod accepted;
+mod bars;
+mod content;
+mod crc64;
+mod in_parts;
 mod multipart;
-mod parts;
+mod part_size;
+mod report;
+mod resume;
 mod single;
 mod source;
+mod stream;
+mod there;
 mod wait;
-
-use std::path::Path;
+mod walk;
 
 use futures::StreamExt as _;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use two_buckets_objects::{Key, OBJECT_SIZE_BYTES_MAX};
+use tokio::sync::Semaphore;
+use two_buckets_s3_api::Credentials;
 
 use super::api::Api;
 use super::env::root_key_of;
-use super::meaning::{Naming, Output, Put};
+use super::meaning::Put;
+use super::patience::Patience;
 use super::print;
+use super::s3::{Heard, Staging};
+use super::trouble::Trouble;
 use crate::config::{Environment, Settings};
 use crate::failure::Failure;
-use crate::root_key::RootKey;
-use source::Source;
+use accepted::Accepted;
+use bars::Bars;
+use report::Done;
+use source::{Destination, Input};
+use walk::Found;
 
-/// Files above this go in parts: a broken connection then costs one part.
-const SINGLE_SIZE_BYTES_MAX: u64 = 32 << 20;
-
-/// A file that was accepted: answered 200, so it is on the server's disk.
-struct Accepted {
-    key: String,
-    version_id: Option<String>,
-    etag: String,
-}
+/// Files above this go in parts: a broken connection then costs one part. As the page has it.
+const SINGLE_SIZE_BYTES_MAX: u64 = 16 << 20;
+/// How many files may be waited for beside those that are sent.
+const WAITING_MAX: usize = 32;
 
 /// What uploads work with.
 struct Uploader<'a> {
     api: &'a Api,
-    root_key: Option<RootKey>,
-    naming: Naming,
-    bars: MultiProgress,
-    total: ProgressBar,
+    /// The root key pair, unless the server took it from its environment and it is not in ours.
+    root: Option<Credentials>,
+    patience: Patience,
+    bars: Bars,
+    media_type: Option<String>,
+    resume: bool,
 }
 
 /// Uploads the files. Those that fail do not stop the others; the exit code tells.
@@ -47,190 +61,199 @@ pub(super) async fn run(
     settings: &Settings,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    // Every file is looked at before the first byte goes out, so that a misspelt name uploads nothing.
-    let sources = look(&put)?;
-    let api = Api::find(settings)?;
-    let total = ProgressBar::new(sources.iter().map(|source| source.size_bytes).sum());
-    let bars = MultiProgress::with_draw_target(match put.output {
-        Output::Person => ProgressDrawTarget::stderr(),
-        Output::Program => ProgressDrawTarget::hidden(),
-    });
-    let uploader = Uploader {
-        root_key: root_key_of(&api.record.access_key_id, settings, environment).ok(),
-        api: &api,
-        naming: put.naming.clone(),
-        total: bars.add(total).with_style(style("total")),
-        bars,
-    };
-    let results: Vec<_> = futures::stream::iter(&sources)
-        .map(async |source| (source, uploader.upload(source).await))
-        .buffered(put.parallel)
-        .collect()
-        .await;
-    uploader.total.finish_and_clear();
-    let mut rows = Vec::new();
-    let mut failures = Vec::new();
-    for (source, result) in results {
-        let state = match result {
-            Ok(accepted) if put.wait => wait::until_finished(&api, &accepted)
-                .await
-                .map(|ended| (accepted, ended)),
-            Ok(accepted) => Ok((accepted, wait::Ended::accepted())),
-            Err(failure) => Err(failure),
-        };
-        match state {
-            Ok((accepted, ended)) => {
-                if ended.is_failure() {
-                    failures.push(format!(
-                        "{} was not archived: {}",
-                        source.path.display(),
-                        ended.reason()
-                    ));
-                }
-                rows.push((source, accepted, ended));
-            }
-            Err(failure) => failures.push(format!("{}: {failure}", source.path.display())),
-        }
+    // Everything is looked at before the first byte goes out, so that a misspelt name uploads nothing.
+    let found = walk::look(&put);
+    if !found.problems.is_empty() {
+        let problems: Vec<_> = found.problems.iter().map(|p| print::harmless(p)).collect();
+        return Err(Failure::usage(listed(
+            "nothing was uploaded: ",
+            "nothing was uploaded:",
+            &problems,
+        )));
     }
-    report(put.output, &rows, &failures)?;
-    match failures.as_slice() {
-        [] => Ok(()),
-        [only] => Err(Failure::failed(only.clone())),
-        many => Err(Failure::failed(format!(
-            "{} of {} files: {}",
-            many.len(),
-            sources.len(),
-            many.join("; ")
-        ))),
+    let api = Api::find(settings)?;
+    // Where nobody answers the first time, there is no server to wait for.
+    api.get("/api/server").await?;
+    let root = root_key_of(&api.record().access_key_id, settings, environment);
+    let bars = Bars::new(put.output, found.inputs.len(), total(&found));
+    let uploader = Uploader {
+        api: &api,
+        root: root.ok().map(|key| Credentials {
+            access_key_id: key.access_key_id,
+            secret_access_key: key.secret_access_key,
+        }),
+        patience: Patience::new(put.retry_for, bars.total()),
+        bars,
+        media_type: put.media_type.clone(),
+        resume: put.resume,
+    };
+    if found.links > 0 {
+        uploader.bars.line(&format!(
+            "{} in folders not followed",
+            match found.links {
+                1 => "1 symbolic link was".to_owned(),
+                n => format!("{n} symbolic links were"),
+            }
+        ));
+    }
+    tokio::select! {
+        ended = uploader.send_all(&put, &found) => ended,
+        _ = tokio::signal::ctrl_c() => {
+            uploader.bars.clear();
+            Err(Failure::interrupted(if put.resume {
+                "stopped; files that were under way in parts go on from there when they are sent again"
+            } else {
+                "stopped"
+            }))
+        }
     }
 }
 
-fn look(put: &Put) -> Result<Vec<Source>, Failure> {
-    let mut problems = Vec::new();
-    let mut sources = Vec::new();
-    for path in &put.files {
-        match Source::look_at(path) {
-            Ok(source) if source.size_bytes > OBJECT_SIZE_BYTES_MAX => problems.push(format!(
-                "{} has {} bytes, the most is {OBJECT_SIZE_BYTES_MAX}",
-                path.display(),
-                source.size_bytes
-            )),
-            Ok(source) => sources.push(source),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    if let Naming::Prefix(prefix) = &put.naming {
-        for source in &sources {
-            if let Err(error) = prefixed(prefix, source) {
-                problems.push(error);
-            }
-        }
-    }
-    if problems.is_empty() {
-        Ok(sources)
-    } else {
-        Err(Failure::usage(format!(
-            "nothing was uploaded: {}",
-            problems.join("; ")
-        )))
-    }
+fn total(found: &Found) -> Option<u64> {
+    found
+        .inputs
+        .iter()
+        .map(|input| match input {
+            Input::File(source) => Some(source.size_bytes()),
+            Input::Stream(_) => None,
+        })
+        .sum()
 }
 
 impl Uploader<'_> {
-    async fn upload(&self, source: &Source) -> Result<Accepted, Failure> {
-        let bar = if self.total.length() == Some(source.size_bytes) || source.size_bytes == 0 {
-            // It would show the same as the total.
-            ProgressBar::hidden()
-        } else {
-            self.bars
-                .insert_from_back(1, ProgressBar::new(source.size_bytes))
-                .with_style(style(&print::harmless(&source.name)))
-        };
-        let sent = |bytes: u64| {
-            bar.inc(bytes);
-            self.total.inc(bytes);
-        };
-        let result = if source.size_bytes > SINGLE_SIZE_BYTES_MAX {
-            multipart::upload(self, source, &sent).await
-        } else {
-            single::upload(self, source, &sent).await
-        };
-        bar.finish_and_clear();
-        result
-    }
-
-    /// What the API is asked to sign: a key of the user's choice, or a name to mint a key from.
-    fn wanted(&self, source: &Source) -> Result<serde_json::Value, Failure> {
-        Ok(match &self.naming {
-            Naming::Minted => json!({"filename": source.name}),
-            Naming::Key(key) => json!({"key": key.as_str()}),
-            Naming::Prefix(prefix) => {
-                let key = prefixed(prefix, source).map_err(Failure::usage)?;
-                json!({"key": key.as_str()})
+    async fn send_all(&self, put: &Put, found: &Found) -> Result<(), Failure> {
+        // Waiting for a file to be archived keeps no other from being sent.
+        let senders = Semaphore::new(put.parallel);
+        let mut results = futures::stream::iter(found.inputs.iter().enumerate())
+            .map(|(n, input)| {
+                let senders = &senders;
+                async move { (n, input, self.handle(input, put, senders).await) }
+            })
+            .buffer_unordered(put.parallel + if put.wait { WAITING_MAX } else { 0 });
+        let mut done = Vec::new();
+        let mut failures = Vec::new();
+        for (file, why) in &found.left_out {
+            report::failed(put.output, file, why)?;
+            failures.push((0, print::harmless(&format!("{file}: {why}"))));
+        }
+        while let Some((n, input, result)) = results.next().await {
+            let file = input.shown();
+            match result {
+                Ok((accepted, ended)) => {
+                    if ended.is_failure() {
+                        failures.push((
+                            n,
+                            format!(
+                                "{} was not archived: {}",
+                                print::harmless(&file),
+                                print::harmless(
+                                    ended.reason.as_deref().unwrap_or("no reason was recorded")
+                                )
+                            ),
+                        ));
+                    }
+                    let this = Done {
+                        file,
+                        accepted,
+                        ended,
+                    };
+                    report::done(put.output, &this)?;
+                    done.push((n, this));
+                }
+                Err(trouble) => {
+                    let why = Failure::from(trouble).to_string();
+                    report::failed(put.output, &file, &why)?;
+                    failures.push((n, print::harmless(&format!("{file}: {why}"))));
+                }
             }
-        })
+        }
+        self.bars.end();
+        done.sort_by_key(|(n, _)| *n);
+        failures.sort_by_key(|(n, _)| *n);
+        let done: Vec<_> = done.into_iter().map(|(_, done)| done).collect();
+        let failures: Vec<_> = failures.into_iter().map(|(_, failure)| failure).collect();
+        report::all(put.output, &done)?;
+        if failures.is_empty() {
+            return Ok(());
+        }
+        let all = found.inputs.len() + found.left_out.len();
+        Err(Failure::failed(listed(
+            "",
+            &format!(
+                "{} of {all} were not uploaded or not archived:",
+                failures.len()
+            ),
+            &failures,
+        )))
+    }
+
+    async fn handle(
+        &self,
+        input: &Input,
+        put: &Put,
+        senders: &Semaphore,
+    ) -> Result<(Accepted, wait::Ended), Trouble> {
+        let sending = senders
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let accepted = Box::pin(self.upload(input)).await?;
+        drop(sending);
+        let ended = if put.wait {
+            wait::until_finished(self.api, &self.patience, &accepted).await?
+        } else {
+            wait::Ended::accepted()
+        };
+        Ok((accepted, ended))
+    }
+
+    async fn upload(&self, input: &Input) -> Result<Accepted, Trouble> {
+        match input {
+            Input::Stream(destination) => {
+                let bar = self.bars.file("-", false, 0);
+                stream::upload(self, destination, &bar).await
+            }
+            Input::File(source) if source.size_bytes() > SINGLE_SIZE_BYTES_MAX => {
+                let bar = self.bars.file(&input.shown(), true, source.size_bytes());
+                in_parts::upload(self, source, &bar).await
+            }
+            Input::File(source) => {
+                let bar = self.bars.file(&input.shown(), false, source.size_bytes());
+                let content = source.content(0, source.size_bytes());
+                let tell = |bytes| bar.sent(bytes);
+                single::upload(self, &source.destination, &content, &Heard::new(&tell)).await
+            }
+        }
+    }
+
+    /// What the API is asked to sign.
+    fn wanted(&self, destination: &Destination) -> serde_json::Value {
+        let mut wanted = place(destination);
+        if let Some(media_type) = &self.media_type {
+            wanted["type"] = json!(media_type);
+        }
+        wanted
+    }
+
+    /// The way to send in parts to there. The API chooses and checks the key, as for small files.
+    async fn staging(&self, destination: &Destination) -> Result<Staging<'_>, Trouble> {
+        let root = self.root.clone();
+        Staging::open(self.api, &self.patience, root, &place(destination)).await
     }
 }
 
-fn prefixed(prefix: &str, source: &Source) -> Result<Key, String> {
-    format!("{prefix}{}", source.name)
-        .parse()
-        .map_err(|error| format!("{}: {error}", source.path.display()))
-}
-
-fn report(
-    output: Output,
-    rows: &[(&Source, Accepted, wait::Ended)],
-    failures: &[String],
-) -> Result<(), Failure> {
-    match output {
-        Output::Program => {
-            let uploaded: Vec<_> = rows
-                .iter()
-                .map(|(source, accepted, ended)| {
-                    json!({
-                        "file": shown(&source.path),
-                        "key": accepted.key,
-                        "version_id": accepted.version_id,
-                        "etag": accepted.etag,
-                        "size": source.size_bytes,
-                        "state": ended.state(),
-                    })
-                })
-                .collect();
-            print::json(&json!({"uploaded": uploaded, "failures": failures}))
-        }
-        Output::Person if rows.is_empty() => Ok(()),
-        Output::Person => {
-            let rows: Vec<_> = rows
-                .iter()
-                .map(|(source, accepted, ended)| {
-                    vec![
-                        print::harmless(&shown(&source.path)),
-                        print::size(source.size_bytes),
-                        ended.state().to_owned(),
-                        print::harmless(&accepted.key),
-                    ]
-                })
-                .collect();
-            print::table(&["FILE", "SIZE", "STATE", "KEY"], &rows)
-        }
+/// Where a file goes, as the API is told: a key of the user's choice, or a name to mint a key from.
+fn place(destination: &Destination) -> serde_json::Value {
+    match destination {
+        Destination::Minted(name) => json!({"filename": name}),
+        Destination::Key(key) => json!({"key": key}),
     }
 }
 
-fn shown(path: &Path) -> String {
-    path.display().to_string()
-}
-
-fn style(name: &str) -> ProgressStyle {
-    // Braces would be read as fields of the template.
-    let name: String = name
-        .chars()
-        .filter(|c| !matches!(c, '{' | '}'))
-        .take(30)
-        .collect();
-    ProgressStyle::with_template(&format!(
-        "{name:<30} {{bar:30}} {{bytes:>11}} of {{total_bytes:<11}} {{bytes_per_sec:>13}} {{eta:>5}}"
-    ))
-    .unwrap_or_else(|_| ProgressStyle::default_bar())
+/// One thing behind a few words, or each on a line of its own.
+fn listed(before_one: &str, before_many: &str, problems: &[String]) -> String {
+    match problems {
+        [only] => format!("{before_one}{only}"),
+        many => format!("{before_many}\n  {}", many.join("\n  ")),
+    }
 }

@@ -1,157 +1,123 @@
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
-use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use serde::{Deserialize, Serialize};
+use two_buckets_objects::Key;
 
-use crate::cli::api::SentBody;
-use crate::failure::Failure;
+use super::content::Content;
 
-/// How much is read from a file at a time.
-const PIECE_SIZE_BYTES: usize = 256 << 10;
-/// How many pieces wait to be sent; with the piece this bounds the memory of one upload to about a megabyte.
-const PIECES_MAX: usize = 3;
+/// Where a file goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Destination {
+    /// To a new key, made from this name.
+    Minted(String),
+    /// To this key; the text of a [`Key`].
+    Key(String),
+}
+
+impl Destination {
+    /// Says whether the key is made for this file alone, so that nothing else can be there.
+    pub(super) fn is_minted(&self) -> bool {
+        matches!(self, Self::Minted(_))
+    }
+}
+
+impl From<Key> for Destination {
+    fn from(key: Key) -> Self {
+        Self::Key(key.as_str().to_owned())
+    }
+}
+
+/// Something to be uploaded.
+pub(super) enum Input {
+    /// A file.
+    File(Source),
+    /// Standard input, however long it is.
+    Stream(Destination),
+}
+
+impl Input {
+    /// What people know it by.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::File(source) => source.path.display().to_string(),
+            Self::Stream(_) => "-".to_owned(),
+        }
+    }
+
+    /// Where it goes.
+    pub(super) fn destination(&self) -> &Destination {
+        match self {
+            Self::File(source) => &source.destination,
+            Self::Stream(destination) => destination,
+        }
+    }
+}
 
 /// A file to be uploaded, as it was when it was looked at.
 pub(super) struct Source {
     /// Where it is.
     pub(super) path: PathBuf,
-    /// Its own name.
-    pub(super) name: String,
+    /// What it looked like.
+    pub(super) stamp: Stamp,
+    /// Where it goes.
+    pub(super) destination: Destination,
+}
+
+/// What a file looks like from outside: if it still does, its bytes are taken for the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamp {
     /// Its size.
     pub(super) size_bytes: u64,
+    /// When it was last written, in nanoseconds since 1970; 0 where that is not known.
+    modified_ns: i64,
+}
+
+impl Stamp {
+    /// Takes it.
+    pub(super) fn of(found: &Metadata) -> Self {
+        let ns = |time: SystemTime| match time.duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
+        };
+        Self {
+            size_bytes: found.len(),
+            modified_ns: found.modified().map_or(0, ns),
+        }
+    }
 }
 
 impl Source {
-    /// Looks at a file and says what is wrong with it in words.
-    pub(super) fn look_at(path: &Path) -> Result<Self, String> {
-        let refused = |why: &str| format!("{} {why}", path.display());
-        let found = File::open(path)
-            .and_then(|file| file.metadata())
-            .map_err(|error| refused(&format!("cannot be read: {error}")))?;
-        if found.is_dir() {
-            return Err(refused("is a folder; name its files"));
-        }
-        if !found.is_file() {
-            return Err(refused(
-                "is no regular file, so its size is not known beforehand",
-            ));
-        }
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .ok_or_else(|| refused("has a name that is not UTF-8, and keys are"))?;
-        Ok(Self {
-            path: path.to_owned(),
-            name: name.to_owned(),
-            size_bytes: found.len(),
-        })
+    /// Its size.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.stamp.size_bytes
     }
 
-    /// The SHA-256 of a range. Reads on a thread of its own.
-    pub(super) async fn sha256(&self, offset: u64, size_bytes: u64) -> Result<String, Failure> {
-        let path = self.path.clone();
-        let hashed = tokio::task::spawn_blocking(move || {
-            let mut hasher = Sha256::new();
-            read_range(&path, offset, size_bytes, |piece| {
-                hasher.update(&piece);
-                true
-            })?;
-            Ok::<_, io::Error>(hex::encode(hasher.finalize()))
-        });
-        hashed
-            .await
-            .map_err(|error| Failure::failed(format!("reading stopped: {error}")))?
-            .map_err(|error| Failure::failed(format!("it cannot be read: {error}")))
+    /// A range of its bytes.
+    pub(super) fn content(&self, offset: u64, size_bytes: u64) -> Content {
+        Content::File {
+            path: Arc::from(self.path.as_path()),
+            offset,
+            size_bytes,
+        }
     }
 
-    /// A range as a body to send, read as it goes; `sent` hears of each piece handed to the connection.
-    pub(super) fn body(&self, offset: u64, size_bytes: u64, progress: Progress) -> SentBody {
-        let (sender, pieces) = mpsc::channel(PIECES_MAX);
-        let path = self.path.clone();
-        tokio::task::spawn_blocking(move || {
-            let read = read_range(&path, offset, size_bytes, |piece| {
-                // The receiver is gone when the request ended early; then reading on is of no use.
-                sender.blocking_send(Ok(piece)).is_ok()
-            });
-            if let Err(error) = read
-                && sender.blocking_send(Err(error)).is_err()
-            {
-                tracing::debug!("a file could not be read, and its request had ended already");
-            }
-        });
-        FileBody {
-            pieces,
-            remaining_bytes: size_bytes,
-            progress,
-        }
-        .boxed()
+    /// Says whether it still looks as it did.
+    pub(super) fn is_unchanged(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|found| Stamp::of(&found) == self.stamp)
     }
 }
 
-/// Counts the bytes handed to a connection.
-pub(super) type Progress = mpsc::UnboundedSender<u64>;
-
-struct FileBody {
-    pieces: mpsc::Receiver<io::Result<Bytes>>,
-    remaining_bytes: u64,
-    progress: Progress,
-}
-
-impl Body for FileBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.pieces.poll_recv(cx).map(|piece| {
-            Some(piece?.map(|piece| {
-                let size_bytes = piece.len() as u64;
-                self.remaining_bytes = self.remaining_bytes.saturating_sub(size_bytes);
-                if self.progress.send(size_bytes).is_err() {
-                    tracing::trace!("nobody looks at the progress any more");
-                }
-                Frame::data(piece)
-            }))
-        })
+/// The own name of a file or folder; none for `..` and the like.
+pub(super) fn own_name(path: &Path) -> Result<Option<&str>, String> {
+    match path.file_name() {
+        None => Ok(None),
+        Some(name) => match name.to_str() {
+            Some(name) => Ok(Some(name)),
+            None => Err("its name is not UTF-8, and keys are".to_owned()),
+        },
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.remaining_bytes == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining_bytes)
-    }
-}
-
-/// Reads a range piece by piece until `take` wants no more. A file that ends early is an error: it shrank.
-fn read_range(
-    path: &Path,
-    offset: u64,
-    size_bytes: u64,
-    mut take: impl FnMut(Bytes) -> bool,
-) -> io::Result<()> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut remaining = size_bytes;
-    while remaining > 0 {
-        let wanted =
-            usize::try_from(remaining).map_or(PIECE_SIZE_BYTES, |n| n.min(PIECE_SIZE_BYTES));
-        let mut piece = vec![0; wanted];
-        file.read_exact(&mut piece)?;
-        remaining -= wanted as u64;
-        if !take(piece.into()) {
-            return Ok(());
-        }
-    }
-    Ok(())
 }

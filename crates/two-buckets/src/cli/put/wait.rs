@@ -1,11 +1,10 @@
 use std::time::Duration;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
-use super::Accepted;
+use super::accepted::{Accepted, uploads_of};
 use crate::cli::api::Api;
+use crate::cli::patience::Patience;
+use crate::cli::trouble::Trouble;
 use crate::cli::wire::{Page, Upload, read};
-use crate::failure::Failure;
 
 /// The first wait before asking again; doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -13,8 +12,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Where an upload ended, or that nobody waited for it.
 pub(super) struct Ended {
-    state: String,
-    reason: Option<String>,
+    /// The word for it.
+    pub(super) state: String,
+    /// Why it was set aside.
+    pub(super) reason: Option<String>,
 }
 
 impl Ended {
@@ -26,32 +27,23 @@ impl Ended {
         }
     }
 
-    /// The word for it.
-    pub(super) fn state(&self) -> &str {
-        &self.state
-    }
-
     /// Says whether it was set aside.
     pub(super) fn is_failure(&self) -> bool {
         self.state == "failed"
-    }
-
-    /// Why it was set aside.
-    pub(super) fn reason(&self) -> &str {
-        self.reason.as_deref().unwrap_or("no reason was recorded")
     }
 }
 
 /// Asks until the upload is archived or set aside. It has no limit of its own: a function may take its time, and
 /// whoever waits can stop waiting.
-pub(super) async fn until_finished(api: &Api, accepted: &Accepted) -> Result<Ended, Failure> {
-    let path = format!(
-        "/api/uploads?limit=1000&key={}",
-        utf8_percent_encode(&accepted.key, NON_ALPHANUMERIC)
-    );
+pub(super) async fn until_finished(
+    api: &Api,
+    patience: &Patience,
+    accepted: &Accepted,
+) -> Result<Ended, Trouble> {
+    let path = uploads_of(&accepted.key);
     let mut pause = FIRST_PAUSE;
     loop {
-        let page: Page = read(api.get(&path).await?)?;
+        let page: Page = read(api.get_patiently(&path, patience).await?)?;
         for upload in page.uploads {
             let upload: Upload = read(upload)?;
             let is_ours = accepted.version_id.is_none() || upload.version_id == accepted.version_id;

@@ -1,0 +1,110 @@
+//! Rows of the ledger and versions in staging as the upload API shows them.
+
+use two_buckets_objects::{ListedVersion, ObjectInfo};
+use two_buckets_pipeline::{AttemptOutcome, State, Upload};
+use two_buckets_uploads as uploads;
+use uploads::{Result, UploadState};
+
+use crate::upload_id;
+
+/// What a head says of a version, as a list would say it.
+pub(crate) fn listed(source: &ObjectInfo) -> ListedVersion {
+    ListedVersion {
+        key: source.at.key.clone(),
+        version_id: source.at.version_id.clone(),
+        is_latest: true,
+        is_delete_marker: false,
+        last_modified: source.last_modified,
+        size_bytes: source.size_bytes,
+        etag: Some(source.etag.clone()),
+    }
+}
+
+pub(crate) fn ledger_state(state: UploadState) -> State {
+    match state {
+        UploadState::Pending => State::Pending,
+        UploadState::Processing => State::Processing,
+        UploadState::Archived => State::Archived,
+        UploadState::Failed => State::Failed,
+        UploadState::Late => State::Late,
+        UploadState::Duplicate => State::Duplicate,
+    }
+}
+
+fn shown_state(state: State) -> UploadState {
+    match state {
+        State::Pending => UploadState::Pending,
+        State::Processing => UploadState::Processing,
+        State::Archived => UploadState::Archived,
+        State::Failed => UploadState::Failed,
+        State::Late => UploadState::Late,
+        State::Duplicate => UploadState::Duplicate,
+    }
+}
+
+pub(crate) fn shown(upload: &Upload) -> Result<uploads::Upload> {
+    let staged = upload.staged.as_ref();
+    let expectation = upload.expectation.as_ref();
+    let report = upload
+        .report
+        .as_ref()
+        .map(two_buckets_pipeline::Report::as_str)
+        .filter(|text| !text.is_empty());
+    let found: Findings = report
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    Ok(uploads::Upload {
+        id: upload_id::of_row(upload)?,
+        bucket: upload.key.bucket.clone(),
+        key: upload.key.key.clone(),
+        version_id: staged.map(|staged| staged.version_id.clone()),
+        state: shown_state(upload.state),
+        is_expected: upload.is_expected(),
+        size_bytes: staged.map_or_else(
+            || expectation.and_then(|said| said.size_bytes).unwrap_or(0),
+            |staged| staged.size_bytes,
+        ),
+        etag: staged.map_or_else(
+            || two_buckets_objects::ETag::new(""),
+            |staged| staged.etag.clone(),
+        ),
+        checksum: upload
+            .archive
+            .as_ref()
+            .and_then(|archive| archive.checksum.clone())
+            .or_else(|| upload.checksum.clone())
+            .or_else(|| expectation.and_then(|said| said.checksum.clone())),
+        received_at: upload.received_at,
+        started_at: upload.started_at,
+        finished_at: upload.finished_at,
+        attempts: upload.attempts_ever,
+        next_attempt_at: upload.next_attempt_at,
+        reason: upload.reason.clone(),
+        archive: upload.archive.as_ref().map(|archive| archive.at.clone()),
+        media_type: found.media_type.or_else(|| upload.media_type.clone()),
+        sha256: found.sha256,
+        report: report.map(str::to_owned),
+    })
+}
+
+/// What reports say under these names is shown with the upload; the rest of a report is its function's own.
+#[derive(serde::Deserialize, Default)]
+struct Findings {
+    media_type: Option<String>,
+    sha256: Option<String>,
+}
+
+pub(crate) fn shown_attempt(attempt: &two_buckets_pipeline::Attempt) -> uploads::Attempt {
+    uploads::Attempt {
+        number: attempt.number,
+        started_at: attempt.started_at,
+        ended_at: attempt.ended.map(|(at, _)| at),
+        outcome: attempt.ended.map(|(_, outcome)| match outcome {
+            AttemptOutcome::Succeeded => uploads::AttemptOutcome::Succeeded,
+            AttemptOutcome::Transient => uploads::AttemptOutcome::Transient,
+            AttemptOutcome::Permanent => uploads::AttemptOutcome::Permanent,
+            AttemptOutcome::Crashed => uploads::AttemptOutcome::Crashed,
+        }),
+        reason: attempt.reason.clone(),
+    }
+}

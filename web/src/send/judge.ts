@@ -1,0 +1,97 @@
+/** What follows from a run that failed: the one place that decides it. */
+
+import { Away, Refused, Unknown } from "../api.ts";
+import { Broken } from "./transport.ts";
+
+export type Verdict =
+	/** It is there already. */
+	| { do: "finish" }
+	| { do: "fail"; why: string }
+	| {
+			do: "again";
+			why: string;
+			/** Nothing was wrong with the request: tried for as long as it takes. */
+			patient: boolean;
+			/** What leave there was is not to be used again. */
+			signAgain: boolean;
+			/** The multipart is no longer there. */
+			anew: boolean;
+	  }
+	| { do: "signIn"; why: string };
+
+const again = (
+	why: string,
+	given: { patient?: boolean; signAgain?: boolean; anew?: boolean } = {},
+): Verdict => ({ do: "again", why, patient: false, signAgain: false, anew: false, ...given });
+
+const fail = (why: string): Verdict => ({ do: "fail", why });
+
+/** What the store answered, in Uppy's error. */
+interface Answer {
+	status: number;
+	code: string;
+	message: string;
+}
+
+export function judge(failure: unknown): Verdict {
+	if (failure instanceof Unknown) return { do: "signIn", why: failure.message };
+	if (failure instanceof Away) return again("the server does not answer", { patient: true });
+	if (failure instanceof Refused) {
+		if (failure.status === 429 || failure.status >= 500) {
+			return again(failure.message, { patient: failure.status !== 500 });
+		}
+		return fail(failure.message);
+	}
+	if (failure instanceof Broken) return again(failure.message, { patient: true });
+	const answer = answerOf(failure);
+	if (!answer) {
+		if (isLost(failure)) return again("the connection was lost", { patient: true });
+		return fail(`this page broke: ${failure instanceof Error ? failure.message : failure}`);
+	}
+	const { status, code, message } = answer;
+	// The key was minted for this file, so what is there is this file: an earlier try of ours, or one
+	// the browser made by itself on a connection it found closed, whose answer was lost.
+	if (status === 412) return { do: "finish" };
+	if (code === "NoSuchUpload") {
+		const why = "the parts sent before are no longer there; the file is sent anew";
+		return again(why, { anew: true, signAgain: true });
+	}
+	if (code === "ExpiredToken" || (status === 403 && /expired/i.test(`${code} ${message}`))) {
+		return again("the grant expired; a new one is asked for", { signAgain: true });
+	}
+	if (code === "InvalidAccessKeyId" || code === "InvalidToken") {
+		return again("the server no longer knows the grant; a new one is asked for", {
+			signAgain: true,
+		});
+	}
+	if (code === "InvalidPart") return again("the store asks for a part again", { anew: true });
+	if (status === 408 || status === 409 || status === 429) return again(words(answer));
+	if (status === 503 || code === "SlowDown") return again(words(answer), { patient: true });
+	// An answer of 500 does not say that nothing was kept.
+	if (status >= 500) return again(words(answer));
+	return fail(words(answer));
+}
+
+function answerOf(failure: unknown): Answer | null {
+	if (!(failure instanceof Error) || !("status" in failure)) return null;
+	const { status, body } = failure as Error & { status: number; body?: string };
+	const document = new DOMParser().parseFromString(body ?? "", "application/xml");
+	const text = (name: string): string =>
+		document.querySelector(`Error > ${name}`)?.textContent ?? "";
+	return { status, code: text("Code"), message: text("Message") };
+}
+
+const isLost = (failure: unknown): boolean =>
+	failure instanceof Error && "code" in failure && failure.code === "NETWORK";
+
+const known: Record<string, string> = {
+	AccessDenied: "the store refused this upload",
+	BadDigest: "what arrived is not what was sent; the file may have changed meanwhile",
+	EntityTooLarge: "the file is larger than the store takes in one piece",
+	ServiceUnavailable: "the store is busy",
+	SlowDown: "the store is busy",
+	SignatureDoesNotMatch: "the store did not accept the signature of this upload",
+};
+
+const words = ({ status, code, message }: Answer): string =>
+	known[code] ?? (message || `the store answered with status ${status}`);
