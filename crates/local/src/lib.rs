@@ -12,7 +12,7 @@ mod waiting;
 mod wake;
 mod worker;
 
-pub use grants::DepotGrants;
+pub use grants::{DepotGrants, GrantOptions};
 pub use ledger::DepotLedger;
 pub use store::DepotStore;
 pub use tracker::LedgerTracker;

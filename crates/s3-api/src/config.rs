@@ -17,6 +17,8 @@ pub struct Config {
     pub depot: Depot,
     /// Who may sign: the owner, who may do everything, and the sessions of the roles.
     pub sts: Sts,
+    /// The public domain, in lower case, whose sub-domains name buckets as those of `localhost` do; none if there is none.
+    pub domain: Option<String>,
     /// The region the service says it is in. Signatures for any region are accepted.
     pub region: String,
     /// Where the time comes from that signatures are checked against.

@@ -21,7 +21,7 @@ use crate::cors::Asked;
 use crate::digests::Claims;
 use crate::form::upload::{Allowed, Sender};
 use crate::form::{BEHIND_BYTES_MAX, FRONT_BYTES_MAX};
-use crate::host::{Hosts, virtual_bucket};
+use crate::host::{BucketOfHost, Hosts};
 use crate::payload::{BoxError, Payload, RawBody, declared_size, entity_too_large};
 use crate::query::Query;
 use crate::refusal::Refusal;
@@ -60,6 +60,7 @@ pub struct S3Service {
 
 struct Inner {
     config: Config,
+    hosts: Hosts,
     backend: Backend,
     s3s: s3s::service::S3Service,
     request_ids: RequestIds,
@@ -74,10 +75,13 @@ impl S3Service {
             refuse_write: config.refuse_write.clone(),
             staging_buckets: config.staging_buckets.as_slice().into(),
         };
+        let hosts = Hosts {
+            domain: config.domain.clone(),
+        };
         let mut builder = s3s::service::S3ServiceBuilder::new(backend.clone());
         // No `set_auth`: requests come to s3s through `answer` below only, which has checked and removed the
         // signature.
-        builder.set_host(Hosts);
+        builder.set_host(hosts.clone());
         let mut limits = S3Config::default();
         limits.xml_max_body_size =
             usize::try_from(DOCUMENT_BYTES_MAX).expect("8 MiB are within every address space");
@@ -86,6 +90,7 @@ impl S3Service {
         Self {
             inner: Arc::new(Inner {
                 s3s: builder.build(),
+                hosts,
                 backend,
                 config,
                 request_ids,
@@ -111,7 +116,10 @@ impl S3Service {
         let bucket_of_host = host
             .as_ref()
             .and_then(|host| host.to_str().ok())
-            .and_then(virtual_bucket);
+            .and_then(|host| self.inner.hosts.bucket(host));
+        if let Some(bucket) = bucket_of_host {
+            parts.extensions.insert(BucketOfHost(bucket.to_owned()));
+        }
         let target = Target::of(bucket_of_host, parts.uri.path());
         let (mut answer, resource) = match target {
             Ok(target) => {
@@ -400,9 +408,10 @@ fn location(parts: &Parts, bucket: &str, key: &str) -> String {
         .get::<Peer>()
         .is_some_and(|peer| peer.over_tls);
     let scheme = if over_tls { "https" } else { "http" };
+    let names_bucket = parts.extensions.get::<BucketOfHost>().is_some();
     match host {
         None => format!("/{bucket}/{key}"),
-        Some(host) if virtual_bucket(host).is_some() => format!("{scheme}://{host}/{key}"),
+        Some(host) if names_bucket => format!("{scheme}://{host}/{key}"),
         Some(host) => format!("{scheme}://{host}/{bucket}/{key}"),
     }
 }

@@ -26,6 +26,7 @@ mod private_file;
 mod root_key;
 mod server;
 mod shell;
+mod tls_client;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -1,6 +1,12 @@
 //! Grants on one machine: signatures made here, and multipart uploads carried straight into the store.
+//!
+//! Whatever is signed is signed by a session of the role that may only upload to staging
+//! ([`uploader_role`](two_buckets_s3_api::uploader_role)), so that a mistake here cannot open more than that. Sessions
+//! end when the root key is rotated, and with them every grant.
 
 mod multipart;
+mod policies;
+mod session;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,33 +14,55 @@ use std::time::Duration;
 
 use two_buckets_depot::Depot;
 use two_buckets_objects::{BucketName, Timestamp};
-use two_buckets_s3_api::{Credentials, sign};
+use two_buckets_s3_api::{Sts, sign};
 use two_buckets_uploads::{
-    CompleteMultipart, Completed, CreateMultipart, CredentialScope, Error, FormToSign, Grants,
-    MultipartId, MultipartRef, ReceivedPart, RequestToSign, Result, SignedForm, SignedRequest,
-    UploadCredentials,
+    CompleteMultipart, Completed, CreateMultipart, CredentialScope, Error, FormTarget, FormToSign,
+    Grants, MultipartId, MultipartRef, ReceivedPart, RequestToSign, Result, SignedForm,
+    SignedRequest, UploadCredentials,
 };
 
-/// Grants for the staging bucket of the embedded store.
-///
-/// A signed URL allows one request with exactly the headers that were signed, until it ends. It needs no call and
-/// writes nothing.
-#[derive(Clone)]
-pub struct DepotGrants {
-    /// Who signs.
-    pub credentials: Credentials,
-    /// The region of the signature's scope.
+use session::UploaderSession;
+
+/// What [`DepotGrants`] is made of.
+pub struct GrantOptions {
+    /// Who gives out sessions of the uploader role.
+    pub sts: Sts,
+    /// The region of the signatures' scope.
     pub region: String,
-    /// Host and port of the S3 endpoint, as clients send them in `Host`.
-    pub host: String,
-    /// How it is reached: `http` or `https`.
-    pub scheme: &'static str,
+    /// The URL of the S3 endpoint: `http` or `https`, and host and port as clients send them in `Host`.
+    pub endpoint: String,
     /// The staging bucket.
     pub staging: BucketName,
     /// Where it is.
     pub depot: Depot,
     /// Where the time comes from.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+/// Grants for the staging bucket of the embedded store. Cheap to clone.
+///
+/// A signed URL allows one request with exactly the headers that were signed, until it ends. It needs no call and
+/// writes nothing.
+#[derive(Clone)]
+pub struct DepotGrants {
+    options: Arc<GrantOptions>,
+    session: Arc<UploaderSession>,
+}
+
+impl DepotGrants {
+    /// Puts them together.
+    pub fn new(options: GrantOptions) -> Self {
+        Self {
+            session: Arc::new(UploaderSession::new(options.sts.clone())),
+            options: Arc::new(options),
+        }
+    }
+
+    /// Scheme and host of the endpoint.
+    fn scheme_and_host(&self) -> (&str, &str) {
+        let endpoint = self.options.endpoint.trim_end_matches('/');
+        endpoint.split_once("://").unwrap_or(("http", endpoint))
+    }
 }
 
 impl Grants for DepotGrants {
@@ -51,60 +79,108 @@ impl Grants for DepotGrants {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        let now = (self.clock)();
+        let now = (self.options.clock)();
+        let life = request.life.min(sign::PRESIGNED_VALID_MAX);
+        let session = self.session.lasting(life, now)?;
+        let (scheme, host) = self.scheme_and_host();
         let url = sign::presign(
-            &self.credentials,
-            None,
-            &self.region,
-            self.scheme,
+            &session.credentials,
+            Some(&session.session_token),
+            &self.options.region,
+            scheme,
             &sign::Request {
                 method: &request.operation.method(),
-                host: &self.host,
-                bucket: Some(self.staging.as_str()),
+                host,
+                bucket: Some(self.options.staging.as_str()),
                 key: Some(request.key.as_str()),
                 query: &query,
                 headers: &headers,
             },
-            request.life,
+            life,
             now,
         );
         Ok(SignedRequest {
             url,
-            expires_at: whole_second(now).after(request.life.min(sign::PRESIGNED_VALID_MAX)),
+            expires_at: whole_second(now).after(life),
         })
     }
 
-    async fn form(&self, _form: FormToSign) -> Result<SignedForm> {
-        Err(Error::Refused {
-            reason: "this server cannot sign forms yet; ask for a signed URL".into(),
+    async fn form(&self, form: FormToSign) -> Result<SignedForm> {
+        let now = (self.options.clock)();
+        let life = form.life.min(sign::PRESIGNED_VALID_MAX);
+        let session = self.session.lasting(life, now)?;
+        let names: Vec<String> = form
+            .metadata
+            .keys()
+            .map(|name| format!("x-amz-meta-{name}"))
+            .collect();
+        let metadata = names.iter().map(String::as_str);
+        let metadata = metadata.zip(form.metadata.values().map(String::as_str));
+        let content_type = form.content_type.as_ref();
+        let content_type = content_type.map(|text| ("Content-Type", text.as_str()));
+        let fields: Vec<_> = content_type.into_iter().chain(metadata).collect();
+        let fields = sign::sign_form(
+            &session.credentials,
+            Some(&session.session_token),
+            &self.options.region,
+            &sign::Form {
+                bucket: self.options.staging.as_str(),
+                key: match &form.to {
+                    FormTarget::Key(key) => sign::FormKey::Exactly(key.as_str()),
+                    FormTarget::Below(prefix) => sign::FormKey::Below(prefix.as_str()),
+                },
+                fields: &fields,
+                free_fields: &[],
+                sizes: form.size_bytes,
+            },
+            life,
+            now,
+        );
+        Ok(SignedForm {
+            url: format!(
+                "{}/{}",
+                self.options.endpoint.trim_end_matches('/'),
+                self.options.staging
+            ),
+            fields: fields.into_iter().collect(),
+            expires_at: now.after(life),
         })
     }
 
     async fn credentials(
         &self,
-        _scope: CredentialScope,
-        _life: Duration,
+        scope: CredentialScope,
+        life: Duration,
     ) -> Result<UploadCredentials> {
-        Err(Error::Refused {
-            reason: "this server cannot make temporary credentials yet; ask for a signed URL"
-                .into(),
+        let policy = policies::of(&self.options.staging, &scope);
+        let made = session::assume(
+            &self.options.sts,
+            Some(policy),
+            life,
+            (self.options.clock)(),
+        )?;
+        Ok(UploadCredentials {
+            access_key_id: made.credentials.access_key_id,
+            secret_access_key: made.credentials.secret_access_key,
+            session_token: made.session_token,
+            expires_at: made.expires_at,
         })
     }
 
     async fn create_multipart(&self, create: CreateMultipart) -> Result<MultipartId> {
-        multipart::create(&self.depot, &self.staging, create).await
+        multipart::create(&self.options.depot, &self.options.staging, create).await
     }
 
     async fn list_parts(&self, at: &MultipartRef) -> Result<Vec<ReceivedPart>> {
-        multipart::list_parts(&self.depot, &self.staging, at).await
+        multipart::list_parts(&self.options.depot, &self.options.staging, at).await
     }
 
     async fn complete_multipart(&self, complete: CompleteMultipart) -> Result<Completed> {
-        multipart::complete(&self.depot, &self.staging, complete).await
+        multipart::complete(&self.options.depot, &self.options.staging, complete).await
     }
 
     async fn abort_multipart(&self, at: &MultipartRef) -> Result<()> {
-        multipart::abort(&self.depot, &self.staging, at).await
+        multipart::abort(&self.options.depot, &self.options.staging, at).await
     }
 }
 
@@ -116,8 +192,8 @@ fn whole_second(now: Timestamp) -> Timestamp {
 impl fmt::Debug for DepotGrants {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DepotGrants")
-            .field("credentials", &self.credentials)
-            .field("host", &self.host)
+            .field("endpoint", &self.options.endpoint)
+            .field("staging", &self.options.staging)
             .finish_non_exhaustive()
     }
 }

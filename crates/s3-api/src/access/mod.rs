@@ -16,7 +16,7 @@ use crate::auth::Signed;
 use crate::policy::{Context, Decision, Question, Value, decide_all};
 use crate::query::Query;
 use crate::refusal::Refusal;
-use crate::server::Peer;
+pub(crate) use crate::server::Peer;
 use crate::sts::{Session, Who};
 use crate::target::Target;
 pub(crate) use facts::of as context;

@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq as _;
 use two_buckets_objects::Timestamp;
 
 use super::v4::mismatch;
+use crate::host::BucketOfHost;
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::sign::{PRESIGNED_VALID_MAX, trimmed};
@@ -154,12 +155,7 @@ pub(super) fn presigned(
 /// The path as it was sent, with the bucket of a virtual host before it, and the covered parameters in order.
 fn resource(parts: &Parts, query: &Query) -> String {
     let mut resource = String::new();
-    if let Some(bucket) = parts
-        .headers
-        .get(http::header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .and_then(crate::host::virtual_bucket)
-    {
+    if let Some(BucketOfHost(bucket)) = parts.extensions.get() {
         resource.push('/');
         resource.push_str(bucket);
     }

@@ -72,6 +72,7 @@ impl Server {
             clock: read,
             refuse_write: None,
             staging_buckets: Vec::new(),
+            domain: None,
             limits: Limits::default(),
         };
         change(&mut config);

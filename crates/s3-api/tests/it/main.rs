@@ -10,6 +10,7 @@
     reason = "requests are short and easier to read when written as one text"
 )]
 
+mod arbitrary;
 mod auth;
 mod bodies;
 mod buckets;
@@ -20,9 +21,11 @@ mod harness;
 mod keys;
 mod listing;
 mod multipart;
+mod permissions;
 mod presigned;
 mod reads;
 mod server;
 mod sessions;
 mod sts;
+mod tokens;
 mod writes;

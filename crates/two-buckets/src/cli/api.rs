@@ -9,7 +9,6 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde_json::Value;
@@ -20,6 +19,7 @@ use crate::config::Settings;
 use crate::failure::Failure;
 use crate::server::record::ServerRecord;
 use crate::shell;
+use crate::tls_client::{self, Connector};
 
 /// The longest wait for an answer of the API; a sweep of many files is the slowest.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
@@ -28,8 +28,8 @@ const ANSWER_SIZE_BYTES_MAX: usize = 64 << 20;
 
 /// A body that is sent: in memory, or read from a file as it goes.
 pub(crate) type SentBody = BoxBody<Bytes, std::io::Error>;
-/// A client for plain HTTP on this machine.
-pub(crate) type HttpClient = Client<HttpConnector, SentBody>;
+/// A client for our own server, and for wherever it sends us.
+pub(crate) type HttpClient = Client<Connector, SentBody>;
 
 /// A running server.
 pub(crate) struct Api {
@@ -50,16 +50,13 @@ impl Api {
                 start(data)
             ))
         })?;
-        for url in [&record.s3, &record.web] {
-            // Never sent in plain text instead: what is sent carries the key to everything.
-            if !url.starts_with("http://") {
-                return Err(Failure::usage(format!(
-                    "the server is at {url}, and this command speaks plain HTTP on this machine only"
-                )));
-            }
-        }
+        // Asked for at every handshake: the certificate may be renewed, and the server started again.
+        let folder = data.clone();
+        let connector =
+            tls_client::connector(Box::new(move || ServerRecord::certificate_in(&folder)))
+                .map_err(Failure::failed)?;
         Ok(Self {
-            http: Client::builder(TokioExecutor::new()).build_http(),
+            http: Client::builder(TokioExecutor::new()).build(connector),
             record: Mutex::new(Arc::new(record)),
             data: data.clone(),
         })

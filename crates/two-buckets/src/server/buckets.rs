@@ -1,9 +1,8 @@
 //! The two buckets: made on the first start, checked on every other.
 
-use std::net::SocketAddr;
-
 use two_buckets_depot::{ConfigKind, Depot, Error, Versioning};
 use two_buckets_objects::BucketName;
+use two_buckets_uploads::WebOrigin;
 
 use crate::failure::Failure;
 
@@ -18,6 +17,8 @@ const EXPOSED_HEADERS: &[&str] = &[
     "Location",
     "x-amz-version-id",
     "x-amz-request-id",
+    // Uppy asks for it at every refusal, and a browser complains of each header that it may not show.
+    "x-amz-error-code",
     "x-amz-checksum-crc32",
     "x-amz-checksum-crc32c",
     "x-amz-checksum-crc64nvme",
@@ -77,16 +78,16 @@ fn renew_lifecycle(depot: &Depot, bucket: &BucketName, wanted: &str) -> Result<(
         .map_err(|error| broken(bucket, &error))
 }
 
-/// Lets the page's own origins upload to the staging bucket from a browser. Rules that somebody else set stay.
-pub(super) fn allow_page(
+/// Lets the pages of these origins upload to the staging bucket from a browser. Rules that somebody else set stay.
+pub(super) fn allow_pages(
     depot: &Depot,
     staging: &BucketName,
-    page: SocketAddr,
+    pages: &[WebOrigin],
 ) -> Result<(), Failure> {
     let present = depot
         .bucket_config(staging, ConfigKind::Cors)
         .map_err(|error| broken(staging, &error))?;
-    let wanted = cors_preset(page);
+    let wanted = cors_preset(pages);
     if let Some(present) = present {
         if present == wanted.as_bytes() {
             return Ok(());
@@ -96,7 +97,8 @@ pub(super) fn allow_page(
         if !is_ours {
             tracing::warn!(
                 bucket = %staging,
-                "the staging bucket has cross-origin rules of its own, so the page can upload only if they allow http://{page}"
+                "the staging bucket has cross-origin rules of its own, so the page can upload only if they allow {}",
+                pages.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
             );
             return Ok(());
         }
@@ -106,18 +108,21 @@ pub(super) fn allow_page(
         .map_err(|error| broken(staging, &error))
 }
 
-fn cors_preset(page: SocketAddr) -> String {
+fn cors_preset(pages: &[WebOrigin]) -> String {
+    // An origin has no character that XML would need escaped.
+    let origins: String = pages
+        .iter()
+        .map(|page| format!("<AllowedOrigin>{page}</AllowedOrigin>"))
+        .collect();
     let exposed: String = EXPOSED_HEADERS
         .iter()
         .map(|name| format!("<ExposeHeader>{name}</ExposeHeader>"))
         .collect();
     format!(
         "<CORSConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><CORSRule><ID>{PAGE_RULE}</ID>\
-         <AllowedOrigin>http://{page}</AllowedOrigin><AllowedOrigin>http://localhost:{}</AllowedOrigin>\
-         <AllowedMethod>PUT</AllowedMethod><AllowedMethod>POST</AllowedMethod><AllowedMethod>GET</AllowedMethod>\
+         {origins}<AllowedMethod>PUT</AllowedMethod><AllowedMethod>POST</AllowedMethod><AllowedMethod>GET</AllowedMethod>\
          <AllowedMethod>HEAD</AllowedMethod><AllowedMethod>DELETE</AllowedMethod><AllowedHeader>*</AllowedHeader>\
-         {exposed}<MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>",
-        page.port()
+         {exposed}<MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>"
     )
 }
 

@@ -6,12 +6,18 @@
 mod banner;
 mod buckets;
 mod folder;
+mod issuer;
 mod listener;
 pub(crate) mod record;
+mod renewal;
 mod signals;
+mod tls;
+mod token_file;
 mod upkeep;
 mod web;
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,20 +29,28 @@ use two_buckets_local::{
 use two_buckets_objects::{BucketName, Key};
 use two_buckets_pipeline::archive::{LATE_PREFIX, RESULTS_PREFIX};
 use two_buckets_pipeline::{Holder, Processor, Settings as PipelineSettings};
-use two_buckets_s3_api::{Config, Credentials, Limits, S3Service, Sts, uploader_role};
+use two_buckets_s3_api::{
+    Config, Credentials, Limits, Listening, S3Service, Sts, TrustedProxies, uploader_role,
+};
+use two_buckets_uploads::{Access, Callers, Issuer, KnownCallers, WebOrigin};
 
 use crate::clock;
-use crate::config::{Environment, Origin, Settings};
+use crate::config::{Environment, Origin, Reach, Settings};
 use crate::failure::Failure;
 use crate::root_key::{RootKey, random_text};
 use banner::Banner;
 use listener::Listener;
 use record::{LeftRecord, Running};
+use renewal::Renewal;
 use signals::Signals;
+use tls::Tls;
 
 /// How long requests and files in work may go on once the server was told to stop. Service managers kill after 90 s
 /// (systemd, `DefaultTimeoutStopSec`) or 30 s (Kubernetes, `terminationGracePeriodSeconds`).
 const DRAIN_MAX: Duration = Duration::from_secs(25);
+/// The longest wait for the head of a request to the page, idle time between requests included. Clients keep connections
+/// for about a minute (boto3, the Go SDK 90 s) and open another when theirs is closed.
+const WEB_HEAD_TIMEOUT: Duration = Duration::from_secs(90);
 /// Bodies up to this size live in the store's log, larger ones in a file of their own.
 const SMALL_BODY_BYTES_MAX: usize = 128 << 10;
 /// As long as the token's alphabet makes it unguessable: 238 bits.
@@ -51,6 +65,8 @@ pub(crate) async fn run<P: Processor>(
     let mut signals = Signals::catch()?;
     let data = &settings.data.value;
     let (staging, archive) = (&settings.staging.value, &settings.archive.value);
+    let renewal = Renewal::open(settings)?;
+    let issuer = issuer::of(&settings.callers)?;
     folder::make(data)?;
     let queue = WakeQueue::default();
     let depot = folder::open_store(
@@ -68,7 +84,14 @@ pub(crate) async fn run<P: Processor>(
     let abort_incomplete_days = settings.abort_incomplete_days.value;
     buckets::ensure(&depot, staging, abort_incomplete_days)?;
     buckets::ensure(&depot, archive, abort_incomplete_days)?;
-    buckets::allow_page(&depot, staging, web.address())?;
+    let reach = &settings.reach;
+    let s3_origin = reach.s3_origin(s3.address());
+    let web_origin = reach.web_origin(web.address());
+    buckets::allow_pages(
+        &depot,
+        staging,
+        &page_origins(&web_origin, web.address(), reach),
+    )?;
 
     let (stop, stopping) = watch::channel(false);
     let admin_token = random_text(
@@ -79,10 +102,10 @@ pub(crate) async fn run<P: Processor>(
         access_key_id: root_key.access_key_id.clone(),
         secret_access_key: root_key.secret_access_key,
     };
-    let sts = Sts::new(credentials.clone(), vec![uploader_role(staging)])
-        .map_err(|error| Failure::usage(error.to_string()))?;
-    let s3_url = format!("http://{}", s3.address());
-    let web_url = format!("http://{}", web.address());
+    let mut roles = vec![uploader_role(staging)];
+    roles.extend(settings.roles.value.iter().cloned());
+    let sts =
+        Sts::new(credentials.clone(), roles).map_err(|error| Failure::usage(error.to_string()))?;
     let name = processor_name::<P>();
     let ledger = DepotLedger::open(depot.clone())
         .map_err(|error| Failure::failed(format!("the ledger cannot be opened: {error}")))?;
@@ -100,14 +123,25 @@ pub(crate) async fn run<P: Processor>(
     )
     .map_err(|error| Failure::failed(error.to_string()))?;
     let page = web::service(
-        &web::Parts {
+        web::Parts {
             settings,
-            s3: s3.address(),
-            web: web.address(),
+            s3: &s3_origin,
+            web: &web_origin,
+            access: Access {
+                bound: web.address(),
+                is_tls: reach.has_tls(),
+                public: reach.web_url.value.clone(),
+                allowed_origins: reach.allow_origin.value.clone(),
+                admin_token: admin_token
+                    .parse()
+                    .map_err(|error| Failure::failed(format!("the admin token: {error}")))?,
+                callers: callers(settings, &renewal, issuer.as_ref()),
+                requests_per_minute: settings.callers.requests_per_minute.value,
+                now: Arc::new(clock::now),
+            },
             sts: sts.clone(),
             depot: depot.clone(),
             stopping: stopping.clone(),
-            admin_token: &admin_token,
             processor: &name,
         },
         |facts| LedgerTracker {
@@ -122,6 +156,25 @@ pub(crate) async fn run<P: Processor>(
         drain_timeout: DRAIN_MAX,
         ..Limits::default()
     };
+    let listening = |name, bound, header_read_timeout| -> Result<Listening, Failure> {
+        Ok(Listening {
+            name,
+            limits: Limits {
+                header_read_timeout,
+                connections_per_client_max: reach
+                    .connections_per_client_max(bound, limits.connections_max),
+                ..limits
+            },
+            tls: renewal
+                .tls()
+                .map(Tls::config)
+                .transpose()
+                .map_err(Failure::failed)?,
+            proxies: TrustedProxies::new(reach.behind_proxy.value.iter().copied()),
+        })
+    };
+    let s3_listening = listening("S3", s3.address(), limits.header_read_timeout)?;
+    let web_listening = listening("the page", web.address(), WEB_HEAD_TIMEOUT)?;
     let s3_service = S3Service::new(Config {
         depot: depot.clone(),
         sts,
@@ -129,21 +182,24 @@ pub(crate) async fn run<P: Processor>(
         clock: Arc::new(clock::now),
         refuse_write: Some(Arc::new(refuse_reserved(staging, archive))),
         staging_buckets: vec![staging.clone()],
+        domain: reach.s3_url.value.as_ref().map(|url| url.host().to_owned()),
         limits,
     });
 
     let record = LeftRecord::leave(
         data,
         &Running {
-            s3: s3_url.clone(),
-            web: web_url.clone(),
+            s3: reach.local_origin(s3.address()).to_string(),
+            web: reach.local_origin(web.address()).to_string(),
             region: &settings.region.value,
             staging: staging.as_str(),
             archive: archive.as_str(),
             access_key_id: &root_key.access_key_id,
             admin_token: &admin_token,
+            certificate: renewal.tls().map(Tls::certificate),
         },
     )?;
+    let (s3_url, web_url) = (s3_origin.to_string(), web_origin.to_string());
     Banner {
         page: cfg!(feature = "page").then_some(web_url.as_str()),
         s3: &s3_url,
@@ -157,8 +213,10 @@ pub(crate) async fn run<P: Processor>(
 
     let serving = async {
         tokio::join!(
-            s3.serve_s3(s3_service, told(&stopping), limits),
-            web.serve(page, told(&stopping), DRAIN_MAX),
+            s3.serve_s3(s3_service, s3_listening, told(&stopping)),
+            web.serve_web(page, web_listening, told(&stopping)),
+            renewal.keep_up(&record, told(&stopping)),
+            issuer::keep_fresh(issuer, told(&stopping)),
             async {
                 told(&stopping).await;
                 workers.drain().await;
@@ -181,6 +239,29 @@ pub(crate) async fn run<P: Processor>(
     drop(depot);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Who may call: whoever is on this machine, unless callers are named.
+fn callers(settings: &Settings, renewal: &Renewal, issuer: Option<&Issuer>) -> Callers {
+    if settings.callers.are_known() {
+        Callers::Known(KnownCallers {
+            tokens: renewal.tokens().unwrap_or_default(),
+            issuer: issuer.cloned(),
+        })
+    } else {
+        Callers::ThisMachine
+    }
+}
+
+/// Where pages are that may upload to staging: ours under each of its names, and those that are allowed beside.
+fn page_origins(public: &WebOrigin, bound: SocketAddr, reach: &Reach) -> Vec<WebOrigin> {
+    let by_name = format!("{}://localhost:{}", public.scheme(), bound.port()).parse();
+    let mut origins = vec![public.clone(), reach.local_origin(bound)];
+    origins.extend(by_name.ok());
+    origins.extend(reach.allow_origin.value.iter().cloned());
+    let mut seen = HashSet::new();
+    origins.retain(|origin| seen.insert(origin.clone()));
+    origins
 }
 
 fn pipeline_settings(settings: &Settings) -> PipelineSettings {

@@ -32,6 +32,9 @@ pub(crate) struct ServerRecord {
     pub(crate) access_key_id: String,
     /// What calls that change something must carry.
     pub(crate) admin_token: String,
+    /// The certificate of both addresses (DER, hexadecimal), where they have TLS: by it other commands know the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<String>,
 }
 
 /// What a server says of itself when it leaves its record.
@@ -43,9 +46,16 @@ pub(crate) struct Running<'a> {
     pub(crate) archive: &'a str,
     pub(crate) access_key_id: &'a str,
     pub(crate) admin_token: &'a str,
+    pub(crate) certificate: Option<Vec<u8>>,
 }
 
 impl ServerRecord {
+    /// The certificate of the server that has this data folder, if it runs and has one.
+    pub(crate) fn certificate_in(data: &Path) -> Option<Vec<u8>> {
+        let record = Self::read(data).ok()??;
+        hex::decode(record.certificate?).ok()
+    }
+
     /// Reads the record; none if no server left one.
     pub(crate) fn read(data: &Path) -> Result<Option<Self>, Failure> {
         let path = data.join(FILE);
@@ -70,6 +80,7 @@ impl ServerRecord {
 /// The record of the server that runs here. Dropping it removes the file.
 pub(crate) struct LeftRecord {
     path: PathBuf,
+    record: ServerRecord,
 }
 
 impl LeftRecord {
@@ -87,12 +98,28 @@ impl LeftRecord {
             archive: running.archive.to_owned(),
             access_key_id: running.access_key_id.to_owned(),
             admin_token: running.admin_token.to_owned(),
+            certificate: running.certificate.as_deref().map(hex::encode),
         };
-        let path = data.join(FILE);
-        let bytes = serde_json::to_vec_pretty(&record)
+        let left = Self {
+            path: data.join(FILE),
+            record,
+        };
+        left.write(&left.record)?;
+        Ok(left)
+    }
+
+    /// Leaves it again with another certificate.
+    pub(crate) fn renew(&self, certificate: Vec<u8>) -> Result<(), Failure> {
+        self.write(&ServerRecord {
+            certificate: Some(hex::encode(certificate)),
+            ..self.record.clone()
+        })
+    }
+
+    fn write(&self, record: &ServerRecord) -> Result<(), Failure> {
+        let bytes = serde_json::to_vec_pretty(record)
             .map_err(|error| Failure::failed(format!("the server's record: {error}")))?;
-        private_file::write(&path, &bytes)?;
-        Ok(Self { path })
+        private_file::write(&self.path, &bytes)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The web listener: the page and the upload API, behind the guards against foreign pages.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,8 +10,8 @@ use two_buckets_depot::Depot;
 use two_buckets_local::{DepotGrants, GrantOptions};
 use two_buckets_s3_api::Sts;
 use two_buckets_uploads::{
-    AdminToken, Guard, GuardLayer, KeyTemplate, S3Address, ServerFacts, Sources, Tracker,
-    UntilStop, UploadApi, router,
+    Access, Guard, GuardLayer, KeyTemplate, S3Address, ServerFacts, Sources, Tracker, UntilStop,
+    UploadApi, WebOrigin, router,
 };
 
 use crate::clock;
@@ -26,27 +25,30 @@ pub(super) type WebService = TowerToHyperService<Guard<Router>>;
 /// What the web listener is made of.
 pub(super) struct Parts<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) s3: SocketAddr,
-    pub(super) web: SocketAddr,
+    /// Where clients find S3.
+    pub(super) s3: &'a WebOrigin,
+    /// Where they find the page.
+    pub(super) web: &'a WebOrigin,
+    /// How the listener is reached, and by whom.
+    pub(super) access: Access,
     pub(super) sts: Sts,
     pub(super) depot: Depot,
     pub(super) stopping: watch::Receiver<bool>,
-    pub(super) admin_token: &'a str,
     pub(super) processor: &'a str,
 }
 
 /// Puts the service together.
 pub(super) fn service<T: Tracker>(
-    parts: &Parts<'_>,
+    parts: Parts<'_>,
     tracker: impl FnOnce(ServerFacts) -> T,
 ) -> Result<WebService, Failure> {
     let Parts {
         settings, s3, web, ..
-    } = parts;
-    let endpoint = format!("http://{s3}");
+    } = &parts;
+    let endpoint = s3.to_string();
     let facts = ServerFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        page_url: cfg!(feature = "page").then(|| format!("http://{web}/")),
+        page_url: cfg!(feature = "page").then(|| format!("{web}/")),
         s3: S3Address {
             endpoint: endpoint.clone(),
             region: settings.region.value.clone(),
@@ -76,12 +78,8 @@ pub(super) fn service<T: Tracker>(
             Arc::new(move || Box::pin(super::told(&stopping)))
         }),
     });
-    let token: AdminToken = parts
-        .admin_token
-        .parse()
-        .map_err(|error| Failure::failed(format!("the admin token: {error}")))?;
     let page = page::router(&endpoint).map_err(|error| Failure::failed(error.to_string()))?;
-    let guard = GuardLayer::new(*web, token).map_err(|error| Failure::usage(error.to_string()))?;
+    let guard = GuardLayer::new(parts.access).map_err(|error| Failure::usage(error.to_string()))?;
     Ok(TowerToHyperService::new(guard.layer(api.merge(page))))
 }
 

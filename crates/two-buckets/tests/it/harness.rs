@@ -63,6 +63,8 @@ pub(crate) struct Server {
     pub(crate) data: PathBuf,
     pub(crate) record: Value,
     log: mpsc::Receiver<String>,
+    /// What it wrote until it was ready.
+    pub(crate) beginning: String,
 }
 
 impl Server {
@@ -110,6 +112,7 @@ impl Server {
             data: data.to_owned(),
             record: serde_json::from_slice(&record).expect("its record is JSON"),
             log,
+            beginning: said.join("\n"),
         }
     }
 
@@ -183,7 +186,8 @@ impl Server {
     /// An address of the record as `host:port`.
     pub(crate) fn address(&self, name: &str) -> &str {
         let url = self.record[name].as_str().expect("an address");
-        url.strip_prefix("http://").expect("plain HTTP")
+        let (_, address) = url.split_once("://").expect("a URL");
+        address
     }
 
     /// Sends a request to S3 signed with the root key pair.
@@ -287,6 +291,29 @@ impl Answer {
     }
 }
 
+/// The head of a request with exactly these headers, its length and what becomes of the connection beside.
+pub(crate) fn request_head(
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    length: usize,
+    connection: &str,
+) -> String {
+    let mut head = format!("{method} {target} HTTP/1.1\r\n");
+    for (name, value) in headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    let length = length.to_string();
+    head.extend([
+        "content-length: ",
+        &length,
+        "\r\nconnection: ",
+        connection,
+        "\r\n\r\n",
+    ]);
+    head
+}
+
 /// Sends one request with exactly these headers, a length and `connection: close` beside.
 pub(crate) fn ask(
     address: &str,
@@ -297,16 +324,16 @@ pub(crate) fn ask(
 ) -> Answer {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     stream.set_read_timeout(Some(WAIT_MAX)).expect("a time-out");
-    let mut head = format!("{method} {target} HTTP/1.1\r\n");
-    for (name, value) in headers {
-        head.extend([name, ": ", value, "\r\n"]);
-    }
-    let length = body.len().to_string();
-    head.extend(["content-length: ", &length, "\r\nconnection: close\r\n\r\n"]);
+    let head = request_head(method, target, headers, body.len(), "close");
     stream.write_all(head.as_bytes()).expect("the head is sent");
     stream.write_all(body).expect("the body is sent");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the answer ends");
+    read_answer(&answer)
+}
+
+/// Takes an answer apart.
+pub(crate) fn read_answer(answer: &[u8]) -> Answer {
     let split = answer
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
@@ -417,7 +444,7 @@ impl InWork {
 }
 
 #[expect(clippy::disallowed_methods, reason = "signatures need the true time")]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .expect("it is later than 1970");

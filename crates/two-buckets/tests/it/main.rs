@@ -2,10 +2,14 @@
 
 mod harness;
 mod proxy;
+mod secure;
 
+mod callers;
 mod commands;
 mod files;
 mod put;
 mod put_in_parts;
 mod refusals;
 mod restarts;
+mod secrets;
+mod tls;

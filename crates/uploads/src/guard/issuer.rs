@@ -32,7 +32,7 @@ pub type FetchDocument =
 /// Where an issuer's keys are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeysAddress {
-    /// Where its discovery document says: `{issuer}/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
+    /// Where its discovery document says: `{issuer}/.well-known/openid-configuration` (`OpenID` Connect Discovery 1.0).
     Discovered,
     /// At this URL.
     Url(String),
@@ -101,9 +101,12 @@ impl Issuer {
     pub const PREPARE_EVERY: Duration = KEYS_LIFE.checked_div(2).expect("two is not zero");
 
     /// Asks for the keys now, so that a wrong address is noticed before the first caller comes. In words why there are
-    /// none; they are asked for again when a caller comes.
+    /// none; they are asked for again when a caller comes. Does nothing where they were asked for just now.
     pub async fn prepare(&self, now: Timestamp) -> Result<(), String> {
         let _only = self.inner.asking.lock().await;
+        if self.was_just_asked(now) {
+            return Ok(());
+        }
         self.ask(now).await
     }
 
@@ -138,8 +141,7 @@ impl Issuer {
 
     async fn ask_if_it_is_time(&self, _only: &MutexGuard<'_, ()>, now: Timestamp) {
         // Whoever waited for the lock finds here what the one who held it was told, or not told, just now.
-        let asked_at = self.known().asked_at;
-        if asked_at.is_some_and(|asked_at| now.since(asked_at) < ASK_PAUSE) {
+        if self.was_just_asked(now) {
             return;
         }
         if let Err(reason) = self.ask(now).await {
@@ -148,6 +150,11 @@ impl Issuer {
                 "the keys of the issuer of tokens cannot be had: {reason}"
             );
         }
+    }
+
+    fn was_just_asked(&self, now: Timestamp) -> bool {
+        let asked_at = self.known().asked_at;
+        asked_at.is_some_and(|asked_at| now.since(asked_at) < ASK_PAUSE)
     }
 
     async fn ask(&self, now: Timestamp) -> Result<(), String> {

@@ -24,7 +24,6 @@ mod issuer;
 mod jwt;
 mod known_tokens;
 mod origin;
-mod rates;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -52,9 +51,10 @@ pub use known_tokens::{InvalidTokenDigest, KnownTokens, TokenDigest};
 pub use origin::{InvalidOrigin, WebOrigin};
 
 use crate::problem::Problem;
+use crate::rate::Rates;
 use hosts::Hosts;
-use rates::Rates;
 
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// How long a browser may keep the answer to a preflight. Chromium keeps none for more than two hours.
 const PREFLIGHT_LIFE_S: &str = "600";
 /// How many calls without a good token are answered as such in a minute, for each address they come from.
@@ -99,7 +99,8 @@ struct Rules {
     allowed_origins: Vec<WebOrigin>,
     admin_token: AdminToken,
     callers: Callers,
-    rates: Rates,
+    requests_per_minute: u32,
+    requests: Rates,
     refusals: Rates,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -132,8 +133,9 @@ impl GuardLayer {
             allowed_origins: access.allowed_origins,
             admin_token: access.admin_token,
             callers: access.callers,
-            rates: Rates::new(access.requests_per_minute),
-            refusals: Rates::new(REFUSALS_PER_MINUTE),
+            requests_per_minute: access.requests_per_minute,
+            requests: Rates::default(),
+            refusals: Rates::default(),
             now: access.now,
         }))
     }
@@ -176,8 +178,12 @@ impl Rules {
         let caller = if parts.headers.contains_key(AUTHORIZATION) {
             // Who sends a token means it: a wrong one is not made good by the right origin.
             let token = only(&parts.headers, &AUTHORIZATION).and_then(bearer);
-            self.caller_with(token.unwrap_or_default(), client(parts))
-                .await?
+            let caller = self
+                .caller_with(token.unwrap_or_default(), client(parts))
+                .await?;
+            // No browser sends a token on its own, so whatever page asks for this, it is no forgery.
+            parts.headers.remove(SEC_FETCH_SITE);
+            caller
         } else if let Callers::Known(_) = self.callers {
             return Err(self.refused(Problem::TokenNeeded, client(parts)));
         } else if is_allowed_page {
@@ -214,8 +220,8 @@ impl Rules {
             Err(problem @ Problem::TokenRefused(_)) => return Err(self.refused(problem, client)),
             Err(problem) => return Err(problem),
         };
-        self.rates
-            .take(&caller.name, now)
+        self.requests
+            .count(&caller.name, self.requests_per_minute, now)
             .map_err(|wait| Problem::TooOften { wait })?;
         Ok(caller)
     }
@@ -223,7 +229,10 @@ impl Rules {
     /// The problem as it is, unless this client has caused many already. A good token is answered even then.
     fn refused(&self, problem: Problem, client: Option<IpAddr>) -> Problem {
         let name = client.map_or_else(String::new, |address| address.to_string());
-        match self.refusals.take(&name, (self.now)()) {
+        match self
+            .refusals
+            .count(&name, REFUSALS_PER_MINUTE, (self.now)())
+        {
             Ok(()) => problem,
             Err(wait) => Problem::TooOften { wait },
         }

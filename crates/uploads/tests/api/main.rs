@@ -3,9 +3,15 @@
 mod callers;
 mod content;
 mod describing;
+mod events;
 mod guards;
+mod keys;
+mod limits;
+mod minting;
 mod reading;
 mod shelf;
 mod signer;
 mod signing;
 mod steering;
+mod tenants;
+mod uppy;

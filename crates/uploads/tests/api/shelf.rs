@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::{FutureExt, Stream};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tower::ServiceExt as _;
 use two_buckets_objects::{ByteRange, ETag, Timestamp, VersionId, VersionRef};
 use two_buckets_uploads::{
@@ -463,6 +463,24 @@ pub(crate) fn service_for(caller: Caller) -> (Router, Arc<Shelf>) {
 
 /// The service on a new shelf, with nobody saying who asks.
 pub(crate) fn bare_service() -> (Router, Arc<Shelf>) {
+    service_until(UntilStop(Arc::new(|| futures::future::pending().boxed())))
+}
+
+/// The service on a new shelf, and how to say that its server stops.
+pub(crate) fn stopping_service() -> (Router, Arc<Shelf>, watch::Sender<bool>) {
+    let (stop, stopping) = watch::channel(false);
+    let (router, shelf) = service_until(UntilStop(Arc::new(move || {
+        let mut stopping = stopping.clone();
+        async move {
+            stopping.wait_for(|stops| *stops).await.expect("a sender");
+        }
+        .boxed()
+    })));
+    let caller = axum::Extension(Caller::unlimited("somebody"));
+    (router.layer(caller), shelf, stop)
+}
+
+fn service_until(until_stop: UntilStop) -> (Router, Arc<Shelf>) {
     let shared = Shared::default();
     let shelf = Arc::clone(&shared.0);
     let api = UploadApi {
@@ -473,7 +491,7 @@ pub(crate) fn bare_service() -> (Router, Arc<Shelf>) {
             now: Arc::new(|| NOW),
             random: Arc::new(|| 42),
         },
-        until_stop: UntilStop(Arc::new(|| futures::future::pending().boxed())),
+        until_stop,
     };
     (router(api), shelf)
 }

@@ -10,7 +10,7 @@ use crate::{Caller, InvalidKeyPrefix, KeyPrefix, UploadLimits};
 
 /// How far the issuer's clock and ours may be apart.
 const CLOCK_SKEW_MAX: Duration = Duration::from_mins(1);
-/// The longest name of a caller; OpenID Connect allows subjects 255 characters.
+/// The longest name of a caller; `OpenID` Connect allows subjects 255 characters.
 const NAME_BYTES_MAX: usize = 255;
 
 /// What a token must say to be believed, and what follows from it.

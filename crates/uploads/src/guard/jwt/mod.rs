@@ -156,7 +156,7 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// Access and identity tokens (RFC 9068; OpenID Connect). Others, such as those that end a session, are signed by the
+/// Access and identity tokens (RFC 9068; `OpenID` Connect). Others, such as those that end a session, are signed by the
 /// same issuer with the same keys.
 fn is_access(kind: &str) -> bool {
     let kind = kind.to_ascii_lowercase();
