@@ -69,10 +69,11 @@ pub(super) fn allow_pages(
 
 fn cors_preset(pages: &[WebOrigin]) -> String {
     // An origin has no character that XML would need escaped.
-    let origins: String = pages
-        .iter()
-        .map(|page| format!("<AllowedOrigin>{page}</AllowedOrigin>"))
-        .collect();
+    let origins: Vec<String> = pages.iter().map(ToString::to_string).collect();
+    let origins = format!(
+        "<AllowedOrigin>{}</AllowedOrigin>",
+        origins.join("</AllowedOrigin><AllowedOrigin>")
+    );
     // The ETag and the version id must be exposed by name, or a page's script cannot read them (Fetch, "CORS
     // protocol and HTTP caches"; S3 User Guide, "Elements of a CORS configuration").
     format!(
