@@ -20,15 +20,15 @@ def make_server(tmp_path):
     """Starts servers with data folders of their own, and ends those that still run."""
     made = []
 
-    def make(*flags):
+    def make(*flags, **how):
         folder = tmp_path / f"server-{len(made)}"
         folder.mkdir()
-        made.append(Server(folder, *flags))
+        made.append(Server(folder, *flags, **how))
         return made[-1].start()
 
     yield make
     for server in made:
-        if server.process.poll() is None:
+        if server.process and server.process.poll() is None:
             server.kill()
 
 

@@ -1,115 +1,41 @@
 /** The upload API as the page sees it: its answers' types and one function per call. */
 
-export const states = ["pending", "processing", "archived", "failed", "late", "duplicate"] as const;
-export type State = (typeof states)[number];
+import type { components, operations } from "./schema.ts";
+
+type Schemas = components["schemas"];
+
+export type State = Schemas["State"];
+export const states = [
+	"pending",
+	"processing",
+	"archived",
+	"failed",
+	"late",
+	"duplicate",
+] as const satisfies readonly State[];
 
 /** States that nothing but a person or a newer upload will change. */
 export const isFinal = (state: State): boolean => state !== "pending" && state !== "processing";
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
-export interface Upload {
-	id: string;
-	bucket: string;
-	key: string;
-	version_id: string | null;
-	state: State;
-	size: number | null;
-	etag: string | null;
-	received_at: string;
-	started_at: string | null;
-	finished_at: string | null;
-	attempts: number;
-	next_attempt_at: string | null;
-	reason: string | null;
-	archive: { bucket: string; key: string; version_id: string | null } | null;
-	media_type: string | null;
-	sha256: string | null;
-	report: { [name: string]: Json } | null;
-	/** The key was minted and nothing has arrived under it yet. */
-	expected: boolean;
-	/** What the store itself computed of the content; the value in base64. */
-	checksum: { algorithm: string; value: string; kind: string } | null;
-}
+/** An object of any shape, of which the description can say no more. */
+type Reported<T> = Omit<T, "report"> & { report: { [name: string]: Json } | null };
 
-export interface Attempt {
-	number: number;
-	started_at: string;
-	ended_at: string | null;
-	outcome: "succeeded" | "transient" | "permanent" | "crashed" | null;
-	reason: string | null;
-}
-
-export type UploadDetail = Upload & { attempts_log: Attempt[] };
-
-export interface Listing {
-	uploads: Upload[];
-	next: string | null;
-	counts: Record<State, number>;
-	oldest_unfinished: { key: string; received_at: string; age_s: number } | null;
-}
-
-export interface Server {
-	version: string;
-	s3: { endpoint: string; region: string };
-	staging: string;
-	archive: string;
-	processor: string;
-	paused: boolean;
-	limits: { size_bytes_max: number | null; types: string[] };
-	caller: { name: string | null; may_steer: boolean };
-}
+export type Upload = Reported<Schemas["Upload"]>;
+export type UploadDetail = Reported<Schemas["UploadHistory"]>;
+export type Attempt = Schemas["Attempt"];
+export type Listing = Omit<Schemas["UploadPage"], "uploads"> & { uploads: Upload[] };
+export type Server = Schemas["Server"];
+export type Query = NonNullable<operations["listUploads"]["parameters"]["query"]>;
 
 /** Leave to make one request to the store; the URL is the leave. */
-export interface Signed {
-	url: string;
-	key: string;
-	headers: Record<string, string>;
-	expires_at: string;
-	/** The upload's id, where the key was minted. */
-	id: string | null;
-}
-
+export type Signed = Schemas["SignedRequest"];
 /** Keys of the store that can do nothing but write this one object. */
-export interface Credentials {
-	access_key: string;
-	secret_key: string;
-	session_token: string;
-	region: string;
-	bucket: string;
-	key: string;
-	endpoint: string;
-	expires_at: string;
-	id: string | null;
-}
+export type Credentials = Schemas["Credentials"];
 
 /** A file by its name, for a key made for it alone, or by that key once it is known. */
 export type Named = { filename: string } | { key: string };
-
-/** What is known of the content, and bound by the signature. */
-export interface About {
-	type: string;
-	size: number;
-	sha256?: string;
-}
-
-/** One request to the store, as Uppy's `signRequest` is asked for it. */
-export interface Request {
-	method: string;
-	uploadId?: string;
-	partNumber?: number;
-	contentType?: string;
-	size?: number;
-	sha256?: string;
-}
-
-export interface Query {
-	state?: State | undefined;
-	q?: string | undefined;
-	key?: string | undefined;
-	limit?: number;
-	after?: string | undefined;
-}
 
 /** The server answered, and said no. */
 export class Refused extends Error {
@@ -209,15 +135,15 @@ export const retryAll = (): Promise<{ retried: number }> =>
 	call("POST", "/api/retry", { all: true });
 
 /** Leave to put one file in one piece. */
-export const signedUrl = (wanted: Named & About): Promise<Signed> =>
+export const signedUrl = (wanted: Named & Schemas["SignedUrlRequest"]): Promise<Signed> =>
 	call("POST", "/api/signedurl", wanted);
 
 /** Keys for one file, to sign its requests with here. */
-export const credentials = (wanted: Named & About): Promise<Credentials> =>
+export const credentials = (wanted: Named & Schemas["CredentialsRequest"]): Promise<Credentials> =>
 	call("POST", "/api/credentials", wanted);
 
 /** Leave for one request of an upload in parts. */
-export const signRequest = (wanted: Named & Request): Promise<Signed> =>
+export const signRequest = (wanted: Named & Schemas["SignRequest"]): Promise<Signed> =>
 	call("POST", "/api/s3/sign", wanted);
 
 /** The stream of changes, for as long as `signal` lets it run. */

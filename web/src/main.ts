@@ -6,7 +6,7 @@ import { children, h } from "./dom.ts";
 import { Events } from "./events.ts";
 import { plural } from "./format.ts";
 import { type Chosen, field, open } from "./intake.ts";
-import { allowed } from "./limits.ts";
+import { allowed, isLimited } from "./limits.ts";
 import { plain } from "./names.ts";
 import { type Link, Poll } from "./poll.ts";
 import { fits, isHere, type Row, rows, type Shown } from "./rows.ts";
@@ -100,6 +100,7 @@ const filters = new Filters(() => {
 	draw();
 });
 const actions = {
+	maySteer: () => server?.caller.may_steer ?? true,
 	open: (row: Row) => {
 		location.hash = encodeURIComponent(row.upload?.id ?? row.id);
 	},
@@ -238,6 +239,7 @@ async function round(): Promise<void> {
 			allowed(known.limits),
 		);
 		uploader.limit(known.limits);
+		ways.limit(isLimited(known.limits));
 		return known;
 	});
 	const wanted = wish();
@@ -262,7 +264,12 @@ async function fetchList(): Promise<api.Listing> {
 	let after: string | undefined;
 	for (;;) {
 		const limit = Math.min(left, limitMax);
-		const page = await api.list({ state, q, limit, after });
+		const page = await api.list({
+			q,
+			limit,
+			...(state === undefined ? {} : { state }),
+			...(after === undefined ? {} : { after }),
+		});
 		uploads.push(...page.uploads);
 		left -= limit;
 		if (page.next === null || left <= 0) return { ...page, uploads };
@@ -410,7 +417,10 @@ function drawNow(): void {
 	const hereCount = rows([], sendings, seen, { filter: "here", q: "" }).length;
 	filters.show(listing?.counts ?? null, hereCount);
 	header.showOldest(listing?.oldest_unfinished ?? null);
-	retryAll.hidden = filters.wanted.filter !== "failed" || (listing?.counts.failed ?? 0) === 0;
+	retryAll.hidden =
+		!actions.maySteer() ||
+		filters.wanted.filter !== "failed" ||
+		(listing?.counts.failed ?? 0) === 0;
 
 	table.show(shown, now);
 	if (shown.length > 0) children(place, [table.element]);
@@ -484,6 +494,15 @@ window.addEventListener("hashchange", openFromAddress);
 window.addEventListener("beforeunload", (event) => {
 	// What the browser can go on with by itself needs no warning.
 	if (uploader.losable > 0) event.preventDefault();
+});
+window.addEventListener("offline", () => {
+	announcer.say("You are offline.");
+	draw();
+});
+window.addEventListener("online", () => {
+	poll.now();
+	events.start();
+	draw();
 });
 // Ages and countdowns move on between polls.
 setInterval(() => {

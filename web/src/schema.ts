@@ -4,904 +4,2202 @@
  */
 
 export interface paths {
-	"/api/openapi.json": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		/** This description. */
-		get: operations["describeApi"];
-		put?: never;
-		post?: never;
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/retry": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		get?: never;
-		put?: never;
-		/** Makes failed uploads pending again. */
-		post: operations["retryUploads"];
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/server": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		/** What this server is. */
-		get: operations["getServer"];
-		put?: never;
-		post?: never;
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/signedurl": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		get?: never;
-		put?: never;
-		/** Signs a PUT of one file to the staging bucket. */
-		post: operations["signUrl"];
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/sweep": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		get?: never;
-		put?: never;
-		/** Sweeps staging now and answers when that is done. */
-		post: operations["sweep"];
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/uploads": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		/** A page of uploads, newest first. */
-		get: operations["listUploads"];
-		put?: never;
-		post?: never;
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/uploads/{id}": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		/** One upload with its attempts. */
-		get: operations["getUpload"];
-		put?: never;
-		post?: never;
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/uploads/{id}/content": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		/** The upload's bytes, always as an attachment. */
-		get: operations["downloadUpload"];
-		put?: never;
-		post?: never;
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
-	"/api/uploads/{id}/retry": {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		get?: never;
-		put?: never;
-		/** Makes a failed upload pending again. */
-		post: operations["retryUpload"];
-		delete?: never;
-		options?: never;
-		head?: never;
-		patch?: never;
-		trace?: never;
-	};
+    "/api/credentials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes temporary credentials that can upload one file and do nothing else.
+         * @description They put the object in one piece or in parts, list the parts and abort. A minted key is only written with `If-None-Match: *`. Callers whose files are limited in size or type get none, for credentials cannot be bound to that.
+         */
+        post: operations["makeCredentials"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What changes from now on, as server-sent events.
+         * @description `event: upload` with an `Upload` as its data, in order for each upload; `event: missed` with `{}` where the listener was too slow and must list again; a comment every 15 seconds. It begins with a comment, from which on nothing is lost, and ends when the server stops. Read it by `fetch` where a bearer token must be sent.
+         */
+        get: operations["listenToEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/form": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Signs a form for a plain HTML page.
+         * @description With neither `filename` nor `key` the browser fills the file's name in, below a folder made for this form alone.
+         */
+        post: operations["signForm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This description. */
+        get: operations["describeApi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes failed uploads pending again. */
+        post: operations["retryUploads"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/s3/multipart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins a multipart upload. */
+        post: operations["createMultipartUpload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/s3/multipart/{upload_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every part that was received, by number. */
+        get: operations["listParts"];
+        put?: never;
+        post?: never;
+        /** Ends a multipart upload and removes its parts. One that is gone already is no error. */
+        delete: operations["abortMultipartUpload"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/s3/multipart/{upload_id}/{part_number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Signs the PUT of a part; one that has expired is signed again by asking again. */
+        get: operations["signPart"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/s3/multipart/{upload_id}/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes the file of its parts. Asked again it answers the same, also when the file was archived meanwhile.
+         * @description The body may have 1 MiB.
+         */
+        post: operations["completeMultipartUpload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/s3/params": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Signs the form by which the stock client of @uppy/aws-s3 sends a file in one piece. */
+        get: operations["getUploadParameters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/s3/sign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Signs one request of an upload, as `signRequest` of @uppy/aws-s3 6 wants it.
+         * @description PUT of a key: the whole file. POST of a key: begins a multipart upload. With `uploadId`: PUT and `partNumber` a part, GET the list of parts, POST the completion, DELETE the end. Where PUT or POST of a key also has a `filename`, a key is made for the file and the `key` that was sent is only a proposal; the answer's `key` counts. A caller whose files are limited in size begins a multipart upload with `filename` and `size`, and says the `size` of each part.
+         */
+        post: operations["signS3Request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/s3/sts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Makes temporary credentials for a client that asks once for many files.
+         * @description They can upload below a folder made for them alone, and do nothing else. `getCredentials` of @uppy/aws-s3 6 takes the answer as it is; its `generateObjectKey` must put `prefix` in front, and its `s3Endpoint` is `endpoint`, a slash and `bucket`.
+         */
+        get: operations["getStsCredentials"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/server": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this server is. */
+        get: operations["getServer"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/signedurl": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Signs a PUT of one file.
+         * @description Whatever is known of the file is signed, so that nothing else can be sent in its place. A `filename` gets a key made for it alone, which can be written once only, and an upload that is expected from then on. Asking again with that `key` renews the grant.
+         */
+        post: operations["signUrl"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sweep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sweeps staging now and answers when that is done. */
+        post: operations["sweep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A page of uploads, newest first. */
+        get: operations["listUploads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/uploads/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One upload with its attempts. */
+        get: operations["getUpload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/uploads/{id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The upload's bytes, always as an attachment. */
+        get: operations["downloadUpload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/uploads/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a failed upload pending again. */
+        post: operations["retryUpload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
-	schemas: {
-		Attempt: {
-			/** Format: date-time */
-			ended_at: string | null;
-			number: number;
-			/**
-			 * @description Null while it runs.
-			 * @enum {string|null}
-			 */
-			outcome: "succeeded" | "transient" | "permanent" | "crashed" | null;
-			reason: string | null;
-			/**
-			 * Format: date-time
-			 * @description RFC 3339 in UTC with milliseconds.
-			 */
-			started_at: string;
-		};
-		/** @description How many uploads there are in each state, whatever the query selects. */
-		Counts: {
-			archived: number;
-			duplicate: number;
-			failed: number;
-			late: number;
-			pending: number;
-			processing: number;
-		};
-		/** @description The oldest upload that is neither finished nor set aside: its age is the number to alarm on. */
-		Oldest: {
-			age_s: number;
-			key: string;
-			/**
-			 * Format: date-time
-			 * @description RFC 3339 in UTC with milliseconds.
-			 */
-			received_at: string;
-		};
-		/** @description Where an upload is archived. */
-		Place: {
-			bucket: string;
-			key: string;
-			version_id: string;
-		};
-		/** @description An error as in RFC 9457. */
-		Problem: {
-			/** @description Words a person understands. */
-			detail: string;
-			status: number;
-			title: string;
-			/** @constant */
-			type: "about:blank";
-		};
-		Retried: {
-			retried: number;
-		};
-		/** @description Which failed uploads to retry: exactly one of the three. */
-		RetryRequest: {
-			/** @constant */
-			all?: true;
-			/** @description Those of exactly this key. */
-			key?: string;
-			/** @description Those whose reason contains this text. */
-			reason?: string;
-		};
-		Server: {
-			archive: string;
-			page_url: string | null;
-			paused: boolean;
-			/** @description What runs on each file. */
-			processor: string;
-			s3: {
-				endpoint: string;
-				region: string;
-			};
-			staging: string;
-			version: string;
-		};
-		SignedUrl: {
-			/**
-			 * Format: date-time
-			 * @description RFC 3339 in UTC with milliseconds.
-			 */
-			expires_at: string;
-			/** @description Headers that must be sent exactly so. `Content-Length` is not among them, though a known size is signed: every client sends it by itself. */
-			headers: {
-				[key: string]: string;
-			};
-			/** @description Where the file goes in the staging bucket. */
-			key: string;
-			/** @constant */
-			method: "PUT";
-			/** @description Who has it may upload: keep it to yourself. */
-			url: string;
-		};
-		/** @description Exactly one of `filename` and `key`. Fields not named here are ignored. */
-		SignedUrlRequest: {
-			/** @description The file's name; a unique key is made for it, which can be written once only. */
-			filename?: string;
-			/** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
-			key?: string;
-			/** @description The file's SHA-256 in hexadecimal: no other content is taken. */
-			sha256?: string;
-			/** @description The file's size in bytes: nothing longer or shorter is taken. */
-			size?: number;
-			/** @description The media type to be sent as `Content-Type`. Empty means unknown. */
-			type?: string;
-		};
-		/** @enum {string} */
-		State: "pending" | "processing" | "archived" | "failed" | "late" | "duplicate";
-		Swept: {
-			/** @description Uploads gone from staging that could only be explained. */
-			explained: number;
-			/** @description Uploads gone from staging that were recorded as archived. */
-			finished: number;
-			/** @description Versions found in staging. */
-			listed: number;
-			/** @description Keys that had something due. */
-			woken: number;
-		};
-		/** @description One version of one key on its way from staging to the archive. */
-		Upload: {
-			archive: components["schemas"]["Place"] | null;
-			attempts: number;
-			bucket: string;
-			/** @description The entity tag without quotes; not a digest. */
-			etag: string;
-			/**
-			 * Format: date-time
-			 * @description When it was archived or set aside.
-			 */
-			finished_at: string | null;
-			/** @description Opaque and URL-safe. */
-			id: string;
-			key: string;
-			/** @description As found by looking at the content. */
-			media_type: string | null;
-			/**
-			 * Format: date-time
-			 * @description When a pending upload is tried again.
-			 */
-			next_attempt_at: string | null;
-			/** @description Why it failed, or why its last attempt did. */
-			reason: string | null;
-			/**
-			 * Format: date-time
-			 * @description RFC 3339 in UTC with milliseconds.
-			 */
-			received_at: string;
-			/** @description What the processor reported. */
-			report: Record<string, never> | null;
-			/** @description Lower-case hexadecimal. */
-			sha256: string | null;
-			/** @description Bytes. */
-			size: number;
-			/**
-			 * Format: date-time
-			 * @description When the first attempt began.
-			 */
-			started_at: string | null;
-			state: components["schemas"]["State"];
-			version_id: string | null;
-		};
-		/** @description An upload with its attempts, oldest first. */
-		UploadHistory: {
-			archive: components["schemas"]["Place"] | null;
-			attempts: number;
-			attempts_log: components["schemas"]["Attempt"][];
-			bucket: string;
-			/** @description The entity tag without quotes; not a digest. */
-			etag: string;
-			/**
-			 * Format: date-time
-			 * @description When it was archived or set aside.
-			 */
-			finished_at: string | null;
-			/** @description Opaque and URL-safe. */
-			id: string;
-			key: string;
-			/** @description As found by looking at the content. */
-			media_type: string | null;
-			/**
-			 * Format: date-time
-			 * @description When a pending upload is tried again.
-			 */
-			next_attempt_at: string | null;
-			/** @description Why it failed, or why its last attempt did. */
-			reason: string | null;
-			/**
-			 * Format: date-time
-			 * @description RFC 3339 in UTC with milliseconds.
-			 */
-			received_at: string;
-			/** @description What the processor reported. */
-			report: Record<string, never> | null;
-			/** @description Lower-case hexadecimal. */
-			sha256: string | null;
-			/** @description Bytes. */
-			size: number;
-			/**
-			 * Format: date-time
-			 * @description When the first attempt began.
-			 */
-			started_at: string | null;
-			state: components["schemas"]["State"];
-			version_id: string | null;
-		};
-		UploadPage: {
-			counts: components["schemas"]["Counts"];
-			/** @description Where the next page begins: send it as `after`. Null on the last page. */
-			next: string | null;
-			oldest_unfinished: components["schemas"]["Oldest"] | null;
-			/** @description Newest first. */
-			uploads: components["schemas"]["Upload"][];
-		};
-	};
-	responses: never;
-	parameters: never;
-	requestBodies: never;
-	headers: never;
-	pathItems: never;
+    schemas: {
+        Attempt: {
+            /** Format: date-time */
+            ended_at: string | null;
+            number: number;
+            /**
+             * @description Null while it runs.
+             * @enum {string|null}
+             */
+            outcome: "succeeded" | "transient" | "permanent" | "crashed" | null;
+            reason: string | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            started_at: string;
+        };
+        /** @description A checksum of the file's bytes, as S3 writes it. */
+        Checksum: {
+            /** @enum {string} */
+            algorithm: "CRC32" | "CRC32C" | "CRC64NVME" | "SHA1" | "SHA256";
+            /** @enum {string} */
+            kind: "FULL_OBJECT" | "COMPOSITE";
+            /** @description Base64; for a composite the number of parts follows behind a hyphen. */
+            value: string;
+        };
+        Completed: {
+            bucket: string;
+            /** @description With its quotes; null where only the ledger still knows of the file. */
+            etag: string | null;
+            key: string;
+            location: string;
+        };
+        CompleteRequest: {
+            /** @description By ascending number. */
+            parts: {
+                /** @description As sending the part answered it, with or without its quotes. */
+                ETag: string;
+                PartNumber: number;
+            }[];
+        };
+        /** @description How many uploads there are in each state, whatever the query selects. */
+        Counts: {
+            archived: number;
+            duplicate: number;
+            failed: number;
+            late: number;
+            pending: number;
+            processing: number;
+        };
+        /** @description Temporary credentials. Who has them may upload: keep them to yourself. */
+        Credentials: {
+            access_key: string;
+            bucket: string;
+            /** @description The S3 endpoint, without the bucket. */
+            endpoint: string;
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            expires_at: string;
+            /** @description The upload that is expected, as in the list of uploads; null unless the key was minted. */
+            id: string | null;
+            /** @description The only key that may be written. */
+            key: string;
+            region: string;
+            secret_key: string;
+            session_token: string;
+        };
+        /** @description Exactly one of `filename` and `key`. Fields not named here are ignored. */
+        CredentialsRequest: {
+            /** @description The file's name; a unique key is made for it, which can be written once only. */
+            filename?: string | null;
+            /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
+            key?: string | null;
+            /** @description The file's SHA-256 in hexadecimal, for the list of uploads. */
+            sha256?: string | null;
+            /** @description The file's size in bytes, for the list of uploads. */
+            size?: number | null;
+            /** @description The media type to be sent as `Content-Type`. Empty means unknown. */
+            type?: string | null;
+        };
+        Form: {
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            expires_at: string;
+            /** @description The form's fields, to be sent before the one called `file`. Who has them may upload: keep them to yourself. */
+            fields: {
+                [key: string]: string;
+            };
+            /** @description The upload that is expected, as in the list of uploads; null unless the key was minted. */
+            id: string | null;
+            /** @description Where the file goes in the staging bucket; ends with `${filename}` where the browser fills the name in. */
+            key: string;
+            /** @constant */
+            method: "POST";
+            /** @description Where to post the form as `multipart/form-data`: the bucket. */
+            url: string;
+        };
+        /** @description At most one of `filename` and `key`. Fields not named here are ignored. */
+        FormRequest: {
+            /** @description The file's name; a unique key is made for it, which can be written once only. */
+            filename?: string | null;
+            /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
+            key?: string | null;
+            /** @description The largest file the form may send, in bytes; at most 5 GiB, which is the default. */
+            size_max?: number | null;
+            /** @description The only media type the form may send. Empty or missing: any. */
+            type?: string | null;
+        };
+        Multipart: {
+            bucket: string;
+            /** @description The upload that is expected, as in the list of uploads; null unless the key was minted. */
+            id: string | null;
+            /** @description Where the file goes in the staging bucket. */
+            key: string;
+            uploadId: string;
+        };
+        /** @description Exactly one of `filename` and `key`. Fields not named here are ignored. */
+        MultipartRequest: {
+            /** @description The file's name; a unique key is made for it, which can be written once only. */
+            filename?: string | null;
+            /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
+            key?: string | null;
+            /** @description Kept beside the file, at most 2 KB; names have letters, digits and hyphens. */
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description The file's size in bytes. */
+            size?: number | null;
+            /** @description The media type to be sent as `Content-Type`. Empty means unknown. */
+            type?: string | null;
+        };
+        Nothing: Record<string, never>;
+        /** @description The oldest upload that is neither finished nor set aside: its age is the number to alarm on. */
+        Oldest: {
+            age_s: number;
+            key: string;
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            received_at: string;
+        };
+        Part: {
+            /** @description With its quotes. */
+            ETag: string;
+            PartNumber: number;
+            Size: number;
+        };
+        PartUrl: {
+            /** @description In how many seconds it ends. */
+            expires: number;
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            expires_at: string;
+            /** @description Who has it may upload: keep it to yourself. */
+            url: string;
+        };
+        /** @description Where an upload is archived. */
+        Place: {
+            bucket: string;
+            key: string;
+            version_id: string;
+        };
+        /** @description An error as in RFC 9457. */
+        Problem: {
+            /** @description Words a person understands. */
+            detail: string;
+            status: number;
+            title: string;
+            /** @constant */
+            type: "about:blank";
+        };
+        Retried: {
+            retried: number;
+        };
+        /** @description Which failed uploads to retry: exactly one of the three. */
+        RetryRequest: {
+            /** @constant */
+            all?: true;
+            /** @description Those of exactly this key. */
+            key?: string;
+            /** @description Those whose reason contains this text. */
+            reason?: string;
+        };
+        Server: {
+            archive: string;
+            /** @description Who asks. */
+            caller: {
+                /** @description Whether retries are allowed, and sweeps to callers without a prefix. */
+                may_steer: boolean;
+                name: string;
+                /** @description What all the caller's keys begin with; null: everything is theirs. */
+                prefix: string | null;
+            };
+            /** @description What the caller may send. */
+            limits: {
+                /** @description The largest file the caller may send; null: as large as S3 takes. */
+                size_bytes_max: number | null;
+                /** @description Media types and ranges such as `image/*`, one of which a file must have; empty: any. */
+                types: string[];
+                /** @description How many uploads may be begun in a minute; null: any number. */
+                uploads_per_minute: number | null;
+            };
+            page_url: string | null;
+            paused: boolean;
+            /** @description What runs on each file. */
+            processor: string;
+            s3: {
+                endpoint: string;
+                region: string;
+            };
+            staging: string;
+            version: string;
+        };
+        SignedRequest: {
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            expires_at: string;
+            /** @description Headers that must be sent exactly so. `Content-Length` is not among them, though a known size is signed: every client sends it by itself. */
+            headers: {
+                [key: string]: string;
+            };
+            /** @description The upload that is expected, as in the list of uploads; null unless the key was minted. */
+            id: string | null;
+            /** @description The key the request is for: another than was sent, where one was made for the file. */
+            key: string;
+            /** @description Who has it may upload: keep it to yourself. */
+            url: string;
+        };
+        SignedUrl: {
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds.
+             */
+            expires_at: string;
+            /** @description Headers that must be sent exactly so. `Content-Length` is not among them, though a known size is signed: every client sends it by itself. */
+            headers: {
+                [key: string]: string;
+            };
+            /** @description The upload that is expected, as in the list of uploads; null unless the key was minted. */
+            id: string | null;
+            /** @description Where the file goes in the staging bucket. */
+            key: string;
+            /** @constant */
+            method: "PUT";
+            /** @description Who has it may upload: keep it to yourself. */
+            url: string;
+        };
+        /** @description Exactly one of `filename` and `key`. Fields not named here are ignored. */
+        SignedUrlRequest: {
+            /** @description The file's name; a unique key is made for it, which can be written once only. */
+            filename?: string | null;
+            /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
+            key?: string | null;
+            /** @description The file's SHA-256 in hexadecimal: no other content is taken. */
+            sha256?: string | null;
+            /** @description The file's size in bytes: nothing longer or shorter is taken. */
+            size?: number | null;
+            /** @description The media type to be sent as `Content-Type`. Empty means unknown. */
+            type?: string | null;
+        };
+        /** @description A request of an upload. Fields not named here are ignored. */
+        SignRequest: {
+            /** @description The file's media type. */
+            contentType?: string | null;
+            /** @description The file's name; a unique key is made for it, which can be written once only. */
+            filename?: string | null;
+            /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
+            key?: string | null;
+            /** @enum {string} */
+            method: "PUT" | "POST" | "GET" | "DELETE";
+            partNumber?: number | null;
+            /** @description The file's SHA-256 in hexadecimal. */
+            sha256?: string | null;
+            /** @description The size of the file, or of the part. */
+            size?: number | null;
+            uploadId?: string | null;
+        };
+        /** @enum {string} */
+        State: "pending" | "processing" | "archived" | "failed" | "late" | "duplicate";
+        Sts: {
+            bucket: string;
+            /** @description In STS's own spelling and in that of @uppy/aws-s3 6. Who has them may upload: keep them to yourself. */
+            credentials: {
+                accessKeyId: string;
+                AccessKeyId: string;
+                /**
+                 * Format: date-time
+                 * @description RFC 3339 in UTC with milliseconds.
+                 */
+                expiration: string;
+                /**
+                 * Format: date-time
+                 * @description RFC 3339 in UTC with milliseconds.
+                 */
+                Expiration: string;
+                secretAccessKey: string;
+                SecretAccessKey: string;
+                sessionToken: string;
+                SessionToken: string;
+            };
+            /** @description The S3 endpoint, without the bucket. */
+            endpoint: string;
+            /** @description What every key must begin with. */
+            prefix: string;
+            region: string;
+        };
+        Swept: {
+            /** @description Uploads gone from staging that could only be explained. */
+            explained: number;
+            /** @description Uploads gone from staging that were recorded as archived. */
+            finished: number;
+            /** @description Versions found in staging. */
+            listed: number;
+            /** @description Keys that had something due. */
+            woken: number;
+        };
+        /** @description One version of one key on its way from staging to the archive. */
+        Upload: {
+            archive: components["schemas"]["Place"] | null;
+            attempts: number;
+            bucket: string;
+            /** @description The archive's, else what was verified or announced before. */
+            checksum: components["schemas"]["Checksum"] | null;
+            /** @description The entity tag without quotes; not a digest. */
+            etag: string;
+            /** @description Whether it has not arrived: a grant was given, and its bytes are awaited or never came. */
+            expected: boolean;
+            /**
+             * Format: date-time
+             * @description When it was archived or set aside.
+             */
+            finished_at: string | null;
+            /** @description Opaque and URL-safe. */
+            id: string;
+            key: string;
+            /** @description As found by looking at the content. */
+            media_type: string | null;
+            /**
+             * Format: date-time
+             * @description When a pending upload is tried again.
+             */
+            next_attempt_at: string | null;
+            /** @description Why it failed, or why its last attempt did. */
+            reason: string | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds; before it has arrived, when its key was minted.
+             */
+            received_at: string;
+            /** @description What the processor reported. */
+            report: Record<string, never> | null;
+            /** @description Lower-case hexadecimal. */
+            sha256: string | null;
+            /** @description Bytes. */
+            size: number;
+            /**
+             * Format: date-time
+             * @description When the first attempt began.
+             */
+            started_at: string | null;
+            state: components["schemas"]["State"];
+            version_id: string | null;
+        };
+        /** @description An upload with its attempts, oldest first. */
+        UploadHistory: {
+            archive: components["schemas"]["Place"] | null;
+            attempts: number;
+            attempts_log: components["schemas"]["Attempt"][];
+            bucket: string;
+            /** @description The archive's, else what was verified or announced before. */
+            checksum: components["schemas"]["Checksum"] | null;
+            /** @description The entity tag without quotes; not a digest. */
+            etag: string;
+            /** @description Whether it has not arrived: a grant was given, and its bytes are awaited or never came. */
+            expected: boolean;
+            /**
+             * Format: date-time
+             * @description When it was archived or set aside.
+             */
+            finished_at: string | null;
+            /** @description Opaque and URL-safe. */
+            id: string;
+            key: string;
+            /** @description As found by looking at the content. */
+            media_type: string | null;
+            /**
+             * Format: date-time
+             * @description When a pending upload is tried again.
+             */
+            next_attempt_at: string | null;
+            /** @description Why it failed, or why its last attempt did. */
+            reason: string | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339 in UTC with milliseconds; before it has arrived, when its key was minted.
+             */
+            received_at: string;
+            /** @description What the processor reported. */
+            report: Record<string, never> | null;
+            /** @description Lower-case hexadecimal. */
+            sha256: string | null;
+            /** @description Bytes. */
+            size: number;
+            /**
+             * Format: date-time
+             * @description When the first attempt began.
+             */
+            started_at: string | null;
+            state: components["schemas"]["State"];
+            version_id: string | null;
+        };
+        UploadPage: {
+            counts: components["schemas"]["Counts"];
+            /** @description Where the next page begins: send it as `after`. Null on the last page. */
+            next: string | null;
+            oldest_unfinished: components["schemas"]["Oldest"] | null;
+            /** @description Newest first. */
+            uploads: components["schemas"]["Upload"][];
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
-	describeApi: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description OpenAPI 3.1. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": Record<string, never>;
-				};
-			};
-			/** @description The Host is not this server's loopback address. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	retryUploads: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody: {
-			content: {
-				"application/json": components["schemas"]["RetryRequest"];
-			};
-		};
-		responses: {
-			/** @description How many. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["Retried"];
-				};
-			};
-			/** @description The selection is not understood. */
-			400: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
-			401: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The Host or the Origin is foreign. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The body is too large. */
-			413: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The body is not JSON. */
-			415: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	getServer: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description The facts. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["Server"];
-				};
-			};
-			/** @description The Host is not this server's loopback address. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	signUrl: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody: {
-			content: {
-				"application/json": components["schemas"]["SignedUrlRequest"];
-			};
-		};
-		responses: {
-			/** @description The signed PUT. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["SignedUrl"];
-				};
-			};
-			/** @description The file cannot be uploaded so, and why. */
-			400: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
-			401: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The Host or the Origin is foreign. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The body is too large. */
-			413: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The body is not JSON. */
-			415: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	sweep: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description What it did. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["Swept"];
-				};
-			};
-			/** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
-			401: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The Host or the Origin is foreign. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	listUploads: {
-		parameters: {
-			query?: {
-				/** @description The `next` of an earlier page. */
-				after?: string;
-				/** @description Only uploads of exactly this key. */
-				key?: string;
-				limit?: number;
-				/** @description Only uploads whose key contains this. */
-				q?: string;
-				state?: components["schemas"]["State"];
-			};
-			header?: never;
-			path?: never;
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description The page. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["UploadPage"];
-				};
-			};
-			/** @description A parameter is not understood. */
-			400: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The Host is not this server's loopback address. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	getUpload: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path: {
-				id: string;
-			};
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description The upload. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["UploadHistory"];
-				};
-			};
-			/** @description The Host is not this server's loopback address. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description No such upload. */
-			404: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	downloadUpload: {
-		parameters: {
-			query?: never;
-			header?: {
-				"If-Range"?: string;
-				/** @description One range of bytes; anything else gets the whole. */
-				Range?: string;
-			};
-			path: {
-				id: string;
-			};
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description All of it. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/octet-stream": string;
-				};
-			};
-			/** @description The range. */
-			206: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/octet-stream": string;
-				};
-			};
-			/** @description The Host is not this server's loopback address. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description No such upload, or nothing is left of its bytes. */
-			404: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description No byte lies in the range. */
-			416: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
-	retryUpload: {
-		parameters: {
-			query?: never;
-			header?: never;
-			path: {
-				id: string;
-			};
-			cookie?: never;
-		};
-		requestBody?: never;
-		responses: {
-			/** @description The upload as it is now. */
-			200: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/json": components["schemas"]["Upload"];
-				};
-			};
-			/** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
-			401: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The Host or the Origin is foreign. */
-			403: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description No such upload. */
-			404: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description The upload is not failed. */
-			409: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-			/** @description Any other error. */
-			default: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
-		};
-	};
+    makeCredentials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CredentialsRequest"];
+            };
+        };
+        responses: {
+            /** @description The credentials. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Credentials"];
+                };
+            };
+            /** @description What was sent is not understood or cannot be done. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller began too many uploads; `Retry-After` says in how many seconds to try again. */
+            429: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listenToEvents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The stream. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host is foreign. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    signForm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FormRequest"];
+            };
+        };
+        responses: {
+            /** @description The form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Form"];
+                };
+            };
+            /** @description What was sent is not understood or cannot be done. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller began too many uploads; `Retry-After` says in how many seconds to try again. */
+            429: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    describeApi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OpenAPI 3.1. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retryUploads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetryRequest"];
+            };
+        };
+        responses: {
+            /** @description How many. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retried"];
+                };
+            };
+            /** @description The selection is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not steer. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createMultipartUpload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MultipartRequest"];
+            };
+        };
+        responses: {
+            /** @description The upload. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Multipart"];
+                };
+            };
+            /** @description What was sent is not understood or cannot be done. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller began too many uploads; `Retry-After` says in how many seconds to try again. */
+            429: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listParts: {
+        parameters: {
+            query: {
+                /** @description The upload's key. */
+                key: string;
+            };
+            header?: never;
+            path: {
+                /** @description As creating the upload answered it. */
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The parts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Part"][];
+                };
+            };
+            /** @description What was sent is not understood or cannot be done. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No multipart upload of this key with this id. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    abortMultipartUpload: {
+        parameters: {
+            query: {
+                /** @description The upload's key. */
+                key: string;
+            };
+            header?: never;
+            path: {
+                /** @description As creating the upload answered it. */
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Nothing"];
+                };
+            };
+            /** @description What was sent is not understood or cannot be done. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    signPart: {
+        parameters: {
+            query: {
+                /** @description The upload's key. */
+                key: string;
+            };
+            header?: never;
+            path: {
+                part_number: number;
+                /** @description As creating the upload answered it. */
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The signed PUT. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PartUrl"];
+                };
+            };
+            /** @description What was sent is not understood or cannot be done. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No multipart upload of this key with this id. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    completeMultipartUpload: {
+        parameters: {
+            query: {
+                /** @description The upload's key. */
+                key: string;
+            };
+            header?: never;
+            path: {
+                /** @description As creating the upload answered it. */
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CompleteRequest"];
+            };
+        };
+        responses: {
+            /** @description The file is there. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Completed"];
+                };
+            };
+            /** @description What was sent is not understood or cannot be done. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No multipart upload of this key with this id. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another file is under this key already. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getUploadParameters: {
+        parameters: {
+            query: {
+                filename: string;
+                /** @description Kept beside the file: `metadata[name]=value`, at most 2 KB. */
+                metadata?: {
+                    [key: string]: string;
+                };
+                type?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The form; post it at once. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Form"];
+                };
+            };
+            /** @description What was sent is not understood or cannot be done. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller began too many uploads; `Retry-After` says in how many seconds to try again. */
+            429: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    signS3Request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignRequest"];
+            };
+        };
+        responses: {
+            /** @description The signed request. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedRequest"];
+                };
+            };
+            /** @description What was sent is not understood or cannot be done. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller began too many uploads; `Retry-After` says in how many seconds to try again. */
+            429: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getStsCredentials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The credentials; every key must begin with `prefix`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sts"];
+                };
+            };
+            /** @description What was sent is not understood or cannot be done. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller began too many uploads; `Retry-After` says in how many seconds to try again. */
+            429: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getServer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The facts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Server"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    signUrl: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignedUrlRequest"];
+            };
+        };
+        responses: {
+            /** @description The signed PUT. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedUrl"];
+                };
+            };
+            /** @description What was sent is not understood or cannot be done. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller began too many uploads; `Retry-After` says in how many seconds to try again. */
+            429: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it did. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Swept"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not steer. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listUploads: {
+        parameters: {
+            query?: {
+                /** @description The `next` of an earlier page. */
+                after?: string;
+                /** @description Only uploads of exactly this key. */
+                key?: string;
+                limit?: number;
+                /** @description Only uploads whose key contains this. */
+                q?: string;
+                state?: components["schemas"]["State"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadPage"];
+                };
+            };
+            /** @description A parameter is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getUpload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The upload. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadHistory"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such upload. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    downloadUpload: {
+        parameters: {
+            query?: never;
+            header?: {
+                "If-Range"?: string;
+                /** @description One range of bytes; anything else gets the whole. */
+                Range?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The range. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such upload, or nothing is left of its bytes. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No byte lies in the range. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retryUpload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The upload as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not steer. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such upload. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The upload is not failed. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
 }

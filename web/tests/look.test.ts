@@ -3,7 +3,16 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Page } from "playwright-core";
-import { choose, chromiumPath, closeBrowser, shot, shotsFolder, visit } from "./browser.ts";
+import {
+	type Chosen,
+	choose,
+	chromiumPath,
+	closeBrowser,
+	inState,
+	shot,
+	shotsFolder,
+	visit,
+} from "./browser.ts";
 import { fill, fillHostile } from "./scene.ts";
 
 const skip = chromiumPath ? false : "chromium not found";
@@ -78,6 +87,49 @@ async function judge(page: Page): Promise<void> {
 	assert.deepEqual(found, []);
 }
 
+/** A record as the page keeps it of a file with a handle that wants leave to be read. */
+async function rememberHandle(): Promise<void> {
+	const root = await navigator.storage.getDirectory();
+	const handle = await root.getFileHandle("interview-long-version.wav", { create: true });
+	const base = await new Promise<IDBDatabase>((resolve) => {
+		const request = indexedDB.open("two-buckets", 1);
+		request.onsuccess = () => resolve(request.result);
+	});
+	const record = {
+		id: "here-earlier",
+		slot: 0,
+		name: handle.name,
+		folder: "interviews/",
+		size: 734_003_200,
+		type: "audio/wav",
+		lastModified: 1,
+		addedAt: Date.now() - 90_000,
+		sequence: 90,
+		uppyId: null,
+		key: null,
+		handle,
+		isPaused: false,
+	};
+	base.transaction("files", "readwrite").objectStore("files").put(record);
+}
+
+/** One file chosen twice, which no two choices of a test's own would be. */
+async function sameTwice(page: Page, { name, buffer }: Chosen): Promise<void> {
+	await page.evaluate(
+		async ({ name, text }) => {
+			for (let times = 0; times < 2; times += 1) {
+				const transfer = new DataTransfer();
+				transfer.items.add(new File([text], name, { lastModified: 1 }));
+				const input = document.querySelector<HTMLInputElement>("input[type=file]");
+				if (!input) return;
+				input.files = transfer.files;
+				input.dispatchEvent(new Event("change"));
+			}
+		},
+		{ name, text: buffer.toString() },
+	);
+}
+
 const desktop = { width: 1280, height: 860 };
 const phone = { width: 390, height: 844 };
 
@@ -102,21 +154,36 @@ for (const colorScheme of ["light", "dark"] as const) {
 				fill,
 				async ({ page, mock }) => {
 					await page.getByText("harbour.jpg").waitFor();
-					mock.faults.bytesPerS = 8_000_000;
+					mock.faults.bytesPerS = 2_500_000;
 					await choose(
 						page,
-						{ name: "quarry.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(24_000_000) },
-						{ name: "plan.pdf", mimeType: "application/pdf", buffer: Buffer.alloc(8_000_000) },
+						{ name: "quarry.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(48_000_000) },
+						{ name: "plan.pdf", mimeType: "application/pdf", buffer: Buffer.alloc(14_000_000) },
 						...["a", "b", "c"].map((letter) => ({
 							name: `sheet-${letter}.csv`,
 							mimeType: "text/csv",
-							buffer: Buffer.alloc(6_000_000),
+							buffer: Buffer.alloc(12_000_000),
 						})),
 					);
-					const moving = page.locator("tr[data-state=sending] .note", { hasText: "%" });
+					const moving = page.locator("tr[data-state=sending] .note", { hasText: "left" });
 					await moving.first().waitFor();
+					await page.locator(".total .line", { hasText: "left" }).waitFor();
 					await judge(page);
 					await shot(page, name("list"));
+					await page.getByRole("button", { name: "Pause quarry.mp4" }).click();
+					await page.getByRole("button", { name: "Cancel plan.pdf" }).click();
+					await inState(page, "quarry.mp4", "paused");
+					await judge(page);
+					await shot(page, name("paused"));
+					await page.context().setOffline(true);
+					await page.locator("tr .note", { hasText: "You are offline" }).first().waitFor();
+					await page.locator(".away", { hasText: "You are offline." }).waitFor();
+					await judge(page);
+					await shot(page, name("offline"));
+					await page.context().setOffline(false);
+					await page.locator(".away", { hasText: "You are offline." }).waitFor({ state: "hidden" });
+					await page.getByRole("button", { name: "Cancel all" }).click();
+					await page.getByRole("radio", { name: "One-file credentials" }).check();
 					await page.getByRole("button", { name: "harbour.jpg", exact: true }).click();
 					await page.getByText("Attempts").waitFor();
 					await judge(page);
@@ -133,6 +200,80 @@ for (const colorScheme of ["light", "dark"] as const) {
 					await judge(page);
 					await shot(page, name("away"));
 					await mock.come();
+				},
+				options,
+			);
+			await visit(
+				(mock) => {
+					fill(mock);
+					mock.limits = { size_bytes_max: 5e9, types: ["text/*", "image/*", "application/pdf"] };
+				},
+				async ({ page }) => {
+					await page.getByText("You may send only").waitFor();
+					const pdf = { name: "minutes.pdf", mimeType: "application/pdf" };
+					const chosen = { ...pdf, buffer: Buffer.from("minutes of the meeting") };
+					await choose(page, chosen, { ...chosen, name: "draft.spoiled", mimeType: "text/plain" });
+					await choose(page, { ...chosen, name: "film.mkv", mimeType: "video/x-matroska" });
+					await inState(page, "minutes.pdf", "archived");
+					await page.getByText("Differs from the file you sent").waitFor();
+					await judge(page);
+					await shot(page, name("told"));
+					await page.getByRole("button", { name: "minutes.pdf", exact: true }).click();
+					await page.getByText("Equal from your browser to the archive").waitFor();
+					await page.getByText("Attempts").waitFor();
+					await judge(page);
+					await shot(page, name("equal"));
+					await page.keyboard.press("Escape");
+					await page.getByRole("button", { name: "draft.spoiled", exact: true }).click();
+					await page.getByText("The archive does not hold the file").waitFor();
+					await judge(page);
+					await shot(page, name("different"));
+					await page.keyboard.press("Escape");
+				},
+				options,
+			);
+			await visit(
+				fill,
+				async ({ page, mock }) => {
+					await page.addInitScript(() => {
+						Object.assign(FileSystemFileHandle.prototype, {
+							queryPermission: async () => "prompt",
+						});
+					});
+					await page.getByText("harbour.jpg").waitFor();
+					mock.faults.bytesPerS = 14_000_000;
+					await choose(page, {
+						name: "quarry.mp4",
+						mimeType: "video/mp4",
+						buffer: Buffer.alloc(48_000_000),
+					});
+					await page.locator("tr .note", { hasText: /^[3-9]\d %/ }).waitFor();
+					await page.evaluate(rememberHandle);
+					await page.reload();
+					await page.getByText("Choose the file again to go on").waitFor();
+					await page.getByText("Let the browser read the file").waitFor();
+					await page.getByText("asks for your leave").waitFor();
+					await judge(page);
+					await shot(page, name("wanted"));
+					await page.getByRole("button", { name: "Cancel all" }).click();
+					const letter = Buffer.from("the same letter");
+					const twice = { name: "letter.txt", mimeType: "text/plain", buffer: letter };
+					await sameTwice(page, twice);
+					await page.getByText("is not sent twice").waitFor();
+					await judge(page);
+					await shot(page, name("twice"));
+				},
+				options,
+			);
+			await visit(
+				(mock) => {
+					mock.token = "secret";
+				},
+				async ({ page }) => {
+					await page.getByText("This server asks for a token.").waitFor();
+					await page.getByLabel("Access token").fill("something");
+					await judge(page);
+					await shot(page, name("sign-in"));
 				},
 				options,
 			);

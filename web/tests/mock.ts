@@ -109,7 +109,10 @@ export class Mock {
 	token: string | null = null;
 	/** How calls for grants were made. */
 	readonly grantsAsked: { path: string; body: { [name: string]: unknown } }[] = [];
-	limits: Described["limits"] = { size_bytes_max: null, types: [] };
+	limits: Pick<Described["limits"], "size_bytes_max" | "types"> = {
+		size_bytes_max: null,
+		types: [],
+	};
 	readonly multiparts = new Map<string, Multipart>();
 	/** How many listen to the stream of changes. */
 	get listeners(): number {
@@ -229,7 +232,7 @@ export class Mock {
 			version_id: randomBytes(12).toString("hex"),
 			state: "pending",
 			size: content.length,
-			etag: `"${createHash("md5").update(content).digest("hex")}"`,
+			etag: createHash("md5").update(content).digest("hex"),
 			received_at: new Date().toISOString(),
 			started_at: null,
 			finished_at: null,
@@ -309,8 +312,8 @@ export class Mock {
 					archive: "archive",
 					processor: "describe",
 					paused: false,
-					limits: this.limits,
-					caller: { name: null, may_steer: true },
+					limits: { ...this.limits, uploads_per_minute: null },
+					caller: { name: "loopback", prefix: null, may_steer: true },
 				});
 			case "GET uploads":
 				this.listings += 1;
@@ -388,8 +391,8 @@ export class Mock {
 		const made = `2026-11-23/${ulid}/${filename}`;
 		const row = this.add(made, Buffer.alloc(0), {
 			version_id: null,
-			etag: null,
-			size: size ?? null,
+			etag: "",
+			size: size ?? 0,
 			expected: true,
 		});
 		this.uploads.splice(this.uploads.indexOf(row), 1);
@@ -586,7 +589,7 @@ export class Mock {
 				const declared = typeof checksum === "string" ? checksum : null;
 				const upload = this.arrive(key, body, declared);
 				if (this.loses(request)) return;
-				return answer(200, "", { etag: upload.etag ?? "" });
+				return answer(200, "", { etag: `"${upload.etag}"` });
 			}
 			case "create": {
 				const id = randomBytes(12).toString("base64url");
@@ -625,7 +628,7 @@ export class Mock {
 				}
 				this.multiparts.delete(uploadId ?? "");
 				const upload = this.arrive(key, Buffer.concat(bodies), null);
-				const result = `<CompleteMultipartUploadResult><Location>${this.s3Url}/staging/x</Location><Bucket>staging</Bucket><Key>${xml(key)}</Key><ETag>${xml(upload.etag ?? "")}</ETag></CompleteMultipartUploadResult>`;
+				const result = `<CompleteMultipartUploadResult><Location>${this.s3Url}/staging/x</Location><Bucket>staging</Bucket><Key>${xml(key)}</Key><ETag>&quot;${upload.etag}&quot;</ETag></CompleteMultipartUploadResult>`;
 				this.completed.set(uploadId ?? "", result);
 				if (this.loses(request)) return;
 				return answer(200, result);

@@ -504,7 +504,7 @@ pub async fn an_expected_upload_is_pending_and_not_unfinished<L: Ledger>(ledger:
     assert_eq!(ledger.due(ms(999), 9).await.unwrap(), []);
     assert_eq!(ledger.counts().await.unwrap().pending, 1);
     let list = ledger.list(&ListUploads::default()).await.unwrap();
-    assert_eq!(list.uploads, [minted.clone()]);
+    assert_eq!(list.uploads, std::slice::from_ref(&minted));
     assert!(matches!(
         ledger.retry(&minted.id).await,
         Err(Error::NotRetried(NotRetried::NotFailed(State::Pending)))
@@ -593,7 +593,7 @@ pub async fn minting_a_key_again_moves_the_moment_and_never_back<L: Ledger>(ledg
     assert_eq!(again.expected_until(), Some(ms(300)));
     assert_eq!(again.expectation.as_ref().unwrap().size_bytes, Some(3));
     assert_eq!(overdue(ledger, 300).await, []);
-    assert_eq!(overdue(ledger, 301).await, [minted.id.clone()]);
+    assert_eq!(overdue(ledger, 301).await, std::slice::from_ref(&minted.id));
     let lease = hold(ledger, "a", 2).await;
     let arrived = note(ledger, &lease, "v", 5).await;
     assert_eq!(mint(ledger, "a", 900).await, arrived);

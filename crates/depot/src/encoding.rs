@@ -74,9 +74,21 @@ pub(crate) struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     /// Begins with the version byte, which must be `version`.
     pub(crate) fn new(row: &'a [u8], version: u8, what: &'static str) -> Result<Self> {
+        Self::up_to(row, version, what).and_then(|(found, row)| {
+            if found == version {
+                Ok(row)
+            } else {
+                Err(row.corrupt())
+            }
+        })
+    }
+
+    /// Begins with the version byte, which must be from 1 to `version`; gives it.
+    pub(crate) fn up_to(row: &'a [u8], version: u8, what: &'static str) -> Result<(u8, Self)> {
         let mut decoder = Self { rest: row, what };
-        if decoder.u8()? == version {
-            Ok(decoder)
+        let found = decoder.u8()?;
+        if (1..=version).contains(&found) {
+            Ok((found, decoder))
         } else {
             Err(decoder.corrupt())
         }

@@ -154,6 +154,7 @@ mod tests {
                 size_bytes: 0,
                 etag: ETag::new("e"),
                 checksum: None,
+                crc64: None,
                 metadata: Metadata {
                     content_type: Some(content_type.to_owned()),
                     ..Metadata::default()

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use two_buckets_depot::{Depot, Options};
 use two_buckets_objects::Timestamp;
-use two_buckets_s3_api::{Config, Credentials, Limits, S3Service, Sts};
+use two_buckets_s3_api::{Config, Credentials, Limits, S3Service, Sts, uploader_role};
 
 #[expect(
     clippy::disallowed_methods,
@@ -27,6 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         access_key_id: next()?,
         secret_access_key: next()?,
     };
+    // The uploader role may put into the bucket `staging`.
     let depot = Depot::open(
         folder.as_ref(),
         Options {
@@ -38,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     let service = S3Service::new(Config {
         depot,
-        sts: Sts::new(credentials, Vec::new())?,
+        sts: Sts::new(credentials, vec![uploader_role(&"staging".parse()?)])?,
         region: "us-east-1".into(),
         clock: Arc::new(now),
         refuse_write: None,

@@ -40,6 +40,7 @@ mod unsupported;
 
 pub use config::{Config, Limits, RefuseWrite};
 pub use credentials::Credentials;
+pub use form::{ExaminedForm, examine_form};
 pub use lifecycle::{AbortIncomplete, UnreadableLifecycle};
 pub use server::{InvalidNetwork, Listening, Network, Peer, TrustedProxies, serve};
 pub use service::{AnswerBody, S3Service};

@@ -12,11 +12,12 @@ import boto3
 from botocore.config import Config
 
 from harness.api import Api
+from harness.keys import REGION, Key
 from harness.waiting import until
 
 ACCESS_KEY_ID = "AKIATWOBUCKETSTEST00"
 SECRET_ACCESS_KEY = "a/secret+with=odd/characters0123456789ab"
-REGION = "us-east-1"
+ROOT = Key(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
 
 
 def program():
@@ -33,11 +34,14 @@ class Server:
     staging = "staging"
     archive = "archive"
 
-    def __init__(self, folder, *flags):
+    def __init__(self, folder, *flags, certificate=None):
+        """`flags` are those of `serve`; `certificate` is the file to know it by, where it has TLS."""
         self.folder = Path(folder)
+        self.certificate = certificate
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
         self.flags = flags
+        self.root = ROOT
         self.process = None
         self.record = None
         self._addresses = ("127.0.0.1:0", "127.0.0.1:0")
@@ -80,8 +84,8 @@ class Server:
         """The variables the program runs with; none of the caller's settings reach it."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TWO_BUCKETS_")}
         return kept | {
-            "TWO_BUCKETS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "TWO_BUCKETS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "TWO_BUCKETS_ACCESS_KEY_ID": self.root.access_key_id,
+            "TWO_BUCKETS_SECRET_ACCESS_KEY": self.root.secret_access_key,
             "XDG_CONFIG_HOME": str(self.folder / "config"),
         }
 
@@ -95,18 +99,26 @@ class Server:
 
     @property
     def api(self):
-        return Api(self.web, self.record["admin_token"])
+        return self.api_as(self.record["admin_token"])
 
-    def s3(self, **settings):
-        """A boto3 client of it; `settings` are botocore's."""
+    def api_as(self, token):
+        """Its API as the holder of another token calls it, or with none as anybody does."""
+        return Api(self.web, token, self.certificate)
+
+    def s3(self, key=None, **settings):
+        """A boto3 client of it that signs with `key`, the root key by default; `settings` are botocore's."""
+        return self.client("s3", key, **settings)
+
+    def client(self, service, key=None, **settings):
+        """A boto3 client of one of its services: `s3` or `sts`."""
         settings = {"max_pool_connections": 32} | settings
         return boto3.client(
-            "s3",
+            service,
             endpoint_url=self.endpoint,
-            aws_access_key_id=ACCESS_KEY_ID,
-            aws_secret_access_key=SECRET_ACCESS_KEY,
             region_name=REGION,
             config=Config(**settings),
+            verify=str(self.certificate) if self.certificate else None,
+            **(key or self.root).for_boto3(),
         )
 
     def peak_memory_bytes(self):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness.server import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from harness.keys import REGION
 
 WITHIN_S = 600
 
@@ -16,13 +16,12 @@ def without_aws_settings():
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
-def aws_environment(server, home):
-    """What `two-buckets env` exports."""
-    return without_aws_settings() | {
+def aws_environment(server, home, key=None):
+    """What `two-buckets env` exports; with other credentials than the root's if `key` is given."""
+    trusted = {"AWS_CA_BUNDLE": str(server.certificate)} if server.certificate else {}
+    return without_aws_settings() | (key or server.root).for_environment() | trusted | {
         "HOME": str(home),
         "AWS_ENDPOINT_URL_S3": server.endpoint,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -29,10 +29,9 @@ export function compare(digest: Digest | null, upload: Upload): Comparison | nul
 	};
 	// A composite checksum is one of the parts' checksums, not of the file.
 	const kept = upload.checksum;
-	if (kept && !/composite/i.test(kept.kind)) {
-		const algorithm = kept.algorithm.toUpperCase().replaceAll(/[^A-Z0-9]/g, "");
-		if (algorithm === "CRC64NVME") add("CRC64NVME", digest.crc64nvme, kept.value);
-		if (algorithm === "SHA256") add("SHA-256", base64(unhex(digest.sha256)), kept.value);
+	if (kept?.kind === "FULL_OBJECT") {
+		if (kept.algorithm === "CRC64NVME") add("CRC64NVME", digest.crc64nvme, kept.value);
+		if (kept.algorithm === "SHA256") add("SHA-256", digest.sha256, hex(unbase64(kept.value)));
 	}
 	if (upload.sha256) add("SHA-256", digest.sha256, upload.sha256.toLowerCase());
 	return found.find(({ is }) => is === "different") ?? found[0] ?? null;
@@ -43,5 +42,8 @@ export const hex = (bytes: Uint8Array): string =>
 
 export const unhex = (text: string): Uint8Array =>
 	Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+
+const unbase64 = (text: string): Uint8Array =>
+	Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
 export const base64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));

@@ -5,6 +5,7 @@
  * Bytes and multiparts are Golden Retriever's to remember. Records of finished files are deleted.
  */
 
+import { keep, kept } from "../storage.ts";
 import type { FileHandle } from "./file-system.ts";
 import { keptForMs } from "./transport.ts";
 
@@ -21,6 +22,7 @@ export interface Remembered {
 	uppyId: string | null;
 	key: string | null;
 	handle: FileHandle | null;
+	isPaused: boolean;
 }
 
 const store = "files";
@@ -97,11 +99,11 @@ const slotWithinMs = 3000;
  */
 export async function ownSlot(): Promise<number> {
 	if (!("locks" in navigator)) return 0;
-	const had = Number(sessionStorage.getItem(slotName) ?? Number.NaN);
+	const had = Number(kept("session", slotName) ?? Number.NaN);
 	if (Number.isInteger(had) && (await hold(had, AbortSignal.timeout(slotWithinMs)))) return had;
 	for (let slot = 0; slot < slotsMax; slot += 1) {
 		if (await hold(slot, null)) {
-			sessionStorage.setItem(slotName, String(slot));
+			keep("session", slotName, String(slot));
 			return slot;
 		}
 	}

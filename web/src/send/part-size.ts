@@ -30,3 +30,7 @@ export function partSize(size: number): number {
 }
 
 export const partCount = (size: number): number => Math.max(1, Math.ceil(size / partSize(size)));
+
+/** How many bytes the part with this number has; the last has what is left. */
+export const partBytes = (size: number, number: number): number =>
+	Math.min(partSize(size), size - (number - 1) * partSize(size));

@@ -9,6 +9,7 @@
 
 import { AwsV4Signer } from "aws4fetch";
 import * as api from "../api.ts";
+import { partBytes } from "./part-size.ts";
 import type { Way } from "./way.ts";
 
 /** What of a file is signed, and where its key is kept. */
@@ -27,7 +28,7 @@ export interface Subject {
 
 /** As Uppy asks: parts have a number, everything about a multipart has its upload id. */
 export interface Wanted {
-	method: string;
+	method: "PUT" | "POST" | "GET" | "DELETE";
 	contentType?: string;
 	uploadId?: string;
 	partNumber?: number;
@@ -66,7 +67,7 @@ export async function leave(subject: Subject, wanted: Wanted): Promise<Leave> {
 
 const named = ({ key, filename }: Subject): api.Named => (key === null ? { filename } : { key });
 
-const about = ({ type, size, sha256 }: Subject): api.About => ({
+const about = ({ type, size, sha256 }: Subject) => ({
 	type,
 	size,
 	...(sha256 === null ? {} : { sha256 }),
@@ -78,11 +79,12 @@ function signedByServer(subject: Subject, wanted: Wanted): Promise<api.Signed> {
 		return api.signedUrl({ ...named(subject), ...about(subject) });
 	}
 	const { type, size } = subject;
+	const begins = { contentType: type || "application/octet-stream", size };
 	return api.signRequest({
 		...named(subject),
 		method,
-		...(uploadId === undefined ? { contentType: type, size } : { uploadId }),
-		...(partNumber === undefined ? {} : { partNumber }),
+		...(uploadId === undefined ? begins : { uploadId }),
+		...(partNumber === undefined ? {} : { partNumber, size: partBytes(size, partNumber) }),
 	});
 }
 

@@ -44,7 +44,6 @@ interface Run {
 /** What was there when the page was opened again. */
 export interface Restored {
 	data: Blob | null;
-	isPaused: boolean;
 	sent: number;
 }
 
@@ -94,7 +93,7 @@ export class Transport {
 			this.uppy.getFiles().map((file) => {
 				const data = file.isGhost || file.isRemote ? null : (file.data ?? null);
 				const sent = file.progress.bytesUploaded || 0;
-				return [file.id, { data, isPaused: file.isPaused ?? false, sent }];
+				return [file.id, { data, sent }];
 			}),
 		);
 	}
@@ -175,7 +174,10 @@ export class Transport {
 		const begun = file?.s3Multipart;
 		const wasLive = this.live.delete(id);
 		this.break(id, "cancel");
-		if (kept && file) this.uppy.setFileState(id, noMultipart);
+		if (kept) {
+			this.parcels.delete(parcel.id);
+			if (file) this.uppy.setFileState(id, noMultipart);
+		}
 		// An uploader that is there takes back its parts when its file goes.
 		if (file) this.uppy.removeFile(id);
 		if (kept || wasLive || !begun) return;

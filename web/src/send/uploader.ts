@@ -115,7 +115,7 @@ export class Uploader {
 			this.jobs.push(job);
 			if (file) {
 				job.file = file;
-				job.phase = known?.isPaused ? { is: "paused", sent } : { is: "waiting" };
+				job.phase = record.isPaused ? { is: "paused", sent } : { is: "waiting" };
 			} else {
 				job.phase = { is: "wanted", by: job.handle ? "permission" : "choosing", sent };
 			}
@@ -154,7 +154,7 @@ export class Uploader {
 			const sequence = this.sequence;
 			const id = `here-${addedAt.toString(36)}-${sequence}`;
 			const record = { id, ...picked(file), folder, addedAt, sequence, handle };
-			const job = this.job({ ...record, uppyId: null, key: null });
+			const job = this.job({ ...record, uppyId: null, key: null, isPaused: false });
 			job.file = file;
 			const why = refusal(job, this.limits);
 			if (why) job.phase = { is: "failed", why };
@@ -219,6 +219,7 @@ export class Uploader {
 		if (!job || !["waiting", "sending", "retrying"].includes(job.phase.is)) return;
 		const sent = sentOf(job);
 		this.set(job, { is: "paused", sent });
+		this.memory.keep([record(job)]);
 		this.transport.pause(job);
 		job.wake?.();
 	}
@@ -228,6 +229,7 @@ export class Uploader {
 		if (job?.phase.is !== "paused") return;
 		job.failures = 0;
 		this.set(job, { is: "waiting" });
+		this.memory.keep([record(job)]);
 		this.next();
 	}
 
@@ -277,7 +279,7 @@ export class Uploader {
 		return this.jobs.find((job) => job.id === id);
 	}
 
-	private job(given: Omit<Remembered, "slot">): Job {
+	private job({ isPaused: _, ...given }: Omit<Remembered, "slot">): Job {
 		const { folder, name } = given;
 		return {
 			...given,
@@ -406,6 +408,7 @@ export class Uploader {
 		await this.read(job, file);
 		// Stopped, and perhaps wished for again, while it was read.
 		if (this.phaseOf(job) !== "sending") throw new Broken("pause");
+		if (!navigator.onLine) throw new Broken("stall");
 		this.hand(job, file);
 		const hadKey = job.key;
 		const speed = speedometer();
@@ -479,9 +482,11 @@ const print = (file: {
 }): string => JSON.stringify([file.folder, file.name, file.size, file.lastModified]);
 
 function record(job: Job): Omit<Remembered, "slot"> {
-	const { id, name, folder, size, type, lastModified, addedAt, sequence, uppyId, key, handle } =
-		job;
-	return { id, name, folder, size, type, lastModified, addedAt, sequence, uppyId, key, handle };
+	const { id, name, folder, size, type, lastModified, addedAt, sequence } = job;
+	const { uppyId, key, handle } = job;
+	const isPaused = job.phase.is === "paused";
+	const file = { id, name, folder, size, type, lastModified, addedAt, sequence };
+	return { ...file, uppyId, key, handle, isPaused };
 }
 
 /** Whether the server has an upload of this key; no answer says nothing. */

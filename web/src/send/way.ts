@@ -1,5 +1,7 @@
 /** The two ways the page has leave to write to the store, as the reader chose. */
 
+import { keep, kept } from "../storage.ts";
+
 export const ways = ["signed", "credentials"] as const;
 export type Way = (typeof ways)[number];
 
@@ -8,20 +10,7 @@ const place = "two-buckets-way";
 /** Signing here needs the browser's cryptography, which it gives only to pages it deems secure. */
 export const canSignHere = (): boolean => "subtle" in crypto;
 
-export function chosenWay(): Way {
-	try {
-		const kept = localStorage.getItem(place);
-		if (kept === "credentials" && canSignHere()) return kept;
-	} catch {
-		// Storage is switched off: the first way then, each time.
-	}
-	return "signed";
-}
+export const chosenWay = (): Way =>
+	kept("local", place) === "credentials" && canSignHere() ? "credentials" : "signed";
 
-export function chooseWay(way: Way): void {
-	try {
-		localStorage.setItem(place, way);
-	} catch {
-		// Not remembered, which is all that is lost.
-	}
-}
+export const chooseWay = (way: Way): void => keep("local", place, way);

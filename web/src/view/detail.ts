@@ -128,10 +128,7 @@ export class DetailPanel {
 			facts([
 				["Size", upload.size === null ? null : exactly(upload.size)],
 				["Media type", upload.media_type === null ? null : named(upload.media_type)],
-				[
-					kept(upload) ?? "",
-					upload.checksum ? copied(kept(upload) ?? "", upload.checksum.value) : null,
-				],
+				kept(upload),
 				["SHA-256", upload.sha256 ? copied("SHA-256", upload.sha256) : null],
 				["ETag", upload.etag ? mono(upload.etag) : null],
 			]),
@@ -177,7 +174,7 @@ export class DetailPanel {
 		const phase = row.sending?.phase;
 		const why =
 			phase?.is === "failed" && row.shown === "failed" && !row.upload ? phase.why : reason;
-		const canRetry = actionsOf(row).includes("retry");
+		const canRetry = actionsOf(row, this.actions).includes("retry");
 		if (!why && !canRetry) return null;
 		const retry = h(
 			"button",
@@ -214,10 +211,14 @@ function download(id: string, name: string, refused: (words: string) => void): H
 	return button;
 }
 
-const kept = ({ checksum }: Upload): string | null =>
-	checksum && !(checksum.algorithm === "SHA256" && /full/i.test(checksum.kind))
-		? `${checksum.algorithm}${/composite/i.test(checksum.kind) ? " of parts" : ""}`
-		: null;
+/** The store's own checksum, but for a SHA-256 that stands there already. */
+function kept({ checksum, sha256 }: Upload): Fact {
+	if (!checksum) return ["", null];
+	const whole = checksum.kind === "FULL_OBJECT";
+	if (whole && checksum.algorithm === "SHA256" && sha256 !== null) return ["", null];
+	const name = whole ? checksum.algorithm : `${checksum.algorithm} of parts`;
+	return [name, copied(name, checksum.value)];
+}
 
 /** Whether the archive has what the browser read, where both are known. */
 function integrity(row: Row, upload: Upload): HTMLElement | null {

@@ -85,13 +85,16 @@ export class DropZone {
 		const all = [...left, ...sendings.filter(({ phase }) => phase.is === "sent")];
 		const size = all.reduce((sum, { size }) => sum + size, 0);
 		const sent = all.reduce((sum, sending) => sum + sentOf(sending), 0);
-		const speed = stopped === left.length ? null : this.speed(sent, performance.now());
+		const moving = is("sending") + is("waiting");
+		const speed = is("sending") > 0 ? this.speed(sent, performance.now()) : null;
 		const remaining = speed && speed > 0 ? (size - sent) / speed : null;
 		this.bar.value = size > 0 ? sent / size : 0;
 		const parts = [
 			stopped === left.length
 				? `${plural(left.length, "file")} waiting for you`
-				: `Sending ${plural(left.length - stopped, "file")}`,
+				: moving > 0
+					? `Sending ${plural(left.length - stopped, "file")}`
+					: `${plural(left.length - stopped, "file")} held up`,
 			stopped > 0 && stopped < left.length ? `${stopped} waiting for you` : "",
 			`${bytes(sent)} of ${bytes(size)}`,
 			speed && speed > 0 ? `${bytes(speed)}/s` : "",

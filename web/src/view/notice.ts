@@ -11,27 +11,34 @@ const noticeForMs = 12_000;
 export class Notices {
 	readonly element: HTMLElement;
 	private readonly away: HTMLElement;
+	private readonly again = h("button", { type: "button", class: "quiet" });
 	private readonly what = h("strong", {});
 	private readonly when = h("span", { class: "when" });
 	private readonly said = h("div", { class: "notice", role: "alert", hidden: true });
-	private readonly asked = h("div", { class: "notice", role: "alert", hidden: true });
+	private readonly asked = h("div", { class: "notice asks", role: "alert", hidden: true });
 	private readonly wanted: HTMLElement;
 	private readonly wants = h("p", {});
 	private timer: ReturnType<typeof setTimeout> | undefined;
 
 	constructor(tryNow: () => void, permit: () => void) {
-		const again = h("button", { type: "button", class: "quiet" }, icon("retry"), "Try now");
-		again.addEventListener("click", tryNow);
+		this.again.append(icon("retry"), "Try now");
+		this.again.addEventListener("click", tryNow);
 		this.away = h(
 			"div",
 			{ class: "notice away", hidden: true },
 			icon("away"),
 			h("p", {}, this.what, " ", this.when),
-			again,
+			this.again,
 		);
-		const allow = h("button", { type: "button", class: "button" }, "Let it read them");
+		const allow = h("button", { type: "button", class: "button" }, "Allow reading");
 		allow.addEventListener("click", permit);
-		this.wanted = h("div", { class: "notice", hidden: true }, icon("file"), this.wants, allow);
+		this.wanted = h(
+			"div",
+			{ class: "notice asks", role: "status", hidden: true },
+			icon("file"),
+			this.wants,
+			allow,
+		);
 		const all = [this.away, this.wanted, this.asked, this.said];
 		this.element = h("div", { class: "notices" }, ...all);
 	}
@@ -69,7 +76,14 @@ export class Notices {
 	}
 
 	showLink(link: Link, now: number): void {
-		this.away.hidden = link.is === "up";
+		const { onLine } = navigator;
+		this.away.hidden = onLine && link.is === "up";
+		this.again.hidden = !onLine;
+		if (!onLine) {
+			text(this.what, "You are offline.");
+			text(this.when, "Files on their way wait and go on by themselves.");
+			return;
+		}
 		if (link.is === "up") return;
 		text(
 			this.what,

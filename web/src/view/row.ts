@@ -6,11 +6,14 @@ import { ago, bytes, duration, moment, seconds } from "../format.ts";
 import { plain } from "../names.ts";
 import type { Row } from "../rows.ts";
 import { compare } from "../send/digest.ts";
+import { singleBytesMax } from "../send/part-size.ts";
 import { type Sending, sentOf } from "../send/sending.ts";
 import { named } from "./name.ts";
 import { label, meaning } from "./state.ts";
 
 export interface RowActions {
+	/** Whether the reader may have the server try uploads again. */
+	maySteer(): boolean;
 	open(row: Row): void;
 	cancel(row: Row): void;
 	pause(row: Row): void;
@@ -23,10 +26,9 @@ export interface RowActions {
 
 type Action = "pause" | "resume" | "give" | "cancel" | "retry" | "dismiss";
 
-const verbs: Record<Action, { word: string; icon: Icon }> = {
+const verbs: Record<Exclude<Action, "give">, { word: string; icon: Icon }> = {
 	pause: { word: "Pause", icon: "pause" },
 	resume: { word: "Resume", icon: "resume" },
-	give: { word: "Go on", icon: "file" },
 	cancel: { word: "Cancel", icon: "cancel" },
 	retry: { word: "Retry", icon: "retry" },
 	dismiss: { word: "Dismiss", icon: "cancel" },
@@ -127,30 +129,51 @@ export class RowView {
 		attribute(this.received, "title", moment(at));
 		text(this.sha, upload?.sha256?.slice(0, 10) ?? "");
 		attribute(this.sha, "title", upload?.sha256 ?? undefined);
-		this.showActions(actionsOf(row));
+		this.showActions(actionsOf(row, this.actions));
 	}
 
 	private showActions(wanted: Action[]): void {
-		const signature = wanted.join();
+		const phase = this.row.sending?.phase;
+		const signature = `${wanted} ${phase?.is === "wanted" ? phase.by : ""}`;
 		if (signature === this.actionsShown) return;
 		this.actionsShown = signature;
 		const hadFocus = this.buttons.contains(document.activeElement);
 		children(
 			this.buttons,
 			wanted.map((action) => {
-				const { word, icon: drawing } = verbs[action];
-				const name = `${word} ${plain(this.row.name)}`;
-				const button = h(
-					"button",
-					{ type: "button", class: "quiet", title: word, "aria-label": name },
-					icon(drawing),
-					h("span", { class: "word" }, word),
-				);
+				const button = action === "give" ? this.giver() : this.tool(action);
 				button.addEventListener("click", () => this.actions[action](this.row));
 				return button;
 			}),
 		);
 		if (hadFocus) this.opener.focus();
+	}
+
+	private tool(action: Exclude<Action, "give">): HTMLButtonElement {
+		const { word, icon: drawing } = verbs[action];
+		const name = `${word} ${plain(this.row.name)}`;
+		return h(
+			"button",
+			{ type: "button", class: "quiet", title: word, "aria-label": name },
+			icon(drawing),
+			h("span", { class: "word" }, word),
+		);
+	}
+
+	/** What the row waits for, as a word: a drawing would have to be guessed. */
+	private giver(): HTMLButtonElement {
+		const phase = this.row.sending?.phase;
+		const asks = phase?.is === "wanted" && phase.by === "permission";
+		const name = plain(this.row.name);
+		return h(
+			"button",
+			{
+				type: "button",
+				class: "button small",
+				"aria-label": asks ? `Allow reading ${name}` : `Choose ${name} again`,
+			},
+			asks ? "Allow" : "Choose",
+		);
 	}
 }
 
@@ -158,7 +181,7 @@ function cell(name: string, heading: string): HTMLTableCellElement {
 	return h("td", { role: "cell", class: name, "data-label": heading });
 }
 
-export function actionsOf(row: Row): Action[] {
+export function actionsOf(row: Row, { maySteer }: RowActions): Action[] {
 	if (row.sending && row.shown === row.sending.phase.is) {
 		switch (row.sending.phase.is) {
 			case "waiting":
@@ -177,7 +200,7 @@ export function actionsOf(row: Row): Action[] {
 				return [];
 		}
 	}
-	return row.shown === "failed" ? ["retry"] : [];
+	return row.shown === "failed" && maySteer() ? ["retry"] : [];
 }
 
 /** From acknowledged to its end. */
@@ -197,6 +220,7 @@ function noteOfSending(sending: Sending, now: number): string {
 	switch (phase.is) {
 		case "sending": {
 			if (phase.sent >= size && size > 0) return "finishing";
+			if (sending.digest === null && size > 0 && size <= singleBytesMax) return "reading";
 			const share = size > 0 ? Math.floor((phase.sent / size) * 100) : 0;
 			const parts = [`${share} %`];
 			if (phase.bytesPerS !== null && phase.bytesPerS > 0) {
@@ -214,13 +238,10 @@ function noteOfSending(sending: Sending, now: number): string {
 		}
 		case "paused":
 			return there(phase.sent);
-		case "wanted": {
-			const how =
-				phase.by === "permission"
-					? "Let the browser read the file to go on"
-					: "Choose the file again to go on";
-			return [how, there(phase.sent)].filter(Boolean).join(" · ");
-		}
+		case "wanted":
+			return phase.by === "permission"
+				? "Let the browser read the file to go on"
+				: "Choose the file again to go on";
 		case "failed":
 			return sentence(phase.why);
 		default:

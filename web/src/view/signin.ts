@@ -2,11 +2,12 @@
 
 import { h, text } from "../dom.ts";
 import { plain } from "../names.ts";
+import { keep, kept } from "../storage.ts";
 import { sentence } from "./row.ts";
 
 const place = "two-buckets-token";
 
-export const keptToken = (): string | null => sessionStorage.getItem(place);
+export const keptToken = (): string | null => kept("session", place);
 
 export class SignIn {
 	readonly element: HTMLDialogElement;
@@ -42,7 +43,7 @@ export class SignIn {
 			// A header holds no line breaks, and a copied token often ends with one.
 			const token = this.token.value.trim();
 			if (token === "") return;
-			sessionStorage.setItem(place, token);
+			keep("session", place, token);
 			this.token.value = "";
 			this.element.close();
 			given(token);
@@ -55,7 +56,7 @@ export class SignIn {
 	ask(words: string): void {
 		text(this.why, plain(`${sentence(words)}.`.replace(/([.!?])\.$/, "$1")));
 		if (this.element.open) return;
-		sessionStorage.removeItem(place);
+		keep("session", place, null);
 		this.element.showModal();
 		this.token.focus();
 	}

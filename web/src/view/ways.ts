@@ -16,8 +16,10 @@ const words: Record<Way, { name: string; means: string }> = {
 };
 
 export class Ways {
-	readonly element: HTMLElement;
-	way: Way = chosenWay();
+	readonly element = h("fieldset", { class: "ways" }, h("legend", {}, "Sent with"));
+	private chosen: Way = chosenWay();
+	private isLimited = false;
+	private readonly lent: HTMLInputElement[] = [];
 	private readonly means = h("span", { class: "means", id: "way-means" });
 
 	constructor() {
@@ -27,32 +29,47 @@ export class Ways {
 				type: "radio",
 				name: "way",
 				value: way,
-				checked: way === this.way,
-				disabled: way === "credentials" && !canSignHere(),
+				checked: way === this.chosen,
 				"aria-describedby": "way-means",
 			});
 			radio.addEventListener("change", () => {
-				this.way = way;
+				this.chosen = way;
 				chooseWay(way);
 				this.show();
 			});
-			group.append(h("label", {}, radio, h("span", {}, words[way].name)));
+			if (way === "credentials") this.lent.push(radio);
+			group.append(h("label", {}, radio, h("span", { class: "choice" }, words[way].name)));
 		}
-		this.element = h(
-			"fieldset",
-			{ class: "ways" },
-			h("legend", {}, "Sent with"),
-			group,
-			this.means,
-		);
+		this.element.append(group, this.means);
 		this.show();
 	}
 
+	/** The way files are sent from now on. */
+	get way(): Way {
+		return this.isPossible ? this.chosen : "signed";
+	}
+
+	/** Credentials are not given to those who may not send every file. */
+	limit(isLimited: boolean): void {
+		this.isLimited = isLimited;
+		this.show();
+	}
+
+	private get isPossible(): boolean {
+		return canSignHere() && !this.isLimited;
+	}
+
 	private show(): void {
-		const impossible = canSignHere()
-			? ""
-			: " Credentials need a page over HTTPS or on this machine.";
+		const impossible = !canSignHere()
+			? " Credentials need a page over HTTPS or on this machine."
+			: this.isLimited
+				? " Credentials cannot be bound to what you may send."
+				: "";
 		text(this.means, words[this.way].means + impossible);
+		for (const radio of this.lent) radio.disabled = !this.isPossible;
+		for (const radio of this.element.querySelectorAll("input")) {
+			radio.checked = radio.value === this.way;
+		}
 		attribute(this.element, "data-way", this.way);
 	}
 }

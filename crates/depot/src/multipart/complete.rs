@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use two_buckets_objects::{
-    Algorithm, Checksum, ETag, OBJECT_SIZE_BYTES_MAX, ObjectRef, PART_SIZE_BYTES_MIN, PARTS_MAX,
-    Timestamp, VersionId, WriteCondition, Written,
+    Algorithm, Checksum, ChecksumKind, ETag, OBJECT_SIZE_BYTES_MAX, ObjectRef, PART_SIZE_BYTES_MIN,
+    PARTS_MAX, Timestamp, VersionId, WriteCondition, Written,
 };
 
 use super::{CompletePart, UploadId, checksums, find, parts_of};
@@ -14,7 +14,7 @@ use crate::ids;
 use crate::objects::versions;
 use crate::records::{
     CompletedRecord, Content, Manifest, ManifestPart, ObjectRecord, PartRecord, VersionRecord,
-    VersionState,
+    VersionState, beside,
 };
 use crate::row_keys::{self, Order};
 use crate::view::{View as _, successor};
@@ -138,6 +138,14 @@ impl Transaction<'_> {
         );
         check_expected(&checksum, expected)?;
         let parts_sha256 = digest(chosen.iter().map(|(number, part)| (*number, part.md5)));
+        let crc64s: Option<Vec<_>> = chosen
+            .iter()
+            .map(|(_, part)| Some((part.crc64()?, part.size_bytes)))
+            .collect();
+        let crc64 = crc64s.map(|parts| {
+            let (algorithm, kind) = (Algorithm::Crc64Nvme, ChecksumKind::FullObject);
+            checksums::of_object(algorithm, kind, parts.into_iter())
+        });
 
         for (number, _) in &chosen {
             self.engine
@@ -174,6 +182,7 @@ impl Transaction<'_> {
             state: VersionState::Object(Box::new(ObjectRecord {
                 size_bytes,
                 etag: etag.clone(),
+                crc64: beside(&checksum, crc64),
                 checksum: Some(checksum.clone()),
                 metadata: upload.metadata,
                 tags: upload.tags,

@@ -1,14 +1,13 @@
 //! Parts on their way in, and the list of those received.
 
 use two_buckets_objects::{
-    Algorithm, ByteRange, Checksum, ChecksumKind, LIST_PAGE_MAX, ObjectRef, PARTS_MAX,
-    SINGLE_PUT_SIZE_BYTES_MAX,
+    Algorithm, ByteRange, Checksum, LIST_PAGE_MAX, ObjectRef, PARTS_MAX, SINGLE_PUT_SIZE_BYTES_MAX,
 };
 
 use super::{ListParts, PartInfo, PartPage, UploadId, find, shown};
 use crate::engine::{BodyId, Table};
 use crate::objects::{READ_BYTES, check_single_put, no_checksum, versions};
-use crate::records::{Content, ObjectRecord, PartRecord};
+use crate::records::{Content, ObjectRecord, PartRecord, beside};
 use crate::row_keys::{self, Order};
 use crate::view::View;
 use crate::{Body, Depot, Error, FoundObject, Reader, Result, Selector, Transaction};
@@ -36,6 +35,7 @@ impl Depot {
                 last_modified: tx.engine.now(),
                 size_bytes: body.size_bytes(),
                 md5: body.md5(),
+                crc64: beside(&checksum, body.checksum(Algorithm::Crc64Nvme).cloned()),
                 checksum,
                 body: tx.engine.add_body(body),
             };
@@ -131,6 +131,10 @@ impl Depot {
                 last_modified: tx.engine.now(),
                 size_bytes: object.size_bytes,
                 md5,
+                crc64: beside(
+                    &checksum,
+                    object.full_checksum(Algorithm::Crc64Nvme).cloned(),
+                ),
                 checksum,
                 body,
             };
@@ -173,10 +177,7 @@ fn shareable(object: &ObjectRecord, algorithm: Algorithm) -> Option<(BodyId, [u8
     let Content::Body(body) = object.content else {
         return None;
     };
-    let checksum = object
-        .checksum
-        .as_ref()
-        .filter(|kept| kept.algorithm == algorithm && kept.kind == ChecksumKind::FullObject)?;
+    let checksum = object.full_checksum(algorithm)?;
     check_single_put(object.size_bytes).ok()?;
     Some((body, md5_of(object.etag.as_str())?, checksum.clone()))
 }

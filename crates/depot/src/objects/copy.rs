@@ -1,6 +1,6 @@
 //! Copying.
 
-use two_buckets_objects::{Algorithm, Checksum, ChecksumKind, ETag, Metadata, ObjectRef, Written};
+use two_buckets_objects::{Algorithm, Checksum, ETag, Metadata, ObjectRef, Written};
 
 use super::{CopyMetadata, CopyObject, FoundObject, Selector, check_size_beside, versions};
 use crate::records::{Content, ObjectRecord, VersionRecord, VersionState};
@@ -61,9 +61,7 @@ impl Depot {
             let Some(object) = looked.record.object() else {
                 return Err(Error::NoSuchVersion);
             };
-            let kept = object.checksum.clone().filter(|kept| {
-                kept.algorithm == algorithm && kept.kind == ChecksumKind::FullObject
-            });
+            let kept = object.full_checksum(algorithm).cloned();
             let reader = match kept {
                 Some(_) => None,
                 None => match self.reader(object, &(0..object.size_bytes))? {
@@ -138,8 +136,8 @@ impl Transaction<'_> {
         if let Some(tags) = &options.tags {
             object.tags = tags.clone();
         }
-        if checksum.is_some() {
-            object.checksum = checksum;
+        if let Some(checksum) = checksum {
+            object.show_checksum(checksum);
         }
         check_size_beside(&object.metadata, &object.tags)?;
         // Before the insert, which may let go of the same bytes where a version `null` is copied onto itself.

@@ -230,7 +230,7 @@ pub(crate) fn found<V: View + ?Sized>(
             size_bytes: object.size_bytes,
             etag: object.etag,
             last_modified: record.last_modified,
-            checksums: object.checksum.into_iter().collect(),
+            checksums: object.checksum.into_iter().chain(object.crc64).collect(),
             metadata: object.metadata,
         },
         tags: object.tags,

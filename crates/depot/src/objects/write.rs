@@ -6,7 +6,7 @@ use two_buckets_objects::{
 
 use super::{Created, PutObject, Selector, check_single_put, check_size_beside, versions};
 use crate::engine::Table;
-use crate::records::{Content, ObjectRecord, VersionRecord, VersionState};
+use crate::records::{Content, ObjectRecord, VersionRecord, VersionState, beside};
 use crate::row_keys::{self, Order};
 use crate::{Body, Depot, Error, Result, Transaction, Versioning};
 
@@ -62,6 +62,7 @@ impl Transaction<'_> {
             state: VersionState::Object(Box::new(ObjectRecord {
                 size_bytes: body.size_bytes(),
                 etag: ETag::of_md5(body.md5()),
+                crc64: beside(&checksum, body.checksum(Algorithm::Crc64Nvme).cloned()),
                 checksum: Some(checksum),
                 metadata,
                 tags,

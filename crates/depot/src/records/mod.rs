@@ -6,7 +6,7 @@ mod version;
 
 pub(crate) use bucket::BucketRecord;
 pub(crate) use upload::{CompletedRecord, Manifest, ManifestPart, PartRecord, UploadRecord};
-pub(crate) use version::{Content, ObjectRecord, VersionRecord, VersionState};
+pub(crate) use version::{Content, ObjectRecord, VersionRecord, VersionState, beside};
 
 use two_buckets_objects::{Algorithm, Checksum, ChecksumKind, Metadata, Tags};
 

@@ -68,21 +68,27 @@ fn version() -> impl Strategy<Value = VersionRecord> {
     let object = (
         any::<u64>(),
         "[0-9a-f]{32}",
-        prop::option::of(checksum()),
+        prop_oneof![
+            prop::option::of(checksum()).prop_map(|shown| (shown, None)),
+            (checksum(), checksum()).prop_map(|(shown, crc64)| (Some(shown), Some(crc64))),
+        ],
         metadata(),
         tags(),
         content,
     )
-        .prop_map(|(size_bytes, etag, checksum, metadata, tags, content)| {
-            VersionState::Object(Box::new(ObjectRecord {
-                size_bytes,
-                etag: ETag::new(&etag),
-                checksum,
-                metadata,
-                tags,
-                content,
-            }))
-        });
+        .prop_map(
+            |(size_bytes, etag, (checksum, crc64), metadata, tags, content)| {
+                VersionState::Object(Box::new(ObjectRecord {
+                    size_bytes,
+                    etag: ETag::new(&etag),
+                    checksum,
+                    crc64,
+                    metadata,
+                    tags,
+                    content,
+                }))
+            },
+        );
     let state = prop_oneof![1 => Just(VersionState::DeleteMarker), 4 => object];
     (any::<bool>(), time(), state).prop_map(|(is_null, last_modified, state)| VersionRecord {
         is_null,
@@ -106,12 +112,14 @@ fn upload() -> impl Strategy<Value = UploadRecord> {
 
 fn part() -> impl Strategy<Value = PartRecord> {
     let numbers = (any::<u64>(), any::<u64>());
-    (time(), numbers, any::<[u8; 16]>(), checksum()).prop_map(
-        |(last_modified, (size_bytes, body), md5, checksum)| PartRecord {
+    let checksums = (checksum(), prop::option::of(checksum()));
+    (time(), numbers, any::<[u8; 16]>(), checksums).prop_map(
+        |(last_modified, (size_bytes, body), md5, (checksum, crc64))| PartRecord {
             last_modified,
             size_bytes,
             md5,
             checksum,
+            crc64,
             body: BodyId::new(body),
         },
     )
@@ -191,7 +199,7 @@ proptest! {
         row in prop::collection::vec(any::<u8>(), 0..80), at in any::<prop::sample::Index>(),
         bit in 0..8_u32, version in version(),
     ) {
-        for first in [0, 1] {
+        for first in [0, 1, 2, 3] {
             let row = [&[first][..], &row].concat();
             drop((VersionRecord::decode(&row), UploadRecord::decode(&row)));
             drop((PartRecord::decode(&row), Manifest::decode(&row)));
@@ -230,6 +238,7 @@ fn rows_have_the_bytes_the_format_says() {
                 kind: ChecksumKind::Composite { parts: 2 },
                 value: [0xA, 0xB, 0xC, 0xD].into(),
             }),
+            crc64: None,
             metadata: Metadata {
                 content_type: Some("t".into()),
                 user: [("k".to_owned(), "v".to_owned())].into(),
@@ -255,6 +264,58 @@ fn rows_have_the_bytes_the_format_says() {
     ]
     .concat();
     assert_eq!(version.encode(), expected);
+    assert_eq!(VersionRecord::decode(&expected).unwrap(), version);
+    let crc64 = Checksum {
+        algorithm: Algorithm::Crc64Nvme,
+        kind: ChecksumKind::FullObject,
+        value: [1, 2, 3, 4, 5, 6, 7, 8].into(),
+    };
+    let mut version = version;
+    if let VersionState::Object(object) = &mut version.state {
+        object.crc64 = Some(crc64.clone());
+    }
+    let expected: Vec<u8> = [
+        &[2],
+        &expected[1..24],
+        &[2, 0, 0, 0],
+        &expected[28..37],
+        &[3, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8],
+        &expected[37..],
+    ]
+    .concat();
+    assert_eq!(version.encode(), expected);
+
+    let mut part = PartRecord {
+        last_modified: Timestamp::from_millis(1),
+        size_bytes: 2,
+        md5: [3; 16],
+        checksum: Checksum {
+            algorithm: Algorithm::Crc32,
+            kind: ChecksumKind::FullObject,
+            value: [0xA, 0xB, 0xC, 0xD].into(),
+        },
+        crc64: None,
+        body: BodyId::new(4),
+    };
+    let first: Vec<u8> = [
+        &[1, 1, 0, 0, 0, 0, 0, 0, 0][..],
+        &[2, 0, 0, 0, 0, 0, 0, 0],
+        &[3; 16],
+        &[1, 1, 0, 0, 0, 0, 0xA, 0xB, 0xC, 0xD],
+        &[4, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    .concat();
+    assert_eq!(part.encode(), first);
+    assert_eq!(PartRecord::decode(&first).unwrap(), part);
+    part.crc64 = Some(crc64);
+    let second: Vec<u8> = [
+        &[2],
+        &first[1..43],
+        &[3, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8],
+        &first[43..],
+    ]
+    .concat();
+    assert_eq!(part.encode(), second);
 }
 
 #[test]

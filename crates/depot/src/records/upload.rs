@@ -9,7 +9,10 @@ use crate::engine::BodyId;
 use crate::{PartOfObject, Result};
 
 const UPLOAD_VERSION: u8 = 1;
+/// Of parts with no more than the upload's checksum.
 const PART_VERSION: u8 = 1;
+/// Of parts with a CRC64NVME beside it.
+const PART_VERSION_CRC64: u8 = 2;
 const MANIFEST_VERSION: u8 = 1;
 const COMPLETED_VERSION: u8 = 1;
 
@@ -58,6 +61,8 @@ pub(crate) struct PartRecord {
     pub(crate) md5: [u8; 16],
     /// By the upload's algorithm.
     pub(crate) checksum: Checksum,
+    /// Its CRC64NVME, where that is not the one above. Rows of the first layout have none.
+    pub(crate) crc64: Option<Checksum>,
     pub(crate) body: BodyId,
 }
 
@@ -68,23 +73,40 @@ impl PartRecord {
         ETag::of_md5(self.md5)
     }
 
+    /// Its CRC64NVME, if it is known.
+    pub(crate) fn crc64(&self) -> Option<&Checksum> {
+        let shown = (self.checksum.algorithm == Algorithm::Crc64Nvme).then_some(&self.checksum);
+        shown.or(self.crc64.as_ref())
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut row = Encoder::new(PART_VERSION);
+        let mut row = Encoder::new(if self.crc64.is_some() {
+            PART_VERSION_CRC64
+        } else {
+            PART_VERSION
+        });
         row.i64(self.last_modified.millis());
         row.u64(self.size_bytes);
         row.fixed(&self.md5);
         put_optional_checksum(&mut row, Some(&self.checksum));
+        if let Some(crc64) = &self.crc64 {
+            put_checksum(&mut row, crc64);
+        }
         row.u64(self.body.number());
         row.finish()
     }
 
     pub(crate) fn decode(row: &[u8]) -> Result<Self> {
-        let mut row = Decoder::new(row, PART_VERSION, Self::WHAT)?;
+        let (layout, mut row) = Decoder::up_to(row, PART_VERSION_CRC64, Self::WHAT)?;
         let record = Self {
             last_modified: Timestamp::from_millis(row.i64()?),
             size_bytes: row.u64()?,
             md5: row.array()?,
             checksum: take_optional_checksum(&mut row)?.ok_or_else(|| row.corrupt())?,
+            crc64: match layout {
+                PART_VERSION => None,
+                _ => Some(take_checksum(&mut row)?),
+            },
             body: BodyId::new(row.u64()?),
         };
         row.finish()?;

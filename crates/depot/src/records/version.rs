@@ -1,4 +1,4 @@
-use two_buckets_objects::{Checksum, ETag, Metadata, Tags, Timestamp};
+use two_buckets_objects::{Algorithm, Checksum, ChecksumKind, ETag, Metadata, Tags, Timestamp};
 
 use super::{put_checksum, put_metadata, put_tags, take_checksum, take_metadata, take_tags};
 use crate::Result;
@@ -6,7 +6,10 @@ use crate::encoding::{Decoder, Encoder};
 use crate::engine::BodyId;
 use crate::row_keys::Order;
 
+/// Of rows with no more than the shown checksum.
 const VERSION: u8 = 1;
+/// Of rows with a CRC64NVME beside it.
+const VERSION_CRC64: u8 = 2;
 const WHAT: &str = "version";
 
 /// A version or delete marker. Bucket, key and order are in its row's key.
@@ -28,7 +31,10 @@ pub(crate) enum VersionState {
 pub(crate) struct ObjectRecord {
     pub(crate) size_bytes: u64,
     pub(crate) etag: ETag,
+    /// The one its writer chose, which S3 shows.
     pub(crate) checksum: Option<Checksum>,
+    /// The CRC64NVME of the whole object, where that is not the one above. Rows of the first layout have none.
+    pub(crate) crc64: Option<Checksum>,
     pub(crate) metadata: Metadata,
     pub(crate) tags: Tags,
     pub(crate) content: Content,
@@ -43,6 +49,31 @@ pub(crate) enum Content {
     Parts(Order),
 }
 
+impl ObjectRecord {
+    /// Its checksums, the shown one first.
+    pub(crate) fn checksums(&self) -> impl Iterator<Item = &Checksum> {
+        self.checksum.iter().chain(&self.crc64)
+    }
+
+    /// The checksum of the whole object by this algorithm, if it is kept.
+    pub(crate) fn full_checksum(&self, algorithm: Algorithm) -> Option<&Checksum> {
+        self.checksums()
+            .find(|kept| kept.algorithm == algorithm && kept.kind == ChecksumKind::FullObject)
+    }
+
+    /// Shows another checksum of the same bytes from now on.
+    pub(crate) fn show_checksum(&mut self, shown: Checksum) {
+        let crc64 = self.full_checksum(Algorithm::Crc64Nvme).cloned();
+        self.crc64 = beside(&shown, crc64);
+        self.checksum = Some(shown);
+    }
+}
+
+/// What is kept beside a shown checksum: the CRC64NVME of the whole, unless it is the one shown.
+pub(crate) fn beside(shown: &Checksum, crc64: Option<Checksum>) -> Option<Checksum> {
+    crc64.filter(|crc64| crc64 != shown)
+}
+
 impl VersionRecord {
     pub(crate) fn object(&self) -> Option<&ObjectRecord> {
         match &self.state {
@@ -52,7 +83,12 @@ impl VersionRecord {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut row = Encoder::new(VERSION);
+        let crc64 = self.object().and_then(|object| object.crc64.as_ref());
+        let mut row = Encoder::new(if crc64.is_some() {
+            VERSION_CRC64
+        } else {
+            VERSION
+        });
         row.u8(u8::from(self.is_null));
         row.i64(self.last_modified.millis());
         match &self.state {
@@ -61,8 +97,8 @@ impl VersionRecord {
                 row.u8(1);
                 row.u64(object.size_bytes);
                 row.text(object.etag.as_str());
-                row.count(usize::from(object.checksum.is_some()));
-                if let Some(checksum) = &object.checksum {
+                row.count(object.checksums().count());
+                for checksum in object.checksums() {
                     put_checksum(&mut row, checksum);
                 }
                 put_metadata(&mut row, &object.metadata);
@@ -83,7 +119,7 @@ impl VersionRecord {
     }
 
     pub(crate) fn decode(row: &[u8]) -> Result<Self> {
-        let mut row = Decoder::new(row, VERSION, WHAT)?;
+        let (layout, mut row) = Decoder::up_to(row, VERSION_CRC64, WHAT)?;
         let is_null = match row.u8()? {
             0 => false,
             1 => true,
@@ -91,13 +127,17 @@ impl VersionRecord {
         };
         let last_modified = Timestamp::from_millis(row.i64()?);
         let state = match row.u8()? {
-            0 => VersionState::DeleteMarker,
+            0 if layout == VERSION => VersionState::DeleteMarker,
             1 => {
                 let size_bytes = row.u64()?;
                 let etag = ETag::new(row.text()?);
-                let checksum = match row.u32()? {
-                    0 => None,
-                    1 => Some(take_checksum(&mut row)?),
+                let (checksum, crc64) = match (layout, row.u32()?) {
+                    (VERSION, 0) => (None, None),
+                    (VERSION, 1) => (Some(take_checksum(&mut row)?), None),
+                    (VERSION_CRC64, 2) => {
+                        let shown = take_checksum(&mut row)?;
+                        (Some(shown), Some(take_checksum(&mut row)?))
+                    }
                     _ => return Err(row.corrupt()),
                 };
                 let metadata = take_metadata(&mut row)?;
@@ -111,6 +151,7 @@ impl VersionRecord {
                     size_bytes,
                     etag,
                     checksum,
+                    crc64,
                     metadata,
                     tags,
                     content,

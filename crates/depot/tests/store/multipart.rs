@@ -188,7 +188,9 @@ fn a_full_object_crc_needs_no_byte_read_and_a_wrong_one_completes_nothing() {
         let (completed, _) = complete(&right).unwrap();
         assert_eq!(completed.checksum, right);
         assert_eq!(completed.size_bytes, whole.len() as u64);
-        assert_eq!(store.head(&at).unwrap().info.checksums, [right]);
+        let crc64 = checksum(Algorithm::Crc64Nvme, &whole);
+        let kept = store.head(&at).unwrap().info.checksums;
+        assert_eq!((&kept[0], kept.last()), (&right, Some(&crc64)));
     }
 }
 
@@ -209,6 +211,39 @@ fn a_composite_checksum_counts_its_parts() {
     assert_eq!(kept.kind, ChecksumKind::Composite { parts: 1 });
     let inner = checksum(Algorithm::Sha256, b"only").value;
     assert_eq!(kept.value, checksum(Algorithm::Sha256, &inner).value);
+}
+
+#[test]
+fn every_object_in_parts_has_a_crc_of_all_of_it_beside_the_checksum_it_shows() {
+    let store = TestStore::new();
+    let at = object("staging", "a");
+    let (one, two) = (vec![7_u8; PART], b"the end".to_vec());
+    let whole = checksum(Algorithm::Crc64Nvme, &[one.clone(), two.clone()].concat());
+    let source = object("staging", "source");
+    store.put(&source, &two);
+    for algorithm in Algorithm::ALL {
+        for is_copied in [false, true] {
+            let id = store.begin_with(&at, Some((algorithm, None)));
+            let first = store.part(&at, &id, 1, &one);
+            let second = if is_copied {
+                let (_, part) = store
+                    .depot
+                    .put_part_copy(&at, &id, 2, &source, &Selector::Current, None)
+                    .unwrap();
+                CompletePart {
+                    number: 2,
+                    etag: part.etag,
+                    checksum: None,
+                }
+            } else {
+                store.part(&at, &id, 2, &two)
+            };
+            store.complete(&at, &id, &[first, second]).unwrap();
+            let kept = store.head(&at).unwrap().info.checksums;
+            assert_eq!(kept[0].algorithm, algorithm);
+            assert_eq!(kept.last(), Some(&whole), "{algorithm}");
+        }
+    }
 }
 
 #[test]

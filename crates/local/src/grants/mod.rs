@@ -16,9 +16,9 @@ use two_buckets_depot::Depot;
 use two_buckets_objects::{BucketName, Timestamp};
 use two_buckets_s3_api::{Sts, sign};
 use two_buckets_uploads::{
-    CompleteMultipart, Completed, CreateMultipart, CredentialScope, Error, FormToSign, Grants,
-    MultipartId, MultipartRef, ReceivedPart, RequestToSign, Result, SignedForm, SignedRequest,
-    UploadCredentials,
+    CompleteMultipart, Completed, CreateMultipart, CredentialScope, Error, FormTarget, FormToSign,
+    Grants, MultipartId, MultipartRef, ReceivedPart, RequestToSign, Result, SignedForm,
+    SignedRequest, UploadCredentials,
 };
 
 use session::UploaderSession;
@@ -105,9 +105,45 @@ impl Grants for DepotGrants {
         })
     }
 
-    async fn form(&self, _form: FormToSign) -> Result<SignedForm> {
-        Err(Error::Refused {
-            reason: "this server cannot sign forms yet; ask for a signed URL".into(),
+    async fn form(&self, form: FormToSign) -> Result<SignedForm> {
+        let now = (self.options.clock)();
+        let life = form.life.min(sign::PRESIGNED_VALID_MAX);
+        let session = self.session.lasting(life, now)?;
+        let names: Vec<String> = form
+            .metadata
+            .keys()
+            .map(|name| format!("x-amz-meta-{name}"))
+            .collect();
+        let metadata = names.iter().map(String::as_str);
+        let metadata = metadata.zip(form.metadata.values().map(String::as_str));
+        let content_type = form.content_type.as_ref();
+        let content_type = content_type.map(|text| ("Content-Type", text.as_str()));
+        let fields: Vec<_> = content_type.into_iter().chain(metadata).collect();
+        let fields = sign::sign_form(
+            &session.credentials,
+            Some(&session.session_token),
+            &self.options.region,
+            &sign::Form {
+                bucket: self.options.staging.as_str(),
+                key: match &form.to {
+                    FormTarget::Key(key) => sign::FormKey::Exactly(key.as_str()),
+                    FormTarget::Below(prefix) => sign::FormKey::Below(prefix.as_str()),
+                },
+                fields: &fields,
+                free_fields: &[],
+                sizes: form.size_bytes,
+            },
+            life,
+            now,
+        );
+        Ok(SignedForm {
+            url: format!(
+                "{}/{}",
+                self.options.endpoint.trim_end_matches('/'),
+                self.options.staging
+            ),
+            fields: fields.into_iter().collect(),
+            expires_at: now.after(life),
         })
     }
 

@@ -288,6 +288,28 @@ async fn dying_around_any_transaction_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_has_come_and_waits_for_a_worker_is_not_given_up_though_its_moment_is_past() {
+    let bench = bench::open(Arc::new(MemoryStorage::new()));
+    let ids = mint(&bench, &["a", "never"]).await;
+    bench.put("a", b"one");
+    // Its wake-up is lost.
+    drop(bench.queue.next().now_or_never());
+    let driver = driver(&bench, &Arc::default(), true);
+    let swept = Sweeper { driver: &driver }.sweep(&|| false).await.unwrap();
+    assert_eq!(swept.expired, 1);
+    let states = async || {
+        let mut states = Vec::new();
+        for id in &ids {
+            states.push(driver.ledger.get(id).await.unwrap().unwrap().state);
+        }
+        states
+    };
+    assert_eq!(states().await, [State::Pending, State::Failed]);
+    work_off(&driver, &bench.queue).await;
+    assert_eq!(states().await, [State::Archived, State::Failed]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_went_away_before_it_was_archived_is_explained_by_the_sweep() {
     let bench = bench::open(Arc::new(MemoryStorage::new()));
     let version_id = bench.put("a", b"one");

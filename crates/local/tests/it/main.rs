@@ -8,4 +8,5 @@
 mod bench;
 mod contracts;
 mod crashes;
+mod minted;
 mod workers;

@@ -181,9 +181,10 @@ fn object(asked: &Asked<'_>, bucket: &str, key: &str, subs: &[&str]) -> Found {
         ("PUT", [] | ["partNumber", "uploadId"]) if copies => {
             return copy(asked, bucket, key, subs.is_empty());
         }
-        ("PUT", ["partNumber", "uploadId"]) => vec![need("s3:PutObject")],
+        ("PUT", ["partNumber", "uploadId"]) | ("POST", ["uploadId"]) => {
+            vec![need("s3:PutObject")]
+        }
         ("PUT", []) | ("POST", ["uploads"]) => creation(asked, bucket, key),
-        ("POST", ["uploadId"]) => vec![need("s3:PutObject")],
         ("DELETE", ["uploadId"]) => vec![need("s3:AbortMultipartUpload")],
         ("DELETE", ["tagging"]) => {
             by_version("s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging")

@@ -4,8 +4,8 @@ use http::StatusCode;
 use s3s::dto::{
     BucketLifecycleConfiguration, CORSConfiguration, DeleteBucketCorsInput, DeleteBucketCorsOutput,
     DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput, DeleteBucketTaggingInput,
-    DeleteBucketTaggingOutput, GetBucketCorsInput, GetBucketCorsOutput, GetBucketEncryptionInput,
-    GetBucketEncryptionOutput, GetBucketLifecycleConfigurationInput,
+    DeleteBucketTaggingOutput, ExpirationStatus, GetBucketCorsInput, GetBucketCorsOutput,
+    GetBucketEncryptionInput, GetBucketEncryptionOutput, GetBucketLifecycleConfigurationInput,
     GetBucketLifecycleConfigurationOutput, GetBucketNotificationConfigurationInput,
     GetBucketNotificationConfigurationOutput, GetBucketOwnershipControlsInput,
     GetBucketOwnershipControlsOutput, GetBucketPolicyInput, GetBucketPolicyOutput,
@@ -392,6 +392,15 @@ fn check_cors(rules: &cors::Rules) -> S3Result<()> {
                 "AllowedOrigin and AllowedHeader can have one * each",
             ));
         }
+        if rule.expose_headers.iter().any(|name| name.contains('*')) {
+            return Err(S3Error::with_message(
+                S3ErrorCode::InvalidRequest,
+                "ExposeHeader can have no *; name each header",
+            ));
+        }
+        if rule.max_age_s.is_some_and(|seconds| seconds < 0) {
+            return Err(malformed("MaxAgeSeconds must not be negative"));
+        }
     }
     Ok(())
 }
@@ -429,6 +438,47 @@ fn check_lifecycle(bucket: &BucketName, is_staging: bool, rules: &[LifecycleRule
                 "rules that expire versions are not run here; incomplete multipart uploads are the only thing a rule can remove",
             ));
         }
+        check_abort_incomplete(rule)?;
+    }
+    Ok(())
+}
+
+/// What is left of a rule is that it gives up uploads; its filter must be one that [`crate::AbortIncomplete`] applies
+/// (S3 User Guide, "Lifecycle configuration elements": tags and sizes do not go with it).
+fn check_abort_incomplete(rule: &LifecycleRule) -> S3Result<()> {
+    let malformed =
+        |message: &str| S3Error::with_message(S3ErrorCode::MalformedXML, message.to_owned());
+    let status = rule.status.as_str();
+    if status != ExpirationStatus::ENABLED && status != ExpirationStatus::DISABLED {
+        return Err(malformed("a rule's Status is Enabled or Disabled"));
+    }
+    let days = rule
+        .abort_incomplete_multipart_upload
+        .as_ref()
+        .and_then(|abort| abort.days_after_initiation)
+        .ok_or_else(|| {
+            malformed("a rule needs an action, and AbortIncompleteMultipartUpload its days")
+        })?;
+    if days < 1 {
+        return Err(convert::invalid_argument(
+            "DaysAfterInitiation must be 1 or more",
+        ));
+    }
+    let Some(filter) = &rule.filter else {
+        return Ok(());
+    };
+    if rule.prefix.is_some() {
+        return Err(malformed("a rule has a Filter or a Prefix, not both"));
+    }
+    let by_more_than_prefix = filter.tag.is_some()
+        || filter.object_size_greater_than.is_some()
+        || filter.object_size_less_than.is_some()
+        || filter.and.is_some();
+    if by_more_than_prefix {
+        return Err(Refusal::invalid_request(
+            "AbortIncompleteMultipartUpload goes with a prefix only, not with tags or sizes",
+        )
+        .into());
     }
     Ok(())
 }

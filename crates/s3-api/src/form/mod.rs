@@ -13,10 +13,13 @@
 //! writes"), so the field is refused. Who must not overwrite needs a presigned PUT, or a key that nobody else has.
 
 pub(crate) mod answer;
+mod examine;
 pub(crate) mod fields;
 mod parts;
 pub(crate) mod policy;
 pub(crate) mod upload;
+
+pub use examine::{ExaminedForm, examine_form};
 
 use bytes::Bytes;
 use s3s::S3ErrorCode;

@@ -13,11 +13,12 @@ use two_buckets_objects::Timestamp;
 use super::fields::Fields;
 use super::policy::Policy;
 use super::{Form, Step};
-use crate::access::{self, Asked, Peer};
+use crate::access::{self, Asked};
 use crate::auth;
 use crate::payload::{BoxError, RawBody, entity_too_large, receive};
 use crate::query::Query;
 use crate::refusal::Refusal;
+use crate::server::Peer;
 use crate::sts::Sts;
 use crate::target::Target;
 

@@ -75,7 +75,7 @@ impl Test {
             (Self::Equals(values), Value::Text(found)) => values.iter().any(|it| it == found),
             (Self::EqualsIgnoringCase(values), Value::Text(found)) => {
                 let found = found.to_lowercase();
-                values.iter().any(|it| *it == found)
+                values.contains(&found)
             }
             (Self::Like(values), Value::Text(found)) => values.iter().any(|it| it.matches(found)),
             (Self::Number(order, values), Value::Number(found)) => {
@@ -313,7 +313,9 @@ fn time_of(text: &str) -> Option<Timestamp> {
     let minutes = format_description!("[year]-[month]-[day]T[hour]:[minute]Z");
     let day = format_description!("[year]-[month]-[day]");
     let moment = time::OffsetDateTime::parse(text, &Rfc3339)
-        .or_else(|_| time::PrimitiveDateTime::parse(text, minutes).map(|it| it.assume_utc()))
+        .or_else(|_| {
+            time::PrimitiveDateTime::parse(text, minutes).map(time::PrimitiveDateTime::assume_utc)
+        })
         .or_else(|_| time::Date::parse(text, day).map(|it| it.midnight().assume_utc()))
         .ok()?;
     let millis = moment.unix_timestamp_nanos().div_euclid(1_000_000);

@@ -345,7 +345,7 @@ fn null_asks_whether_the_key_is_missing() {
 
 /// "IAM JSON policy elements: Condition operators": "If the key that you specify in a policy condition is not present
 /// in the request context, the values do not match and the condition is false. If the policy condition requires that
-/// the key is not matched, such as StringNotLike […], and the right key is not present, the condition is true."
+/// the key is not matched, such as `StringNotLike` […], and the right key is not present, the condition is true."
 /// "IfExists": "If the condition key is not present, evaluate the condition element as true."
 #[test]
 fn a_missing_key_fails_all_but_the_negated_and_the_if_exists_operators() {

@@ -23,6 +23,9 @@ pub struct Form<'a> {
     pub key: FormKey<'a>,
     /// Further fields, which must be sent as they are here: `Content-Type`, `x-amz-meta-*`, `success_action_status`.
     pub fields: &'a [(&'a str, &'a str)],
+    /// Further fields whose value must only begin so, `Content-Type` with `image/` for one. Whoever sends the form adds
+    /// them, all of them: a condition on a field that is not there does not hold.
+    pub free_fields: &'a [(&'a str, &'a str)],
     /// The sizes the file may have, in bytes.
     pub sizes: RangeInclusive<u64>,
 }
@@ -75,6 +78,9 @@ pub fn sign_form(
         .iter()
         .map(|(name, value)| json!(["eq", format!("${name}"), value]))
         .collect();
+    for (name, prefix) in form.free_fields {
+        conditions.push(json!(["starts-with", format!("${name}"), prefix]));
+    }
     conditions.push(json!(["eq", "$bucket", form.bucket]));
     conditions.push(key_condition);
     conditions.push(json!([

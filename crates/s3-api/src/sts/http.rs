@@ -14,7 +14,8 @@ use s3s::S3ErrorCode;
 use two_buckets_objects::Timestamp;
 
 use super::{ACCOUNT, AssumeRole, AssumeRoleError, Role, Sts, Who, root_arn};
-use crate::access::{self, Asked, Peer};
+use crate::Peer;
+use crate::access::{self, Asked};
 use crate::auth::{Signed, sts_header};
 use crate::payload::{Payload, PayloadKind, RawBody, declared_size};
 use crate::policy::{Decision, Question};

@@ -51,6 +51,18 @@ impl Role {
     pub fn arn(&self) -> String {
         format!("arn:aws:iam::{ACCOUNT}:role/{}", self.name)
     }
+
+    /// Says what is wrong with the name or the life of sessions.
+    pub fn check(&self) -> Result<(), InvalidRole> {
+        if !is_name(&self.name, 1) {
+            return Err(InvalidRole::Name(self.name.clone()));
+        }
+        let life = Duration::from_secs(1)..=SESSION_LIFE_MAX;
+        if !life.contains(&self.session_life_max) {
+            return Err(InvalidRole::Life(self.name.clone()));
+        }
+        Ok(())
+    }
 }
 
 /// The role that the upload API assumes: it may put objects into staging, list the parts of its uploads and abort
@@ -181,13 +193,13 @@ pub(crate) struct Session {
     /// What the role allows now.
     pub(crate) policy: Policy,
     /// What the session was narrowed to.
-    pub(crate) session_policy: Option<Policy>,
+    pub(crate) narrowed_to: Option<Policy>,
 }
 
 impl Session {
     /// The policies that must all allow what the session does.
     pub(crate) fn policies(&self) -> impl Iterator<Item = &Policy> {
-        [Some(&self.policy), self.session_policy.as_ref()]
+        [Some(&self.policy), self.narrowed_to.as_ref()]
             .into_iter()
             .flatten()
     }
@@ -198,15 +210,9 @@ impl Sts {
     pub fn new(root: Credentials, roles: Vec<Role>) -> Result<Self, InvalidRole> {
         let mut names = BTreeSet::new();
         for role in &roles {
-            if !is_name(&role.name, 1) {
-                return Err(InvalidRole::Name(role.name.clone()));
-            }
+            role.check()?;
             if !names.insert(role.name.as_str()) {
                 return Err(InvalidRole::Twice(role.name.clone()));
-            }
-            let life = Duration::from_secs(1)..=SESSION_LIFE_MAX;
-            if !life.contains(&role.session_life_max) {
-                return Err(InvalidRole::Life(role.name.clone()));
             }
         }
         Ok(Self {
@@ -266,6 +272,13 @@ impl Sts {
         })
     }
 
+    /// Whether a session token is of this access key, sealed here, and in its time. Who sent it only a signature
+    /// proves. Takes any text, and time by its length at most.
+    pub fn is_valid(&self, access_key_id: &str, session_token: &str, now: Timestamp) -> bool {
+        self.identify(access_key_id, Some(session_token), now)
+            .is_ok()
+    }
+
     fn role(&self, arn: &str) -> Option<&Role> {
         self.inner.roles.iter().find(|role| role.arn() == arn)
     }
@@ -311,7 +324,7 @@ impl Sts {
             .iter()
             .find(|role| role.name == claims.role)
             .ok_or_else(invalid_token)?;
-        let session_policy = claims
+        let narrowed_to = claims
             .policy
             .as_deref()
             .map(str::parse)
@@ -324,7 +337,7 @@ impl Sts {
                 arn: session_arn(&claims),
                 assumed_role_id: assumed_role_id(&claims),
                 policy: role.policy.clone(),
-                session_policy,
+                narrowed_to,
             })),
         })
     }

@@ -253,6 +253,62 @@ async fn no_lifecycle_rule_may_expire_what_is_in_staging() {
     put(abort).send(&server).await.assert_ok();
     let answer = on(Method::GET, "lifecycle").send(&server).await;
     assert_eq!(answer.element("DaysAfterInitiation").unwrap(), "7");
+    // What would not be run as it is written is not kept.
+    for (filter, rule, code) in [
+        (
+            "<Filter><Tag><Key>a</Key><Value>b</Value></Tag></Filter>",
+            abort,
+            "InvalidRequest",
+        ),
+        (
+            "<Filter><ObjectSizeGreaterThan>5</ObjectSizeGreaterThan></Filter>",
+            abort,
+            "InvalidRequest",
+        ),
+        (
+            "<Filter><ObjectSizeLessThan>5</ObjectSizeLessThan></Filter>",
+            abort,
+            "InvalidRequest",
+        ),
+        (
+            "<Filter><And><Prefix>a</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And></Filter>",
+            abort,
+            "InvalidRequest",
+        ),
+        (
+            "<Prefix>a</Prefix><Filter><Prefix>a</Prefix></Filter>",
+            abort,
+            "MalformedXML",
+        ),
+        ("<Filter><Prefix>a</Prefix></Filter>", "", "MalformedXML"),
+        (
+            "<Filter><Prefix>a</Prefix></Filter>",
+            "<AbortIncompleteMultipartUpload></AbortIncompleteMultipartUpload>",
+            "MalformedXML",
+        ),
+        (
+            "<Filter><Prefix>a</Prefix></Filter>",
+            "<AbortIncompleteMultipartUpload><DaysAfterInitiation>0</DaysAfterInitiation></AbortIncompleteMultipartUpload>",
+            "InvalidArgument",
+        ),
+    ] {
+        for name in ["plain", "versioned"] {
+            let document = format!(
+                "<LifecycleConfiguration><Rule>{filter}<Status>Enabled</Status>{rule}</Rule></LifecycleConfiguration>"
+            );
+            let answer = Req::new(Method::PUT, name, "")
+                .query("lifecycle", "")
+                .body(document.as_bytes())
+                .send(&server)
+                .await;
+            assert_eq!(
+                (answer.status, &*answer.code()),
+                (400, code),
+                "{document}: {}",
+                answer.text()
+            );
+        }
+    }
     let transition = "<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition>";
     put(transition)
         .send(&server)

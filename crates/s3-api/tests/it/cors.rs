@@ -105,6 +105,40 @@ async fn answers_to_allowed_origins_say_so_also_when_they_are_errors() {
         answer.header("access-control-allow-origin"),
         Some("https://page.example")
     );
+    // A client that looks for this type and no other reads the code in it.
+    assert_eq!(answer.header("content-type"), Some("application/xml"));
+    let form = b"--b\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\na\r\n--b--\r\n";
+    for (origin, allowed) in [
+        ("https://page.example", None),
+        ("http://localhost:5173", Some("http://localhost:5173")),
+    ] {
+        if allowed.is_some() {
+            let rules = String::from_utf8(RULES.to_vec()).unwrap();
+            let rules = rules.replace("<AllowedMethod>PUT<", "<AllowedMethod>POST<");
+            Req::new(Method::PUT, "plain", "")
+                .query("cors", "")
+                .body(rules.as_bytes())
+                .send(&server)
+                .await
+                .assert_ok();
+        }
+        let answer = Req::new(Method::POST, "plain", "")
+            .signing(Signing::None)
+            .header("Origin", origin)
+            .header("Content-Type", "multipart/form-data; boundary=b")
+            .body(form)
+            .send(&server)
+            .await;
+        answer.assert_error(400, "IncorrectNumberOfFilesInPostRequest");
+        assert_eq!(answer.header("access-control-allow-origin"), allowed);
+        assert_eq!(answer.header("content-type"), Some("application/xml"));
+    }
+    Req::new(Method::PUT, "plain", "")
+        .query("cors", "")
+        .body(RULES)
+        .send(&server)
+        .await
+        .assert_ok();
     let answer = put("https://other.example").send(&server).await;
     answer.assert_ok();
     assert_eq!(answer.header("access-control-allow-origin"), None);
@@ -123,6 +157,7 @@ async fn rules_are_kept_and_impossible_ones_refused() {
     for (from, to) in [
         ("<AllowedMethod>PUT<", "<AllowedMethod>PATCH<"),
         ("https://page.example", "https://*.*.example"),
+        ("<ExposeHeader>ETag<", "<ExposeHeader>x-amz-*<"),
     ] {
         let answer = cors(Method::PUT)
             .body(text.replace(from, to).as_bytes())

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use futures::StreamExt as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use two_buckets_objects::Timestamp;
-use two_buckets_s3_api::sign;
+use two_buckets_s3_api::{TemporaryCredentials, sign};
 
 use crate::harness::{Answer, REGION, Req, Server, credentials, noise};
+use crate::sessions::{one_file, server_and_session, session};
 
 const BOUNDARY: &str = "----WebKitFormBoundary7MA4YWxkTrZu0gW";
 const HOUR: Duration = Duration::from_hours(1);
@@ -47,6 +49,7 @@ impl Form {
             bucket: "plain",
             key: sign::FormKey::Below("up/"),
             fields,
+            free_fields: &[],
             sizes: 2..=10,
         };
         let fields = sign::sign_form(&credentials(), None, REGION, &form, HOUR, server.now());
@@ -929,12 +932,10 @@ async fn what_forms_do_not_have_is_refused() {
         .send(&server)
         .await
         .assert_error(405, "MethodNotAllowed");
+    // What is posted to the service itself is for STS, which knows no forms either.
     let mut to_service = Form::signed(&server, &[]);
     to_service.bucket = String::new();
-    to_service
-        .send(&server)
-        .await
-        .assert_error(405, "MethodNotAllowed");
+    assert_eq!(to_service.send(&server).await.status, 403);
 }
 
 #[tokio::test]
@@ -1104,4 +1105,192 @@ async fn a_connection_that_breaks_within_the_file_leaves_nothing() {
         .await
         .assert_error(400, "IncompleteBody");
     server.assert_absent("plain", "a").await;
+}
+
+/// A form for one key, signed by a session; with a token that may be another's.
+fn by_session(server: &Server, by: &TemporaryCredentials, key: &str, token: &str) -> Form {
+    let form = sign::Form {
+        bucket: "plain",
+        key: sign::FormKey::Exactly(key),
+        fields: &[],
+        free_fields: &[("Content-Type", "image/")],
+        sizes: 0..=10,
+    };
+    let fields = sign::sign_form(
+        &by.credentials,
+        Some(token),
+        REGION,
+        &form,
+        7 * 24 * HOUR,
+        server.now(),
+    );
+    Form::of(fields).set("Content-Type", "image/jpeg")
+}
+
+#[tokio::test]
+async fn the_form_of_a_session_uploads_what_its_policies_allow_while_it_lasts() {
+    let server = Server::start().await;
+    let one = session(&server, Some(one_file("a")));
+    let other = session(&server, Some(one_file("a")));
+    let token = one.session_token.clone();
+    let form = by_session(&server, &one, "a", &token);
+    assert_eq!(form.send(&server).await.status, 204);
+    for (what, form, status, code) in [
+        (
+            "another key",
+            by_session(&server, &one, "b", &token),
+            403,
+            "AccessDenied",
+        ),
+        (
+            "another's token",
+            by_session(&server, &one, "a", &other.session_token),
+            400,
+            "InvalidToken",
+        ),
+        (
+            "no token",
+            form.clone().without("x-amz-security-token"),
+            403,
+            "InvalidAccessKeyId",
+        ),
+        (
+            "token of noise",
+            form.clone().set("x-amz-security-token", "noise"),
+            400,
+            "InvalidToken",
+        ),
+        (
+            "another type",
+            form.clone().set("Content-Type", "text/html"),
+            403,
+            "AccessDenied",
+        ),
+    ] {
+        let answer = form.send(&server).await;
+        assert_eq!(
+            (answer.status, &*answer.code()),
+            (status, code),
+            "{what}: {}",
+            answer.text()
+        );
+    }
+    server.assert_absent("plain", "b").await;
+    // The policy of the form would be good for a week, its session is not.
+    server.advance(HOUR);
+    form.send(&server).await.assert_error(400, "ExpiredToken");
+}
+
+#[tokio::test]
+async fn conditions_of_a_session_see_the_fields_of_a_form_as_headers() {
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::plain/*",
+         "Condition": {"StringEquals": {"s3:authType": "POST"}}},
+        {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::plain/new/*",
+         "Condition": {"Null": {"s3:if-none-match": "true"}}},
+    ]});
+    let (server, session) = server_and_session(&policy.to_string()).await;
+    let token = session.session_token.clone();
+    let form = |key| by_session(&server, &session, key, &token);
+    assert_eq!(form("a").send(&server).await.status, 204);
+    // What must not be overwritten cannot be sent by a form, which has no conditions.
+    form("new/a")
+        .send(&server)
+        .await
+        .assert_error(403, "AccessDenied");
+    // Tags and lists need leave of their own, as in a PUT.
+    let with = |name, value| {
+        let fields = [(name, value)];
+        let form = sign::Form {
+            bucket: "plain",
+            key: sign::FormKey::Exactly("b"),
+            fields: &fields,
+            free_fields: &[],
+            sizes: 0..=10,
+        };
+        let by = &session.credentials;
+        Form::of(sign::sign_form(
+            by,
+            Some(&token),
+            REGION,
+            &form,
+            HOUR,
+            server.now(),
+        ))
+    };
+    let tagging = "<Tagging><TagSet></TagSet></Tagging>";
+    for (name, value) in [("tagging", tagging), ("acl", "private")] {
+        with(name, value)
+            .send(&server)
+            .await
+            .assert_error(403, "AccessDenied");
+    }
+    assert_eq!(with("Content-Type", "a/b").send(&server).await.status, 204);
+    let put = crate::sessions::upload(&server, &session, "plain", "a").await;
+    put.assert_error(403, "AccessDenied");
+}
+
+/// Sends a form whose pieces come as this stream gives them, past the socket, so that time can be made to pass.
+async fn send_slowly(
+    server: &Server,
+    length: usize,
+    pieces: impl futures::Stream<Item = Vec<u8>> + Send + 'static,
+) -> (u16, String) {
+    let frames = pieces.map(|piece| {
+        Ok::<_, std::convert::Infallible>(http_body::Frame::data(bytes::Bytes::from(piece)))
+    });
+    let request = http::Request::post("/plain")
+        .header("host", "localhost")
+        .header("content-length", length)
+        .header(
+            "content-type",
+            format!("multipart/form-data; boundary={BOUNDARY}"),
+        )
+        .body(http_body_util::StreamBody::new(frames))
+        .unwrap();
+    let answer = server.service.call(request).await;
+    let status = answer.status().as_u16();
+    let body = http_body_util::BodyExt::collect(answer.into_body())
+        .await
+        .unwrap()
+        .to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_too_long_is_not_waited_for() {
+    let server = Server::start().await;
+    let body = Form::signed(&server, &[]).body();
+    let length = body.len();
+    let begun = tokio::time::Instant::now();
+    // A byte of the fields every half minute.
+    let drops = body.clone();
+    let drip = futures::stream::unfold(0, move |at| {
+        let piece = vec![drops[at]];
+        async move {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            Some((piece, at + 1))
+        }
+    });
+    let (status, text) = send_slowly(&server, length, drip).await;
+    assert_eq!(
+        (status, text.contains("<Code>RequestTimeout<")),
+        (400, true),
+        "{text}"
+    );
+    assert!(begun.elapsed() < Duration::from_mins(2));
+    // All but the end of the file, and then nothing.
+    let front = body[..length - 45].to_vec();
+    let stalled = futures::stream::iter([front]).chain(futures::stream::pending());
+    let (status, text) = send_slowly(&server, length, stalled).await;
+    assert_eq!(
+        (status, text.contains("<Code>RequestTimeout<")),
+        (400, true),
+        "{text}"
+    );
+    let listed = server.depot.list_objects(
+        &crate::harness::bucket("plain"),
+        &two_buckets_depot::ListObjects::default(),
+    );
+    assert!(listed.unwrap().entries.is_empty());
 }

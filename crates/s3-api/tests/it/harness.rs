@@ -29,6 +29,8 @@ pub(crate) fn credentials() -> Credentials {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) depot: Depot,
+    /// The service behind the socket.
+    pub(crate) service: S3Service,
     clock: Arc<AtomicI64>,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
@@ -78,13 +80,15 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let limits = config.limits;
-        let serving = tokio::spawn(S3Service::new(config).serve(listener, limits, async move {
+        let service = S3Service::new(config);
+        let serving = tokio::spawn(service.clone().serve(listener, limits, async move {
             // Told to stop, or the test is over.
             let _told = stopped.await;
         }));
         Self {
             address,
             depot,
+            service,
             clock,
             stop: Some(stop),
             serving: Some(serving),

@@ -10,18 +10,22 @@
     reason = "requests are short and easier to read when written as one text"
 )]
 
+mod arbitrary;
 mod auth;
 mod bodies;
 mod buckets;
 mod cors;
+mod form_corpus;
 mod forms;
 mod harness;
 mod keys;
 mod listing;
 mod multipart;
+mod permissions;
 mod presigned;
 mod reads;
 mod server;
 mod sessions;
 mod sts;
+mod tokens;
 mod writes;

@@ -292,6 +292,7 @@ fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
         ("max-attempts", &flags.max_attempts),
         ("sweep-interval-s", &flags.sweep_interval_s),
         ("just-moved-grace-s", &flags.just_moved_grace_s),
+        ("abort-incomplete-days", &flags.abort_incomplete_days),
     ];
     let repeated = [
         ("behind-proxy", &reach.behind_proxy),

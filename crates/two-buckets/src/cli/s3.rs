@@ -1,11 +1,13 @@
 //! Requests to the server's S3 endpoint.
 
 use std::cell::Cell;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use two_buckets_s3_api::Credentials;
 use two_buckets_s3_api::sign::{self, UNSIGNED_PAYLOAD, sha256_hex, sign_headers};
@@ -13,6 +15,7 @@ use two_buckets_s3_api::sign::{self, UNSIGNED_PAYLOAD, sha256_hex, sign_headers}
 use super::api::{Api, SentBody, in_memory, may_pass, retry_after};
 use super::patience::Patience;
 use super::trouble::Trouble;
+use super::wire::{CredentialsGrant, Grant, read};
 use super::xml;
 use crate::clock;
 use crate::failure::Failure;
@@ -64,33 +67,91 @@ impl<'a> Heard<'a> {
     }
 }
 
-/// The staging bucket, for requests signed with a key pair.
+/// One key of the staging bucket, for signed requests.
 pub(super) struct Staging<'a> {
-    pub(super) api: &'a Api,
-    pub(super) patience: &'a Patience,
-    pub(super) credentials: Credentials,
+    api: &'a Api,
+    patience: &'a Patience,
+    signer: Mutex<Arc<Signer>>,
 }
 
-/// A request to one key.
+/// Who signs, and for what.
+struct Signer {
+    credentials: Credentials,
+    /// None for the root key pair, which does not expire.
+    session_token: Option<String>,
+    region: String,
+    bucket: String,
+    key: String,
+}
+
+impl From<CredentialsGrant> for Signer {
+    fn from(grant: CredentialsGrant) -> Self {
+        Self {
+            credentials: Credentials {
+                access_key_id: grant.access_key,
+                secret_access_key: grant.secret_key,
+            },
+            session_token: Some(grant.session_token),
+            region: grant.region,
+            bucket: grant.bucket,
+            key: grant.key,
+        }
+    }
+}
+
+/// A request to the key.
 pub(super) struct Ask<'a> {
     pub(super) method: Method,
-    pub(super) key: &'a str,
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) headers: &'a [(&'a str, &'a str)],
 }
 
-impl Staging<'_> {
+impl<'a> Staging<'a> {
+    /// Opens a key; `wanted` has it, or the name to make one from. The API chooses and checks it. Requests are signed
+    /// by the root key pair where it is known, and else by credentials from the API that open this key alone.
+    pub(super) async fn open(
+        api: &'a Api,
+        patience: &'a Patience,
+        root: Option<Credentials>,
+        wanted: &Value,
+    ) -> Result<Self, Trouble> {
+        let path = match root {
+            Some(_) => "/api/signedurl",
+            None => "/api/credentials",
+        };
+        let answer = patience
+            .keep_trying(async |_| api.try_to_post(path, wanted).await)
+            .await?;
+        let signer = match root {
+            None => read::<CredentialsGrant>(answer)?.into(),
+            Some(credentials) => {
+                let record = api.record();
+                Signer {
+                    credentials,
+                    session_token: None,
+                    region: record.region.clone(),
+                    bucket: record.staging.clone(),
+                    key: read::<Grant>(answer)?.key,
+                }
+            }
+        };
+        Ok(Self {
+            api,
+            patience,
+            signer: Mutex::new(Arc::new(signer)),
+        })
+    }
+
+    /// The key.
+    pub(super) fn key(&self) -> String {
+        self.signer().key.clone()
+    }
+
     /// Sends a short request.
     pub(super) async fn call(&self, ask: &Ask<'_>, body: Bytes) -> Result<Sent, Trouble> {
         let sha256 = sha256_hex(&body);
         let heard = Heard::new(&|_| ());
-        self.patience
-            .keep_trying(async |_| {
-                send(self.api, &heard, |_| {
-                    self.signed(ask, &sha256, in_memory(body.clone()))
-                })
-                .await
-            })
+        self.send(ask, &sha256, &heard, |_| in_memory(body.clone()))
             .await
     }
 
@@ -102,18 +163,38 @@ impl Staging<'_> {
         body: impl Fn(mpsc::UnboundedSender<u64>) -> SentBody,
     ) -> Result<Sent, Trouble> {
         // Within this machine nobody changes bytes on their way, and hashing them is most of the work of sending them.
+        self.send(ask, UNSIGNED_PAYLOAD, heard, body).await
+    }
+
+    async fn send(
+        &self,
+        ask: &Ask<'_>,
+        payload_sha256: &str,
+        heard: &Heard<'_>,
+        body: impl Fn(mpsc::UnboundedSender<u64>) -> SentBody,
+    ) -> Result<Sent, Trouble> {
         self.patience
             .keep_trying(async |_| {
-                send(self.api, heard, |progress| {
-                    self.signed(ask, UNSIGNED_PAYLOAD, body(progress))
+                let signer = self.signer();
+                let sent = send(self.api, heard, |progress| {
+                    self.signed(&signer, ask, payload_sha256, body(progress))
                 })
-                .await
+                .await;
+                match sent {
+                    // A large file takes longer than credentials live.
+                    Err(trouble) if trouble.is("ExpiredToken") => {
+                        self.renew(&signer).await?;
+                        Err(trouble.passing_after_all())
+                    }
+                    sent => sent,
+                }
             })
             .await
     }
 
     fn signed(
         &self,
+        signer: &Signer,
         ask: &Ask<'_>,
         payload_sha256: &str,
         body: SentBody,
@@ -126,8 +207,8 @@ impl Staging<'_> {
                 .s3
                 .split_once("://")
                 .map_or(&*record.s3, |(_, host)| host),
-            bucket: Some(&record.staging),
-            key: Some(ask.key),
+            bucket: Some(&signer.bucket),
+            key: Some(&signer.key),
             query: ask.query,
             headers: ask.headers,
         };
@@ -140,9 +221,9 @@ impl Staging<'_> {
             request = request.header(*name, *value);
         }
         let signature = sign_headers(
-            &self.credentials,
-            None,
-            &record.region,
+            &signer.credentials,
+            signer.session_token.as_deref(),
+            &signer.region,
             &to_sign,
             payload_sha256,
             clock::now(),
@@ -151,6 +232,22 @@ impl Staging<'_> {
             request = request.header(name, value);
         }
         request.body(body)
+    }
+
+    fn signer(&self) -> Arc<Signer> {
+        Arc::clone(&self.signer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks for credentials for the same key again, unless another part did so already.
+    async fn renew(&self, expired: &Arc<Signer>) -> Result<(), Trouble> {
+        if !Arc::ptr_eq(&self.signer(), expired) {
+            return Ok(());
+        }
+        let wanted = json!({"key": expired.key});
+        let answer = self.api.try_to_post("/api/credentials", &wanted).await?;
+        let signer = read::<CredentialsGrant>(answer)?.into();
+        *self.signer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(signer);
+        Ok(())
     }
 }
 

@@ -40,6 +40,14 @@ impl Trouble {
         matches!(self, Self::Final { code: Some(code), .. } if code == word)
     }
 
+    /// The same, where what stood in the way was removed.
+    pub(super) fn passing_after_all(self) -> Self {
+        Self::Passing {
+            failure: self.into(),
+            after: None,
+        }
+    }
+
     /// The same with something more to say.
     pub(super) fn and(self, more: &str) -> Self {
         let more_of = |failure: Failure| failure.and(more);

@@ -68,6 +68,9 @@ pub(crate) struct ServeFlags {
     /// Seconds that a file just archived can still be read from staging
     #[arg(long, value_name = "SECONDS")]
     pub(crate) just_moved_grace_s: Option<OsString>,
+    /// Days after which the parts of an upload that nobody completed are removed
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) abort_incomplete_days: Option<OsString>,
 }
 
 /// The flags that say how the server is reached.

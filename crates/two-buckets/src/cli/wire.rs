@@ -72,6 +72,17 @@ pub(super) struct Grant {
     pub(super) headers: std::collections::BTreeMap<String, String>,
 }
 
+/// Credentials that open one key for an upload. Never shown.
+#[derive(Deserialize)]
+pub(super) struct CredentialsGrant {
+    pub(super) access_key: String,
+    pub(super) secret_key: String,
+    pub(super) session_token: String,
+    pub(super) region: String,
+    pub(super) bucket: String,
+    pub(super) key: String,
+}
+
 /// Reads an answer as what it must be.
 pub(super) fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
     serde_json::from_value(value)

@@ -5,6 +5,7 @@
 mod callers;
 mod origin;
 mod reach;
+mod roles;
 mod sources;
 
 use std::ffi::OsStr;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use two_buckets_objects::BucketName;
+use two_buckets_s3_api::Role;
 use two_buckets_uploads::{Algorithm, ClaimName, WebOrigin};
 
 pub(crate) use callers::CallerSettings;
@@ -30,6 +32,8 @@ const WORKERS_MAX: usize = 1024;
 const MAX_ATTEMPTS_MAX: u32 = 1000;
 /// The longest grace; S3 clients that look again do so within seconds.
 const JUST_MOVED_GRACE_S_MAX: u64 = 3600;
+/// The longest that parts of an upload nobody completed are kept: ten years.
+const ABORT_INCOMPLETE_DAYS_MAX: u32 = 3650;
 /// The longest time between sweeps; a lost wake-up is only found by a sweep.
 const SWEEP_INTERVAL_S_MAX: u64 = 24 * 3600;
 /// The most connections of one client address; the listeners take no more in all.
@@ -81,6 +85,10 @@ pub(crate) struct Settings {
     pub(crate) sweep_interval: Setting<Duration>,
     /// How long a file just archived can still be read from staging; to an hour, and 0 for not at all.
     pub(crate) just_moved_grace: Setting<Duration>,
+    /// After how many days the parts of an upload that nobody completed are removed; 1 to 3,650.
+    pub(crate) abort_incomplete_days: Setting<u32>,
+    /// Roles beside the uploader's, by `[[role]]` in the file.
+    pub(crate) roles: Setting<Vec<Role>>,
     /// How to write logs.
     pub(crate) log_format: Setting<LogFormat>,
     /// Which logs to write, in the words of `tracing_subscriber::EnvFilter`.
@@ -88,9 +96,10 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Finds and checks the settings. Reads the configuration file and nothing else.
+    /// Finds and checks the settings. Reads the configuration file and the policies it names.
     pub(crate) fn resolve(flags: &Flags, environment: &Environment) -> Result<Self, Failure> {
-        let (file, table) = read_file(flags, environment)?;
+        let (file, mut table) = read_file(flags, environment)?;
+        let (roles, role_problems) = roles::take(&mut table, file.as_deref());
         let mut sources = Sources::new(flags, environment, file.as_deref(), table);
         let data = sources.setting("data", folder, default_data_folder());
         let s3 = sources.setting(
@@ -128,9 +137,17 @@ impl Settings {
             |text| seconds(text, 0, JUST_MOVED_GRACE_S_MAX),
             Some(Duration::from_secs(5)),
         );
+        let abort_incomplete_days = sources.setting(
+            "abort-incomplete-days",
+            |text| number(text, 1, ABORT_INCOMPLETE_DAYS_MAX),
+            Some(7),
+        );
         let log_format = sources.setting("log-format", log_format, Some(LogFormat::Text));
         let log = sources.setting("log", log_filter, Some(LOG_DEFAULT.to_owned()));
         sources.refuse_unknown_names();
+        for problem in role_problems {
+            sources.problem(problem);
+        }
         if let (Some(staging), Some(archive)) = (&staging, &archive)
             && staging.value == archive.value
         {
@@ -179,6 +196,8 @@ impl Settings {
                 max_attempts: max_attempts?,
                 sweep_interval: sweep_interval?,
                 just_moved_grace: just_moved_grace?,
+                abort_incomplete_days: abort_incomplete_days?,
+                roles,
                 log_format: log_format?,
                 log: log?,
                 file: file.clone(),
@@ -346,6 +365,21 @@ impl Settings {
                 "just-moved-grace-s",
                 self.just_moved_grace.value.as_secs().to_string(),
                 &self.just_moved_grace.origin,
+            ),
+            (
+                "abort-incomplete-days",
+                self.abort_incomplete_days.value.to_string(),
+                &self.abort_incomplete_days.origin,
+            ),
+            (
+                "role",
+                self.roles
+                    .value
+                    .iter()
+                    .map(|role| role.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                &self.roles.origin,
             ),
             (
                 "log-format",

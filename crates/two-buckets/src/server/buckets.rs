@@ -8,14 +8,40 @@ use crate::failure::Failure;
 
 /// The name of the rule that lets the page upload; a document with only this rule is ours to renew.
 const PAGE_RULE: &str = "two-buckets-page";
-/// After how many days the parts of an upload that was never completed are removed, unless the user says otherwise.
-const ABORT_INCOMPLETE_DAYS: u32 = 7;
+/// The name of the rule that gives up uploads nobody completes; a document with only this rule is ours to renew.
+const ABORT_RULE: &str = "two-buckets-abort-incomplete";
+/// What a script on the page may read of an answer beside what every script may. Each must be named: with credentials
+/// `*` stands for nothing (Fetch, "CORS protocol and credentials"), and S3 does not take it.
+const EXPOSED_HEADERS: &[&str] = &[
+    "ETag",
+    "Location",
+    "x-amz-version-id",
+    "x-amz-request-id",
+    // Uppy asks for it at every refusal, and a browser complains of each header that it may not show.
+    "x-amz-error-code",
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-checksum-type",
+];
 
 /// Sees to it that the bucket is there and versioned. One that somebody made without versioning is refused: its
 /// versions may be overwritten in place, so they cannot be verified before they are deleted.
-pub(super) fn ensure(depot: &Depot, bucket: &BucketName) -> Result<(), Failure> {
+///
+/// A new bucket gives up uploads that nobody completed within this many days, and so does one whose rule is still ours;
+/// rules that somebody else set stay, and so does it if there are none any more.
+pub(super) fn ensure(
+    depot: &Depot,
+    bucket: &BucketName,
+    abort_incomplete_days: u32,
+) -> Result<(), Failure> {
+    let lifecycle = lifecycle_preset(abort_incomplete_days);
     match depot.bucket(bucket) {
-        Ok(found) if found.versioning == Versioning::Enabled => return Ok(()),
+        Ok(found) if found.versioning == Versioning::Enabled => {
+            return renew_lifecycle(depot, bucket, &lifecycle);
+        }
         Ok(_) => {
             return Err(Failure::usage(format!(
                 "the bucket {bucket} exists without versioning, and what is in it may have been overwritten in place; \
@@ -29,12 +55,27 @@ pub(super) fn ensure(depot: &Depot, bucket: &BucketName) -> Result<(), Failure> 
         .create_bucket(bucket)
         .and_then(|()| depot.set_versioning(bucket, Versioning::Enabled))
         .map_err(|error| broken(bucket, &error))?;
-    let lifecycle = lifecycle_preset();
     depot
         .set_bucket_config(bucket, ConfigKind::Lifecycle, Some(lifecycle.as_bytes()))
         .map_err(|error| broken(bucket, &error))?;
     tracing::info!(%bucket, "made the bucket {bucket} with versioning");
     Ok(())
+}
+
+fn renew_lifecycle(depot: &Depot, bucket: &BucketName, wanted: &str) -> Result<(), Failure> {
+    let present = depot
+        .bucket_config(bucket, ConfigKind::Lifecycle)
+        .map_err(|error| broken(bucket, &error))?;
+    let is_ours = present.is_some_and(|present| {
+        let text = String::from_utf8_lossy(&present);
+        text != wanted && text.contains(ABORT_RULE) && text.matches("<Rule>").count() == 1
+    });
+    if !is_ours {
+        return Ok(());
+    }
+    depot
+        .set_bucket_config(bucket, ConfigKind::Lifecycle, Some(wanted.as_bytes()))
+        .map_err(|error| broken(bucket, &error))
 }
 
 /// Lets the pages of these origins upload to the staging bucket from a browser. Rules that somebody else set stay.
@@ -74,21 +115,23 @@ fn cors_preset(pages: &[WebOrigin]) -> String {
         "<AllowedOrigin>{}</AllowedOrigin>",
         origins.join("</AllowedOrigin><AllowedOrigin>")
     );
-    // The ETag and the version id must be exposed by name, or a page's script cannot read them (Fetch, "CORS
-    // protocol and HTTP caches"; S3 User Guide, "Elements of a CORS configuration").
+    let exposed = format!(
+        "<ExposeHeader>{}</ExposeHeader>",
+        EXPOSED_HEADERS.join("</ExposeHeader><ExposeHeader>")
+    );
     format!(
         "<CORSConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><CORSRule><ID>{PAGE_RULE}</ID>\
          {origins}<AllowedMethod>PUT</AllowedMethod><AllowedMethod>POST</AllowedMethod><AllowedMethod>GET</AllowedMethod>\
-         <AllowedMethod>HEAD</AllowedMethod><AllowedHeader>*</AllowedHeader><ExposeHeader>ETag</ExposeHeader>\
-         <ExposeHeader>x-amz-version-id</ExposeHeader><MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>"
+         <AllowedMethod>HEAD</AllowedMethod><AllowedMethod>DELETE</AllowedMethod><AllowedHeader>*</AllowedHeader>\
+         {exposed}<MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>"
     )
 }
 
-fn lifecycle_preset() -> String {
+fn lifecycle_preset(abort_incomplete_days: u32) -> String {
     format!(
         "<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Rule>\
-         <ID>two-buckets-abort-incomplete</ID><Filter><Prefix></Prefix></Filter><Status>Enabled</Status>\
-         <AbortIncompleteMultipartUpload><DaysAfterInitiation>{ABORT_INCOMPLETE_DAYS}</DaysAfterInitiation>\
+         <ID>{ABORT_RULE}</ID><Filter><Prefix></Prefix></Filter><Status>Enabled</Status>\
+         <AbortIncompleteMultipartUpload><DaysAfterInitiation>{abort_incomplete_days}</DaysAfterInitiation>\
          </AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>"
     )
 }

@@ -81,8 +81,9 @@ pub(crate) async fn run<P: Processor>(
     let s3 = Listener::bind("S3", "s3", settings.s3.value).await?;
     let web = Listener::bind("the page", "web", settings.web.value).await?;
     let root_key = RootKey::find_or_make(data, environment)?;
-    buckets::ensure(&depot, staging)?;
-    buckets::ensure(&depot, archive)?;
+    let abort_incomplete_days = settings.abort_incomplete_days.value;
+    buckets::ensure(&depot, staging, abort_incomplete_days)?;
+    buckets::ensure(&depot, archive, abort_incomplete_days)?;
     let reach = &settings.reach;
     let s3_origin = reach.s3_origin(s3.address());
     let web_origin = reach.web_origin(web.address());
@@ -101,8 +102,10 @@ pub(crate) async fn run<P: Processor>(
         access_key_id: root_key.access_key_id.clone(),
         secret_access_key: root_key.secret_access_key,
     };
-    let sts = Sts::new(credentials.clone(), vec![uploader_role(staging)])
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    let mut roles = vec![uploader_role(staging)];
+    roles.extend(settings.roles.value.iter().cloned());
+    let sts =
+        Sts::new(credentials.clone(), roles).map_err(|error| Failure::usage(error.to_string()))?;
     let name = processor_name::<P>();
     let ledger = DepotLedger::open(depot.clone())
         .map_err(|error| Failure::failed(format!("the ledger cannot be opened: {error}")))?;
@@ -303,8 +306,8 @@ async fn keep_up(depot: &Depot, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
     loop {
         let depot = depot.clone();
-        match tokio::task::spawn_blocking(move || upkeep::abort_incomplete(&depot)).await {
-            Ok(Ok(_)) => {}
+        match tokio::task::spawn_blocking(move || upkeep::run(&depot)).await {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "unfinished uploads could not be looked through; next time again");
             }

@@ -1,4 +1,5 @@
-//! What is done on a schedule beside the sweep: the parts of uploads that nobody completed are removed.
+//! What is done on a schedule beside the sweep: the parts of uploads that nobody completed are removed, and what is kept
+//! of completed ones so that a completion can be repeated.
 
 use std::time::Duration;
 
@@ -9,8 +10,15 @@ use two_buckets_s3_api::AbortIncomplete;
 /// How often it is looked for such uploads; they are days old when they go, so an hour more is nothing.
 pub(super) const INTERVAL: Duration = Duration::from_hours(1);
 
+/// Does all of it. Blocks on the disk.
+pub(super) fn run(depot: &Depot) -> Result<(), Error> {
+    abort_incomplete(depot)?;
+    depot.forget_completions()?;
+    Ok(())
+}
+
 /// Aborts the multipart uploads that their bucket's lifecycle rules give up on. Gives how many. Blocks on the disk.
-pub(super) fn abort_incomplete(depot: &Depot) -> Result<u64, Error> {
+fn abort_incomplete(depot: &Depot) -> Result<u64, Error> {
     let mut aborted = 0;
     for bucket in depot.buckets()? {
         let bucket = bucket.name;
@@ -77,14 +85,14 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
     use std::time::Duration;
 
-    use two_buckets_depot::{CreateUpload, Depot, ListUploads, Options};
-    use two_buckets_objects::{BucketName, ObjectRef, Timestamp};
+    use two_buckets_depot::{CompletePart, ConfigKind, CreateUpload, Depot, ListUploads, Options};
+    use two_buckets_objects::{Algorithm, BucketName, ObjectRef, Timestamp, WriteCondition};
 
-    use super::abort_incomplete;
+    use super::{abort_incomplete, run};
     use crate::server::buckets;
 
     #[test]
-    fn an_upload_nobody_completes_is_removed_after_seven_days_and_no_sooner() {
+    fn an_upload_nobody_completes_is_removed_after_its_days_and_no_sooner() {
         const DAY_MS: i64 = 24 * 3600 * 1000;
         let now = Arc::new(AtomicI64::new(1_795_431_050_000));
         let clock = {
@@ -100,7 +108,9 @@ mod tests {
         };
         let depot = Depot::open(&folder.path().join("store"), options).unwrap();
         let staging: BucketName = "staging".parse().unwrap();
-        buckets::ensure(&depot, &staging).unwrap();
+        buckets::ensure(&depot, &staging, 3).unwrap();
+        // What another start says counts from then on.
+        buckets::ensure(&depot, &staging, 7).unwrap();
         let begin = |key: &str| {
             let at = ObjectRef {
                 bucket: staging.clone(),
@@ -125,5 +135,57 @@ mod tests {
         now.fetch_add(1, Ordering::Relaxed);
         assert_eq!(abort_incomplete(&depot).unwrap(), 1);
         assert_eq!(left(), ["younger"]);
+        // A rule of the user's own stays, and so does it when there is none.
+        let document = depot.bucket_config(&staging, ConfigKind::Lifecycle);
+        let document = String::from_utf8(document.unwrap().unwrap()).unwrap();
+        let own = document.replace("two-buckets-abort-incomplete", "my own");
+        for kept in [Some(own.as_bytes()), None] {
+            depot
+                .set_bucket_config(&staging, ConfigKind::Lifecycle, kept)
+                .unwrap();
+            buckets::ensure(&depot, &staging, 1).unwrap();
+            let found = depot.bucket_config(&staging, ConfigKind::Lifecycle);
+            assert_eq!(found.unwrap().as_deref(), kept);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_completion_goes_after_its_day() {
+        let now = Arc::new(AtomicI64::new(1_795_431_050_000));
+        let clock = {
+            let now = Arc::clone(&now);
+            Arc::new(move || Timestamp::from_millis(now.load(Ordering::Relaxed)))
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            clock,
+            just_moved_grace: Duration::ZERO,
+            small_body_bytes_max: 1024,
+            on_created: None,
+        };
+        let depot = Depot::open(&folder.path().join("store"), options).unwrap();
+        let staging: BucketName = "staging".parse().unwrap();
+        buckets::ensure(&depot, &staging, 7).unwrap();
+        let at = ObjectRef {
+            bucket: staging,
+            key: "a".parse().unwrap(),
+        };
+        let id = depot
+            .create_upload(&at, CreateUpload::default())
+            .unwrap()
+            .id;
+        let body = depot.body_writer(&[Algorithm::Crc64Nvme], 10).finish();
+        let part = depot.put_part(&at, &id, 1, body.unwrap()).unwrap();
+        let parts = [CompletePart {
+            number: 1,
+            etag: part.etag,
+            checksum: None,
+        }];
+        depot
+            .complete_upload(&at, &id, &parts, &WriteCondition::None, None)
+            .unwrap();
+        now.fetch_add(24 * 3600 * 1000, Ordering::Relaxed);
+        run(&depot).unwrap();
+        assert_eq!(depot.forget_completions().unwrap(), 0);
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) head: String,
-    /// What became of it; passed only once it was answered.
+    /// What became of it; known once the server answered, where it is asked.
     pub(crate) fate: Option<Fate>,
 }
 
@@ -185,14 +185,11 @@ fn serve(
             answer
         }
     };
-    match fate {
-        Fate::Lose => {}
-        Fate::HoldAnswer => {
-            told(log);
-            client.read_to_end(&mut Vec::new())?;
-        }
-        _ => client.write_all(&answer)?,
-    }
+    // The server has answered, whether the client still listens or not.
     told(log);
-    Ok(())
+    match fate {
+        Fate::Lose => Ok(()),
+        Fate::HoldAnswer => client.read_to_end(&mut Vec::new()).map(|_| ()),
+        _ => client.write_all(&answer),
+    }
 }

@@ -23,7 +23,10 @@ fn piped(server: &Server, flags: &[&str], bytes: &[u8]) -> Output {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(bytes).unwrap();
+    // Pieces that never end where a part does.
+    for piece in bytes.chunks(60_001) {
+        stdin.write_all(piece).unwrap();
+    }
     drop(stdin);
     child.wait_with_output().unwrap()
 }

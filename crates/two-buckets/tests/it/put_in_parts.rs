@@ -373,9 +373,10 @@ fn a_file_that_changes_while_it_is_sent_is_not_accepted() {
     let scene = Scene::new();
     let file = scene.file.clone();
     let changed = noise(SIZE, 3);
+    // When all parts have left: no checksum can tell.
     scene.proxy(move |seen, before| {
-        let is_first = !before.iter().any(|seen| seen.part().is_some());
-        if seen.part().is_some() && is_first {
+        let parts = before.iter().filter(|seen| seen.part().is_some()).count();
+        if seen.part().is_some() && parts == PARTS.len() - 1 {
             rewrite(&file, &changed, false);
         }
         Fate::Pass
@@ -409,6 +410,8 @@ fn a_server_that_dies_for_good_is_given_up_and_the_next_run_goes_on() {
         "{said}"
     );
     assert_eq!(said.lines().count(), 1, "{said}");
+    // It may have given up while the server still wrote one of them.
+    proxy.wait_until(|seen| answered(seen).len() == 3);
     let there = answered(&proxy.seen());
     let proxy = scene.proxy(|_, _| Fate::Pass);
     let output = scene.put(&["--key", "k"]);
@@ -474,4 +477,23 @@ fn an_interrupt_says_how_to_go_on() {
     let proxy = scene.proxy(|_, _| Fate::Pass);
     assert!(scene.put(&["--key", "k"]).status.success());
     assert_eq!(proxy.parts(), [2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn a_large_file_needs_no_key_pair_where_the_server_keeps_its_own_to_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&program(), &folder.path().join("data"), |command| {
+        command
+            .env("TWO_BUCKETS_ACCESS_KEY_ID", "root.key")
+            .env("TWO_BUCKETS_SECRET_ACCESS_KEY", "0123456789");
+    });
+    let file = folder.path().join("large.bin");
+    fs::write(&file, noise(SIZE, 4)).unwrap();
+    for flags in [&[][..], &["--key", "k"]] {
+        let mut arguments = vec!["put", file.to_str().unwrap(), "--json", "--wait"];
+        arguments.extend(flags);
+        let line = only_line(&server.run(&arguments));
+        assert_eq!(line["state"], "archived");
+        assert_eq!(line["size"], SIZE);
+    }
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -24,6 +24,7 @@ pub(super) struct Bars {
     files: usize,
     done: AtomicUsize,
     shown: AtomicUsize,
+    skipped: AtomicU64,
 }
 
 impl Bars {
@@ -53,6 +54,7 @@ impl Bars {
             files,
             done: AtomicUsize::new(0),
             shown: AtomicUsize::new(0),
+            skipped: AtomicU64::new(0),
         };
         this.count(0);
         this
@@ -102,15 +104,24 @@ impl Bars {
 
     /// All is done; the bars go away, and people are told how fast it was.
     pub(super) fn end(&self) {
+        let sent = self.total.position() - self.skipped.load(Ordering::Relaxed);
         let seconds = self.total.elapsed().as_secs_f64();
         self.total.finish_and_clear();
-        if !self.drawn.is_hidden() && self.total.position() > 0 {
+        if !self.drawn.is_hidden() && sent > 0 {
             self.line(&format!(
                 "sent {} in {}\n",
-                print::size(self.total.position()),
+                print::size(sent),
                 span(seconds)
             ));
         }
+    }
+
+    /// The bars go away for good, whatever is still under way.
+    pub(super) fn clear(&self) {
+        self.total.disable_steady_tick();
+        // A terminal that is gone has nothing to clear.
+        _ = self.drawn.clear();
+        self.drawn.set_draw_target(ProgressDrawTarget::hidden());
     }
 
     fn count(&self, more: usize) {
@@ -139,6 +150,7 @@ impl FileBar<'_> {
 
     /// So many bytes need not be sent; they say nothing of the speed.
     pub(super) fn skip(&self, bytes: u64) {
+        self.bars.skipped.fetch_add(bytes, Ordering::Relaxed);
         self.sent(bytes);
         self.bars.total.reset_eta();
     }

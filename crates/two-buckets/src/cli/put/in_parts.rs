@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use two_buckets_uploads::part_size;
 
 use super::Uploader;
 use super::accepted::{Accepted, accepted_before};
 use super::bars::FileBar;
 use super::multipart::{Multipart, SentPart, begin};
-use super::part_size::{Part, part_size, parts_of};
+use super::part_size::{Part, parts_of};
 use super::resume::{Begun, Left, Memory, Unavailable, folder};
-use super::source::Source;
+use super::source::{Destination, Source};
 use super::there::parts_there;
 use crate::cli::print::count;
 use crate::cli::s3::{Heard, Staging};
@@ -27,21 +28,22 @@ pub(super) async fn upload(
     source: &Source,
     bar: &FileBar<'_>,
 ) -> Result<Accepted, Trouble> {
-    let staging = uploader.staging()?;
     let mut upload = Upload {
         uploader,
-        staging: &staging,
         source,
         bar,
         memory: memory(uploader, source),
     };
     for beginning in 1.. {
-        let (begun, there) = match upload.begun_before().await? {
+        let (begun, staging, there) = match upload.begun_before().await? {
             Before::Accepted(accepted) => return Ok(accepted),
-            Before::Begun(begun, there) => (begun, there),
-            Before::Nothing => (upload.begin().await?, BTreeMap::new()),
+            Before::Begun(begun, staging, there) => (begun, staging, there),
+            Before::Nothing => {
+                let (begun, staging) = upload.begin().await?;
+                (begun, staging, BTreeMap::new())
+            }
         };
-        let trouble = match upload.go_on(&begun, there).await {
+        let trouble = match upload.go_on(&begun, &staging, there).await {
             Ok(accepted) => return Ok(accepted),
             Err(trouble) => trouble,
         };
@@ -51,7 +53,7 @@ pub(super) async fn upload(
             return Ok(accepted);
         }
         if !(is_gone || trouble.is("ConditionalRequestConflict")) || beginning == BEGINNINGS_MAX {
-            return Err(upload.end(&begun, trouble).await);
+            return Err(upload.end(&begun, &staging, trouble).await);
         }
         upload.say("the server has no such upload any more, so it begins anew");
         upload.forget();
@@ -82,22 +84,21 @@ fn memory(uploader: &Uploader<'_>, source: &Source) -> Option<Memory> {
 }
 
 /// What an earlier run left on the server.
-enum Before {
+enum Before<'a> {
     Nothing,
-    Begun(Begun, BTreeMap<u32, SentPart>),
+    Begun(Begun, Staging<'a>, BTreeMap<u32, SentPart>),
     Accepted(Accepted),
 }
 
 struct Upload<'a> {
     uploader: &'a Uploader<'a>,
-    staging: &'a Staging<'a>,
     source: &'a Source,
     bar: &'a FileBar<'a>,
     memory: Option<Memory>,
 }
 
-impl Upload<'_> {
-    async fn begun_before(&mut self) -> Result<Before, Trouble> {
+impl<'a> Upload<'a> {
+    async fn begun_before(&mut self) -> Result<Before<'a>, Trouble> {
         let Some(memory) = &mut self.memory else {
             return Ok(Before::Nothing);
         };
@@ -106,21 +107,18 @@ impl Upload<'_> {
             Left::Same(begun) => begun,
             Left::Changed(old) => {
                 self.say("the file changed since the last run, so it begins anew");
-                self.abort(&old).await;
+                if let Ok(staging) = self.staging_of(&old).await {
+                    // Where it fails, the server ends it in a week.
+                    self.abort(&old, &staging).await;
+                }
                 self.forget();
                 return Ok(Before::Nothing);
             }
         };
         let parts = self.parts(&begun);
+        let staging = self.staging_of(&begun).await?;
         self.bar.now("comparing");
-        let there = parts_there(
-            self.staging,
-            &begun.key,
-            &begun.upload_id,
-            self.source,
-            &parts,
-        )
-        .await;
+        let there = parts_there(&staging, &begun.upload_id, self.source, &parts).await;
         self.bar.now("");
         match there {
             Ok(there) => {
@@ -135,7 +133,7 @@ impl Upload<'_> {
                     count(parts.len() as u64, "part")
                 ));
                 self.bar.skip(bytes);
-                Ok(Before::Begun(begun, there))
+                Ok(Before::Begun(begun, staging, there))
             }
             Err(trouble) if trouble.is("NoSuchUpload") => {
                 let accepted = self.accepted_before(&begun).await?;
@@ -152,12 +150,13 @@ impl Upload<'_> {
         }
     }
 
-    async fn begin(&mut self) -> Result<Begun, Trouble> {
+    async fn begin(&mut self) -> Result<(Begun, Staging<'a>), Trouble> {
         let source = self.source;
-        let key = self.uploader.key_for(&source.destination).await?;
-        let media_type = self.uploader.media_type.as_deref();
-        let upload_id = begin(self.staging, &key, media_type).await?;
-        let begun = Begun::new(source, key, upload_id, part_size(source.size_bytes()));
+        let part_size_bytes = part_size(source.size_bytes())
+            .ok_or_else(|| Trouble::last("it is larger than any file may be"))?;
+        let staging = self.uploader.staging(&source.destination).await?;
+        let upload_id = begin(&staging, self.uploader.media_type.as_deref()).await?;
+        let begun = Begun::new(source, staging.key(), upload_id, part_size_bytes);
         if let Some(memory) = &mut self.memory
             && let Err(error) = memory.remember(&begun)
         {
@@ -166,17 +165,23 @@ impl Upload<'_> {
             ));
             self.memory = None;
         }
-        Ok(begun)
+        Ok((begun, staging))
+    }
+
+    async fn staging_of(&self, begun: &Begun) -> Result<Staging<'a>, Trouble> {
+        let key = Destination::Key(begun.key.clone());
+        self.uploader.staging(&key).await
     }
 
     /// Sends what is missing and completes.
     async fn go_on(
         &mut self,
         begun: &Begun,
+        staging: &Staging<'_>,
         mut sent: BTreeMap<u32, SentPart>,
     ) -> Result<Accepted, Trouble> {
         let (source, bar) = (self.source, self.bar);
-        let multipart = self.multipart(begun);
+        let multipart = multipart(begun, staging);
         let missing: Vec<Part> = self
             .parts(begun)
             .into_iter()
@@ -207,7 +212,7 @@ impl Upload<'_> {
     }
 
     /// Leaves it on the server for a later run if that may help, and else not.
-    async fn end(&mut self, begun: &Begun, trouble: Trouble) -> Trouble {
+    async fn end(&mut self, begun: &Begun, staging: &Staging<'_>, trouble: Trouble) -> Trouble {
         let is_changed = !self.source.is_unchanged();
         if self.memory.is_some() && !is_changed && !trouble.is("BadDigest") {
             return trouble.and("; what was sent is kept, and the same command goes on from there");
@@ -218,14 +223,14 @@ impl Upload<'_> {
             trouble
         };
         self.forget();
-        match self.abort(begun).await {
+        match self.abort(begun, staging).await {
             None => trouble,
             Some(second) => trouble.and(&second),
         }
     }
 
-    async fn abort(&self, begun: &Begun) -> Option<String> {
-        match self.multipart(begun).abort().await {
+    async fn abort(&self, begun: &Begun, staging: &Staging<'_>) -> Option<String> {
+        match multipart(begun, staging).abort().await {
             Ok(()) => None,
             Err(trouble) if trouble.is("NoSuchUpload") => None,
             Err(trouble) => Some(format!(
@@ -246,14 +251,6 @@ impl Upload<'_> {
         .await
     }
 
-    fn multipart<'b>(&'b self, begun: &'b Begun) -> Multipart<'b> {
-        Multipart {
-            staging: self.staging,
-            key: &begun.key,
-            upload_id: &begun.upload_id,
-        }
-    }
-
     fn parts(&self, begun: &Begun) -> Vec<Part> {
         parts_of(self.source.size_bytes(), begun.part_size_bytes).collect()
     }
@@ -268,6 +265,13 @@ impl Upload<'_> {
 
     fn say(&self, sentence: &str) {
         self.uploader.bars.say(&self.source.path, sentence);
+    }
+}
+
+fn multipart<'a>(begun: &'a Begun, staging: &'a Staging<'a>) -> Multipart<'a> {
+    Multipart {
+        staging,
+        upload_id: &begun.upload_id,
     }
 }
 

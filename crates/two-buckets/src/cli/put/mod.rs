@@ -31,7 +31,6 @@ use super::patience::Patience;
 use super::print;
 use super::s3::{Heard, Staging};
 use super::trouble::Trouble;
-use super::wire::{Grant, read};
 use crate::config::{Environment, Settings};
 use crate::failure::Failure;
 use accepted::Accepted;
@@ -48,7 +47,8 @@ const WAITING_MAX: usize = 32;
 /// What uploads work with.
 struct Uploader<'a> {
     api: &'a Api,
-    credentials: Option<Credentials>,
+    /// The root key pair, unless the server took it from its environment and it is not in ours.
+    root: Option<Credentials>,
     patience: Patience,
     bars: Bars,
     media_type: Option<String>,
@@ -74,11 +74,11 @@ pub(super) async fn run(
     let api = Api::find(settings)?;
     // Where nobody answers the first time, there is no server to wait for.
     api.get("/api/server").await?;
-    let key = root_key_of(&api.record().access_key_id, settings, environment);
+    let root = root_key_of(&api.record().access_key_id, settings, environment);
     let bars = Bars::new(put.output, found.inputs.len(), total(&found));
     let uploader = Uploader {
         api: &api,
-        credentials: key.ok().map(|key| Credentials {
+        root: root.ok().map(|key| Credentials {
             access_key_id: key.access_key_id,
             secret_access_key: key.secret_access_key,
         }),
@@ -99,7 +99,7 @@ pub(super) async fn run(
     tokio::select! {
         ended = uploader.send_all(&put, &found) => ended,
         _ = tokio::signal::ctrl_c() => {
-            uploader.bars.end();
+            uploader.bars.clear();
             Err(Failure::interrupted(if put.resume {
                 "stopped; files that were under way in parts go on from there when they are sent again"
             } else {
@@ -226,41 +226,27 @@ impl Uploader<'_> {
         }
     }
 
-    /// What the API is asked to sign: a key of the user's choice, or a name to mint a key from.
+    /// What the API is asked to sign.
     fn wanted(&self, destination: &Destination) -> serde_json::Value {
-        let mut wanted = match destination {
-            Destination::Minted(name) => json!({"filename": name}),
-            Destination::Key(key) => json!({"key": key}),
-        };
+        let mut wanted = place(destination);
         if let Some(media_type) = &self.media_type {
             wanted["type"] = json!(media_type);
         }
         wanted
     }
 
-    /// The key of an upload in parts. The API chooses and checks it, as for small files; of its grant nothing else is
-    /// used.
-    async fn key_for(&self, destination: &Destination) -> Result<String, Trouble> {
-        let wanted = self.wanted(destination);
-        let grant = self
-            .patience
-            .keep_trying(async |_| self.api.try_to_post("/api/signedurl", &wanted).await)
-            .await?;
-        let grant: Grant = read(grant)?;
-        Ok(grant.key)
+    /// The way to send in parts to there. The API chooses and checks the key, as for small files.
+    async fn staging(&self, destination: &Destination) -> Result<Staging<'_>, Trouble> {
+        let root = self.root.clone();
+        Staging::open(self.api, &self.patience, root, &place(destination)).await
     }
+}
 
-    fn staging(&self) -> Result<Staging<'_>, Trouble> {
-        let credentials = self.credentials.clone().ok_or_else(|| {
-            Trouble::last(
-                "large files need the server's root key pair, which it took from its environment; set TWO_BUCKETS_ACCESS_KEY_ID and TWO_BUCKETS_SECRET_ACCESS_KEY here as well",
-            )
-        })?;
-        Ok(Staging {
-            api: self.api,
-            patience: &self.patience,
-            credentials,
-        })
+/// Where a file goes, as the API is told: a key of the user's choice, or a name to mint a key from.
+fn place(destination: &Destination) -> serde_json::Value {
+    match destination {
+        Destination::Minted(name) => json!({"filename": name}),
+        Destination::Key(key) => json!({"key": key}),
     }
 }
 

@@ -24,14 +24,12 @@ pub(super) struct SentPart {
 /// An upload in parts that was begun.
 pub(super) struct Multipart<'a> {
     pub(super) staging: &'a Staging<'a>,
-    pub(super) key: &'a str,
     pub(super) upload_id: &'a str,
 }
 
 /// Begins one, and gives the server's name for it.
 pub(super) async fn begin(
     staging: &Staging<'_>,
-    key: &str,
     media_type: Option<&str>,
 ) -> Result<String, Trouble> {
     let mut headers = vec![
@@ -41,7 +39,6 @@ pub(super) async fn begin(
     headers.extend(media_type.map(|media_type| ("content-type", media_type)));
     let ask = Ask {
         method: Method::POST,
-        key,
         query: &[("uploads", "")],
         headers: &headers,
     };
@@ -64,7 +61,6 @@ impl Multipart<'_> {
         let number = number.to_string();
         let ask = Ask {
             method: Method::PUT,
-            key: self.key,
             query: &[("partNumber", &number), ("uploadId", self.upload_id)],
             headers: &[("x-amz-checksum-crc64nvme", &crc64.text())],
         };
@@ -99,7 +95,6 @@ impl Multipart<'_> {
         }
         let ask = Ask {
             method: Method::POST,
-            key: self.key,
             query: &[("uploadId", self.upload_id)],
             headers: &headers,
         };
@@ -112,7 +107,7 @@ impl Multipart<'_> {
             )));
         }
         Ok(Accepted {
-            key: self.key.to_owned(),
+            key: self.staging.key(),
             version_id: answer.header("x-amz-version-id").map(str::to_owned),
             etag: answer
                 .element("ETag")
@@ -129,7 +124,6 @@ impl Multipart<'_> {
     pub(super) async fn abort(&self) -> Result<(), Trouble> {
         let ask = Ask {
             method: Method::DELETE,
-            key: self.key,
             query: &[("uploadId", self.upload_id)],
             headers: &[],
         };

@@ -42,12 +42,10 @@ pub(super) async fn upload(
         let content = Content::Memory(first);
         return single::upload(uploader, destination, &content, &Heard::new(&tell)).await;
     }
-    let staging = uploader.staging()?;
-    let key = uploader.key_for(destination).await?;
-    let upload_id = begin(&staging, &key, uploader.media_type.as_deref()).await?;
+    let staging = uploader.staging(destination).await?;
+    let upload_id = begin(&staging, uploader.media_type.as_deref()).await?;
     let multipart = Multipart {
         staging: &staging,
-        key: &key,
         upload_id: &upload_id,
     };
     let sent = match send(&multipart, &mut input, first, bar).await {

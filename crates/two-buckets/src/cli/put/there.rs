@@ -28,12 +28,11 @@ struct Listed {
 /// checksum. A part without a checksum is not trusted.
 pub(super) async fn parts_there(
     staging: &Staging<'_>,
-    key: &str,
     upload_id: &str,
     source: &Source,
     parts: &[Part],
 ) -> Result<BTreeMap<u32, SentPart>, Trouble> {
-    let listed = list(staging, key, upload_id).await?;
+    let listed = list(staging, upload_id).await?;
     let checks = parts.iter().filter_map(|part| {
         let there = listed.get(&part.number)?;
         (there.size_bytes == part.size_bytes).then_some((part, there))
@@ -56,11 +55,7 @@ pub(super) async fn parts_there(
 }
 
 /// All pages.
-async fn list(
-    staging: &Staging<'_>,
-    key: &str,
-    upload_id: &str,
-) -> Result<BTreeMap<u32, Listed>, Trouble> {
+async fn list(staging: &Staging<'_>, upload_id: &str) -> Result<BTreeMap<u32, Listed>, Trouble> {
     let mut found = BTreeMap::new();
     let mut after: Option<String> = None;
     loop {
@@ -70,7 +65,6 @@ async fn list(
         }
         let ask = Ask {
             method: Method::GET,
-            key,
             query: &query,
             headers: &[],
         };
