@@ -110,14 +110,15 @@ pub(super) fn allow_pages(
 
 fn cors_preset(pages: &[WebOrigin]) -> String {
     // An origin has no character that XML would need escaped.
-    let origins: String = pages
-        .iter()
-        .map(|page| format!("<AllowedOrigin>{page}</AllowedOrigin>"))
-        .collect();
-    let exposed: String = EXPOSED_HEADERS
-        .iter()
-        .map(|name| format!("<ExposeHeader>{name}</ExposeHeader>"))
-        .collect();
+    let origins: Vec<String> = pages.iter().map(ToString::to_string).collect();
+    let origins = format!(
+        "<AllowedOrigin>{}</AllowedOrigin>",
+        origins.join("</AllowedOrigin><AllowedOrigin>")
+    );
+    let exposed = format!(
+        "<ExposeHeader>{}</ExposeHeader>",
+        EXPOSED_HEADERS.join("</ExposeHeader><ExposeHeader>")
+    );
     format!(
         "<CORSConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><CORSRule><ID>{PAGE_RULE}</ID>\
          {origins}<AllowedMethod>PUT</AllowedMethod><AllowedMethod>POST</AllowedMethod><AllowedMethod>GET</AllowedMethod>\
