@@ -600,3 +600,30 @@ async fn conditions_see_the_request() {
         assert!(is_denied(&server, &put(), &session).await, "{condition}");
     }
 }
+
+/// s3s takes the one sub-resource it looks for first, and that need not be the one that was judged.
+#[tokio::test]
+async fn a_request_that_could_be_two_is_denied_even_to_who_may_do_both() {
+    let everything =
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    let (server, session) = server_and_session(everything).await;
+    server.put("plain", "a", b"x").await.assert_ok();
+    for (request, more) in [
+        (req("GET", "plain", "a"), &["acl", "attributes"][..]),
+        (req("GET", "plain", "a"), &["acl", "tagging"]),
+        (req("GET", "plain", "a"), &["tagging", "uploadId"]),
+        (req("GET", "plain", ""), &["object-lock", "website"]),
+        (req("GET", "plain", ""), &["uploads", "versions"]),
+        (req("PUT", "plain", "a").body(TAGS), &["acl", "tagging"]),
+        (req("DELETE", "plain", "a"), &["tagging", "uploadId"]),
+        (req("POST", "plain", "a"), &["uploadId", "uploads"]),
+    ] {
+        let request = more
+            .iter()
+            .fold(request, |request, it| request.query(it, "x"));
+        let request = request.header("x-amz-object-attributes", "ETag");
+        let answer = request.by(&session).send(&server).await;
+        answer.assert_error(403, "AccessDenied");
+    }
+    assert_eq!(server.get("plain", "a").await.body, b"x");
+}

@@ -623,3 +623,54 @@ async fn the_bucket_of_a_virtual_host_is_judged_as_any_other() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_empty_condition_is_none() {
+    let policy = r#"{"Version":"2012-10-17","Statement":
+        {"Effect":"Allow","Action":"s3:PutObject","Resource":"*","Condition":{"Null":{"s3:if-none-match":"false"}}}}"#;
+    let server = Server::start().await;
+    server.put("plain", "a", b"kept").await.assert_ok();
+    let session = session(&server, Some(policy.to_owned()));
+    let put = |condition: &str| {
+        req("PUT", "plain", "a")
+            .body(b"x")
+            .header("If-None-Match", condition)
+            .by(&session)
+    };
+    put("")
+        .send(&server)
+        .await
+        .assert_error(403, "AccessDenied");
+    put("*")
+        .send(&server)
+        .await
+        .assert_error(412, "PreconditionFailed");
+    assert_eq!(server.get("plain", "a").await.body, b"kept");
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_there_twice_escapes_no_deny() {
+    let policy = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":"s3:ListBucket","Resource":"*"},
+        {"Effect":"Deny","Action":"s3:ListBucket","Resource":"*","Condition":{"StringLike":{"s3:prefix":"secret*"}}}]}"#;
+    let (server, session) = server_and_session(policy).await;
+    server.put("plain", "secret", b"x").await.assert_ok();
+    let list = |prefixes: &[&str]| {
+        prefixes
+            .iter()
+            .fold(req("GET", "plain", ""), |list, it| list.query("prefix", it))
+            .by(&session)
+    };
+    list(&["open"]).send(&server).await.assert_ok();
+    for prefixes in [
+        &["secret"][..],
+        &["secret", "open"],
+        &["open", "secret"],
+        &["secret", "secret"],
+    ] {
+        list(prefixes)
+            .send(&server)
+            .await
+            .assert_error(403, "AccessDenied");
+    }
+}

@@ -478,3 +478,22 @@ fn an_interrupt_says_how_to_go_on() {
     assert!(scene.put(&["--key", "k"]).status.success());
     assert_eq!(proxy.parts(), [2, 3, 4, 5, 6]);
 }
+
+#[test]
+fn a_large_file_needs_no_key_pair_where_the_server_keeps_its_own_to_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&program(), &folder.path().join("data"), |command| {
+        command
+            .env("TWO_BUCKETS_ACCESS_KEY_ID", "root.key")
+            .env("TWO_BUCKETS_SECRET_ACCESS_KEY", "0123456789");
+    });
+    let file = folder.path().join("large.bin");
+    fs::write(&file, noise(SIZE, 4)).unwrap();
+    for flags in [&[][..], &["--key", "k"]] {
+        let mut arguments = vec!["put", file.to_str().unwrap(), "--json", "--wait"];
+        arguments.extend(flags);
+        let line = only_line(&server.run(&arguments));
+        assert_eq!(line["state"], "archived");
+        assert_eq!(line["size"], SIZE);
+    }
+}

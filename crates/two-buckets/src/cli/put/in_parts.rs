@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use two_buckets_uploads::part_size;
 
 use super::Uploader;
 use super::accepted::{Accepted, accepted_before};
 use super::bars::FileBar;
 use super::multipart::{Multipart, SentPart, begin};
-use super::part_size::{Part, part_size, parts_of};
+use super::part_size::{Part, parts_of};
 use super::resume::{Begun, Left, Memory, Unavailable, folder};
 use super::source::{Destination, Source};
 use super::there::parts_there;

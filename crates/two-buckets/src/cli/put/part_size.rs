@@ -1,44 +1,15 @@
-//! How files are cut into parts. The page and the upload API cut them in the same way.
+//! How files and streams are cut into parts: files as the page and the upload API cut them, by
+//! [`two_buckets_uploads::part_size`].
 
-use two_buckets_objects::{PARTS_MAX, SINGLE_PUT_SIZE_BYTES_MAX};
+use two_buckets_objects::PARTS_MAX;
 
-/// The largest file: S3's 50 TB.
-pub(super) const FILE_SIZE_BYTES_MAX: u64 = 50_000_000_000_000;
 const MIB: u64 = 1 << 20;
-/// The least size of a part: small enough to send again, large enough for a disk.
-const PART_SIZE_BYTES_MIN: u64 = 8 * MIB;
-/// As many parts as one answer of `ListParts` has.
-const PARTS_WANTED_MAX: u64 = 1000;
-
-const _: () = assert!(PART_SIZE_BYTES_MIN >= two_buckets_objects::PART_SIZE_BYTES_MIN);
-const _: () = assert!(FILE_SIZE_BYTES_MAX <= two_buckets_objects::OBJECT_SIZE_BYTES_MAX);
-
-/// The size of the parts of a file; none if it is larger than [`FILE_SIZE_BYTES_MAX`]. The least multiple of 1 MiB that is at least
-/// 8 MiB and needs at most 1,000 parts; where that would be more than a part may have, the least that needs at most
-/// 10,000.
-pub(super) fn part_size(file_size_bytes: u64) -> Option<u64> {
-    if file_size_bytes > FILE_SIZE_BYTES_MAX {
-        return None;
-    }
-    let least = |parts: u64| {
-        file_size_bytes
-            .div_ceil(parts)
-            .next_multiple_of(MIB)
-            .max(PART_SIZE_BYTES_MIN)
-    };
-    let wanted = least(PARTS_WANTED_MAX);
-    Some(if wanted <= SINGLE_PUT_SIZE_BYTES_MAX {
-        wanted
-    } else {
-        least(u64::from(PARTS_MAX))
-    })
-}
 
 /// How large the part of this number, from 1, of a stream of unknown length is: small at first, so that short streams
 /// need little memory, and larger each thousand parts, so that long ones fit into 10,000.
 pub(super) fn stream_part_size(number: u32) -> u64 {
     const DOUBLINGS_MAX: u32 = 3;
-    PART_SIZE_BYTES_MIN << ((number.max(1) - 1) / 1000).min(DOUBLINGS_MAX)
+    (8 * MIB) << ((number.max(1) - 1) / 1000).min(DOUBLINGS_MAX)
 }
 
 /// The longest stream; some 490 GiB.
@@ -76,33 +47,9 @@ pub(super) fn parts_of(file_size_bytes: u64, part_size_bytes: u64) -> impl Itera
 mod tests {
     use two_buckets_objects::{PARTS_MAX, SINGLE_PUT_SIZE_BYTES_MAX};
 
-    use super::{FILE_SIZE_BYTES_MAX, MIB, part_size, parts_of, stream_part_size, stream_size_max};
+    use two_buckets_uploads::{FILE_SIZE_BYTES_MAX, part_size};
 
-    const GIB: u64 = 1 << 30;
-    const TIB: u64 = 1 << 40;
-
-    #[test]
-    fn a_part_is_as_small_as_the_number_of_parts_allows() {
-        for (file, part_mib, parts) in [
-            (1, 8, 1),
-            (8 * MIB, 8, 1),
-            (8 * MIB + 1, 8, 2),
-            (8000 * MIB, 8, 1000),
-            (8000 * MIB + 1, 9, 889),
-            (9000 * MIB, 9, 1000),
-            (100 * GIB, 103, 995),
-            (1000 * 5 * GIB, 5120, 1000),
-            // One more byte would need parts above 5 GiB, so there are up to 10,000.
-            (1000 * 5 * GIB + 1, 513, 9981),
-            (10 * TIB, 1049, 9996),
-            (FILE_SIZE_BYTES_MAX, 4769, 9999),
-        ] {
-            let size = part_size(file).expect("no file is larger");
-            assert_eq!(size, part_mib * MIB, "{file}");
-            assert_eq!(parts_of(file, size).count(), parts, "{file}");
-        }
-        assert_eq!(part_size(FILE_SIZE_BYTES_MAX + 1), None);
-    }
+    use super::{MIB, parts_of, stream_part_size, stream_size_max};
 
     #[test]
     fn parts_cover_a_file_without_a_gap() {
@@ -112,7 +59,8 @@ mod tests {
             8 * MIB,
             8 * MIB + 1,
             8000 * MIB + 1,
-            5 * TIB,
+            5000 << 30,
+            (5000 << 30) + 1,
             FILE_SIZE_BYTES_MAX - 1,
             FILE_SIZE_BYTES_MAX,
         ] {

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use two_buckets_objects::Key;
+use two_buckets_uploads::FILE_SIZE_BYTES_MAX;
 
-use super::part_size::FILE_SIZE_BYTES_MAX;
 use super::source::{Destination, Input, Source, Stamp, own_name};
 use crate::cli::meaning::{Naming, Put, STANDARD_INPUT};
 use crate::cli::print;
