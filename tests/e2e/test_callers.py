@@ -63,7 +63,7 @@ CALLS = {
     "multipart": lambda api: api.post("/api/s3/multipart", {"filename": "a.csv", "type": "text/csv"}),
     "params": lambda api: api.get("/api/s3/params", filename="a.csv", type="text/csv"),
     "events": lambda api: api.get("/api/events"),
-    "retry": lambda api: api.post("/api/uploads/retry"),
+    "retry": lambda api: api.post("/api/retry", {"all": True}),
     "sweep": lambda api: api.post("/api/sweep"),
 }
 
@@ -105,7 +105,7 @@ def test_a_caller_with_a_token_sends_within_its_prefix_and_sees_only_that(guarde
             partner.get(path)
         assert no.value.status == 404, "that there is one is nobody's business either"
     with pytest.raises(Refused) as no:
-        partner.post("/api/uploads/retry")
+        partner.post("/api/retry", {"all": True})
     assert no.value.status == 403
 
 
