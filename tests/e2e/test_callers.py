@@ -22,6 +22,7 @@ from harness.wire import exchange, post_form, send
 
 PARTNER = "partner-token-0123456789abcdef0123456789"
 KEEPER = "keeper-token-0123456789abcdef01234567890"
+TENANT = "tenant-token-0123456789abcdef01234567890"
 STRANGER = "stranger-token-0123456789abcdef012345678"
 
 
@@ -41,10 +42,11 @@ def caller(name, token, **more):
 
 @pytest.fixture
 def guarded(make_server, tmp_path):
-    """A server that a partner may call for keys of its own, and a keeper for all."""
+    """A server that a partner may call for small files of its own, a tenant for any of its own, and a keeper for all."""
     path = token_file(
         tmp_path,
         caller("partner", PARTNER, prefix="partner/", size_bytes_max=100_000, types=["image/*", "text/csv"]),
+        caller("tenant", TENANT, prefix="tenant/"),
         caller("keeper", KEEPER, may_steer=True),
     )
     return make_server("--token-file", path)
@@ -61,7 +63,7 @@ CALLS = {
     "multipart": lambda api: api.post("/api/s3/multipart", {"filename": "a.csv", "type": "text/csv"}),
     "params": lambda api: api.get("/api/s3/params", filename="a.csv", type="text/csv"),
     "events": lambda api: api.get("/api/events"),
-    "retry": lambda api: api.post("/api/uploads/retry"),
+    "retry": lambda api: api.post("/api/retry", {"all": True}),
     "sweep": lambda api: api.post("/api/sweep"),
 }
 
@@ -72,7 +74,7 @@ def test_without_a_known_token_nothing_is_answered_but_the_page(guarded, token):
         with pytest.raises(Refused) as no:
             call(guarded.api_as(token))
         assert no.value.status == 401, name
-        assert no.value.headers["WWW-Authenticate"].startswith("Bearer")
+        assert no.value.headers["www-authenticate"].startswith("Bearer")
         assert no.value.detail
     page = send("GET", guarded.web)
     assert page.status == 200, "the page itself is no secret: it asks for the token"
@@ -83,8 +85,12 @@ def test_without_a_known_token_nothing_is_answered_but_the_page(guarded, token):
 
 def test_a_caller_with_a_token_sends_within_its_prefix_and_sees_only_that(guarded):
     partner, keeper = guarded.api_as(PARTNER), guarded.api_as(KEEPER)
-    assert partner.get("/api/server")["caller"] == {"name": "partner", "may_steer": False}
-    assert keeper.get("/api/server")["caller"] == {"name": "keeper", "may_steer": True}
+    assert partner.get("/api/server")["caller"] == {
+        "name": "partner",
+        "prefix": "partner/",
+        "may_steer": False,
+    }
+    assert keeper.get("/api/server")["caller"] == {"name": "keeper", "prefix": None, "may_steer": True}
     body = some_bytes(2_000, "partner")
     key = partner.put(body, len(body), filename="a.csv", type="text/csv")
     assert key.startswith("partner/") and key.endswith("/a.csv")
@@ -99,7 +105,7 @@ def test_a_caller_with_a_token_sends_within_its_prefix_and_sees_only_that(guarde
             partner.get(path)
         assert no.value.status == 404, "that there is one is nobody's business either"
     with pytest.raises(Refused) as no:
-        partner.post("/api/uploads/retry")
+        partner.post("/api/retry", {"all": True})
     assert no.value.status == 403
 
 
@@ -112,24 +118,30 @@ def test_a_caller_gets_no_grant_outside_its_prefix(guarded, route, key):
 
 
 def test_credentials_of_a_caller_open_nothing_outside_its_prefix(guarded):
-    partner = guarded.api_as(PARTNER)
-    given = partner.get("/api/s3/sts")
-    assert given["prefix"].startswith("partner/")
+    tenant = guarded.api_as(TENANT)
+    given = tenant.get("/api/s3/sts")
+    assert given["prefix"].startswith("tenant/")
     s3 = guarded.s3(Key.of_sts(given))
-    for key in ("a", "partner/a", "keeper/a"):
+    for key in ("a", "tenant/a", "keeper/a"):
         with refused("AccessDenied"):
             s3.put_object(Bucket="staging", Key=key, Body=b"x")
     upload = guarded.api_as(KEEPER).post("/api/s3/multipart", {"filename": "theirs.bin", "type": "text/csv"})
     where = {"key": upload["key"]}
     for attack in (
-        lambda: partner.get(f"/api/s3/multipart/{upload['uploadId']}", **where),
-        lambda: partner.get(f"/api/s3/multipart/{upload['uploadId']}/1", **where),
-        lambda: partner.delete(f"/api/s3/multipart/{upload['uploadId']}?key={upload['key']}"),
-        lambda: partner.post("/api/s3/sign", {"method": "DELETE", "uploadId": upload["uploadId"], **where}),
+        lambda: tenant.get(f"/api/s3/multipart/{upload['uploadId']}", **where),
+        lambda: tenant.get(f"/api/s3/multipart/{upload['uploadId']}/1", **where),
+        lambda: tenant.delete(f"/api/s3/multipart/{upload['uploadId']}?key={upload['key']}"),
+        lambda: tenant.post("/api/s3/sign", {"method": "DELETE", "uploadId": upload["uploadId"], **where}),
     ):
         with pytest.raises(Refused) as no:
             attack()
         assert no.value.status in (400, 403, 404)
+    # Credentials cannot say how large a file may be, so who is held to a size gets none.
+    for route, wanted in (("credentials", {"filename": "a.csv", "type": "text/csv"}), ("s3/sts", None)):
+        api = guarded.api_as(PARTNER)
+        with pytest.raises(Refused) as no:
+            api.post(f"/api/{route}", wanted) if wanted else api.get(f"/api/{route}")
+        assert no.value.status == 403 and no.value.detail
 
 
 def test_limits_of_a_caller_are_said_before_and_kept_to(guarded):

@@ -137,7 +137,7 @@ def quoted(key):
 PARTS = 1_003
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def many_parts(shared_server):
     """An upload of more parts than one page of a list has; each of one byte, as a part may be until it is completed."""
     upload = begun(shared_server)

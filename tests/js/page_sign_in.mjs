@@ -17,8 +17,7 @@ await withBrowser(async (browser) => {
     await dialog.getByRole("button", { name: "Sign in" }).click();
   };
   await dialog.waitFor();
-  await signIn(asked.wrong);
-  await page.waitForResponse((response) => response.status() === 401);
+  await Promise.all([page.waitForResponse((response) => response.status() === 401), signIn(asked.wrong)]);
   await dialog.waitFor();
   await signIn(asked.token);
   await dialog.waitFor({ state: "hidden" });

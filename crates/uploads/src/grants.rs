@@ -107,9 +107,14 @@ impl Operation {
                 ("partNumber", number.to_string()),
                 ("uploadId", upload.as_str().to_owned()),
             ],
-            Self::ListParts { upload }
-            | Self::CompleteMultipart { upload }
-            | Self::AbortMultipart { upload } => vec![("uploadId", upload.as_str().to_owned())],
+            // Uppy reads the first page of a list and sends again what is not on it, so all of them must be on it.
+            Self::ListParts { upload } => vec![
+                ("max-parts", PARTS_MAX.to_string()),
+                ("uploadId", upload.as_str().to_owned()),
+            ],
+            Self::CompleteMultipart { upload } | Self::AbortMultipart { upload } => {
+                vec![("uploadId", upload.as_str().to_owned())]
+            }
         }
     }
 }

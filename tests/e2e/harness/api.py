@@ -82,7 +82,8 @@ class Api:
             with self._open(request) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as refused:
-            raise Refused(refused.code, json.loads(refused.read()), dict(refused.headers)) from None
+            headers = {name.lower(): value for name, value in refused.headers.items()}
+            raise Refused(refused.code, json.loads(refused.read()), headers) from None
 
     def _open(self, request):
         return urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S, context=self.context)
