@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use two_buckets_s3_api::policy::{Context, Decision, Policy, Question, literal};
 
 /// Reads any bytes as a policy and asks it: nothing panics, the same question has the same answer, and a text written
@@ -13,7 +15,12 @@ pub fn policy(bytes: &[u8]) {
     let context = Context::default();
     if let Ok(policy) = text.parse::<Policy>() {
         for action in ["s3:PutObject", "s3:GetObject", "sts:AssumeRole", "s3:*", ""] {
-            for resource in ["arn:aws:s3:::staging/own", "arn:aws:s3:::archive/own", "*", ""] {
+            for resource in [
+                "arn:aws:s3:::staging/own",
+                "arn:aws:s3:::archive/own",
+                "*",
+                "",
+            ] {
                 let question = Question {
                     action,
                     resource,
@@ -70,9 +77,8 @@ fn quoted(text: &str) -> String {
                 out.push(c);
             }
             c if c.is_control() => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04x}"));
-                }
+                // No control character needs two units.
+                write!(out, "\\u{:04x}", u32::from(c)).expect("a string takes everything");
             }
             c => out.push(c),
         }

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use http::Method;
 use two_buckets_depot::ListObjects;
 use two_buckets_s3_api::sign::{Form, FormKey, sign_form};
@@ -35,14 +37,19 @@ pub fn post_form(bytes: &[u8]) {
     );
     let mut valid = String::new();
     for (name, value) in fields {
-        valid.push_str(&format!(
+        write!(
+            valid,
             "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
-        ));
+        )
+        .expect("a string takes everything");
     }
     let body = with_fields(bytes, valid.as_bytes());
     let headers = [
         ("host", HOST.to_owned()),
-        ("content-type", format!("multipart/form-data; boundary={BOUNDARY}")),
+        (
+            "content-type",
+            format!("multipart/form-data; boundary={BOUNDARY}"),
+        ),
         ("content-length", body.len().to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value.into_bytes()));

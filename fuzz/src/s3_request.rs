@@ -47,7 +47,10 @@ pub fn s3_request(bytes: &[u8]) {
     }
     match signer {
         Signer::Nobody => {
-            assert!(written.is_empty(), "{method} {target}: written unsigned: {written:?}");
+            assert!(
+                written.is_empty(),
+                "{method} {target}: written unsigned: {written:?}"
+            );
             // A preflight is the one thing that strangers are answered.
             assert!(
                 method == Method::OPTIONS || status.is_none_or(|status| status >= 400),
@@ -96,7 +99,10 @@ fn taken_apart(bytes: &[u8]) -> Option<TakenApart<'_>> {
         .filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
             let name = std::str::from_utf8(&line[..colon]).ok()?;
-            Some((name.trim().to_ascii_lowercase(), line[colon + 1..].trim_ascii().to_vec()))
+            Some((
+                name.trim().to_ascii_lowercase(),
+                line[colon + 1..].trim_ascii().to_vec(),
+            ))
         })
         .collect();
     Some((signer, method, target, headers, body))
@@ -138,7 +144,9 @@ fn signed(
     let credentials = session
         .as_ref()
         .map_or(&server.root, |session| &session.credentials);
-    let token = session.as_ref().map(|session| session.session_token.as_str());
+    let token = session
+        .as_ref()
+        .map(|session| session.session_token.as_str());
     let payload = headers
         .iter()
         .find(|(name, _)| name == "x-amz-content-sha256")

@@ -18,7 +18,8 @@ pub fn upload_key(bytes: &[u8]) {
     assert!(!text.chars().any(char::is_control), "no control characters");
     assert!(!text.starts_with('/'), "no leading slash");
     assert!(
-        text.split('/').all(|segment| segment != "." && segment != ".."),
+        text.split('/')
+            .all(|segment| segment != "." && segment != ".."),
         "no dot segments"
     );
     for reserved in ["_results/", "_late/"] {
