@@ -109,22 +109,23 @@ pub(super) fn allow_pages(
 }
 
 fn cors_preset(pages: &[WebOrigin]) -> String {
-    // An origin has no character that XML would need escaped.
-    let origins: Vec<String> = pages.iter().map(ToString::to_string).collect();
-    let origins = format!(
-        "<AllowedOrigin>{}</AllowedOrigin>",
-        origins.join("</AllowedOrigin><AllowedOrigin>")
-    );
-    let exposed = format!(
-        "<ExposeHeader>{}</ExposeHeader>",
-        EXPOSED_HEADERS.join("</ExposeHeader><ExposeHeader>")
-    );
+    // An origin has no character that XML would need escaped, and no more has the name of a header.
+    let origins = elements("AllowedOrigin", pages);
+    let exposed = elements("ExposeHeader", EXPOSED_HEADERS);
     format!(
         "<CORSConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><CORSRule><ID>{PAGE_RULE}</ID>\
          {origins}<AllowedMethod>PUT</AllowedMethod><AllowedMethod>POST</AllowedMethod><AllowedMethod>GET</AllowedMethod>\
          <AllowedMethod>HEAD</AllowedMethod><AllowedMethod>DELETE</AllowedMethod><AllowedHeader>*</AllowedHeader>\
          {exposed}<MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>"
     )
+}
+
+fn elements(name: &str, texts: &[impl std::fmt::Display]) -> String {
+    let elements: Vec<String> = texts
+        .iter()
+        .map(|text| format!("<{name}>{text}</{name}>"))
+        .collect();
+    elements.concat()
 }
 
 fn lifecycle_preset(abort_incomplete_days: u32) -> String {
