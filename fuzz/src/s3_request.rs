@@ -1,4 +1,4 @@
-use http::Method;
+use http::{HeaderValue, Method};
 use two_buckets_depot::ListObjects;
 use two_buckets_s3_api::sign;
 
@@ -131,6 +131,8 @@ fn signed(
     let text: Vec<(&str, &str)> = headers
         .iter()
         .filter(|(name, _)| name != "host" && name != "authorization")
+        // A client's library sends no other.
+        .filter(|(_, value)| HeaderValue::from_bytes(value).is_ok())
         .filter_map(|(name, value)| Some((name.as_str(), std::str::from_utf8(value).ok()?)))
         .collect();
     let request = sign::Request {
@@ -147,11 +149,10 @@ fn signed(
     let token = session
         .as_ref()
         .map(|session| session.session_token.as_str());
-    let payload = headers
+    let payload = text
         .iter()
-        .find(|(name, _)| name == "x-amz-content-sha256")
-        .and_then(|(_, value)| std::str::from_utf8(value).ok())
-        .map_or_else(|| sign::sha256_hex(body), str::to_owned);
+        .find(|(name, _)| *name == "x-amz-content-sha256")
+        .map_or_else(|| sign::sha256_hex(body), |(_, value)| (*value).to_owned());
     let signature = sign::sign_headers(credentials, token, REGION, &request, &payload, NOW);
     let mut sent: Vec<(String, Vec<u8>)> = vec![("host".into(), HOST.into())];
     sent.extend(
