@@ -16,7 +16,7 @@ await withBrowser(async (browser) => {
   const from = requests.length;
   await connection.fast();
   const chooser = page.waitForEvent("filechooser");
-  await page.getByRole("button", { name: `Go on ${name}` }).click();
+  await page.getByRole("button", { name: `Choose ${name} again` }).click();
   await (await chooser).setFiles(asked.file);
   await inState(page, name, "archived");
   const after = partsPut(requests, from);
