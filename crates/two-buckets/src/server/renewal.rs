@@ -21,6 +21,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Renewal {
     tls: Option<(Tls, Result<tls::Read, String>)>,
     tokens: Option<TokenFile>,
+    /// Caught from the start, or a signal to a server that has just become ready would end it. Only caught where there
+    /// is something to read again: else it ends the server, as when a terminal is closed.
+    hangups: Option<Hangups>,
 }
 
 struct TokenFile {
@@ -66,7 +69,12 @@ impl Renewal {
                 })
             })
             .transpose()?;
-        Ok(Self { tls, tokens })
+        let hangups = (tls.is_some() || tokens.is_some()).then(Hangups::catch);
+        Ok(Self {
+            tls,
+            tokens,
+            hangups,
+        })
     }
 
     /// TLS, if there is any.
@@ -79,13 +87,11 @@ impl Renewal {
         self.tokens.as_ref().map(|file| file.known.clone())
     }
 
-    /// Looks at the files on a schedule and at every SIGHUP, until `stop` ends. The signal is only caught where there
-    /// is something to read again: else it ends the server, as when a terminal is closed.
+    /// Looks at the files on a schedule and at every SIGHUP, until `stop` ends.
     pub(super) async fn keep_up(mut self, record: &LeftRecord, stop: impl Future<Output = ()>) {
-        if self.tls.is_none() && self.tokens.is_none() {
+        let Some(mut hangups) = self.hangups.take() else {
             return;
-        }
-        let mut hangups = Hangups::catch();
+        };
         tokio::pin!(stop);
         loop {
             tokio::select! {
@@ -106,11 +112,11 @@ impl Renewal {
                     return;
                 }
             };
-            if is_renewed
-                && let Some(tls) = self.tls()
-                && let Err(error) = record.renew(tls.certificate())
-            {
-                tracing::warn!("other commands may not find the server: {error}");
+            if is_renewed && let Some(tls) = self.tls() {
+                if let Err(error) = record.renew(tls.certificate()) {
+                    tracing::warn!("other commands may not find the server: {error}");
+                }
+                tracing::info!("the new certificate is in use");
             }
         }
     }
@@ -133,10 +139,7 @@ impl Renewal {
         };
         *last = read;
         match renewed {
-            Ok(()) => {
-                tracing::info!("the new certificate is in use");
-                true
-            }
+            Ok(()) => true,
             Err(problem) => {
                 tracing::warn!("the certificate of before stays in use: {problem}");
                 false
@@ -159,8 +162,10 @@ impl TokenFile {
         let path = self.path.display();
         match parsed {
             Ok(callers) => {
-                tracing::info!(callers = callers.len(), "read the token file {path} again");
+                let count = callers.len();
                 self.known.replace(callers);
+                // Said once it is so: whoever waits for these words may rely on them.
+                tracing::info!(callers = count, "read the token file {path} again");
             }
             Err(problem) => {
                 tracing::warn!("the callers of before stay: the token file {path}: {problem}");
