@@ -80,6 +80,11 @@ const RULES: &[Rule] = &[
         must_not_reach: &[],
     },
     Rule {
+        package: "two-buckets-fuzz",
+        may_know: &[OBJECTS, DEPOT, S3_API, UPLOADS],
+        must_not_reach: &[],
+    },
+    Rule {
         package: "xtask",
         may_know: &[],
         must_not_reach: &["tokio", "s3s", "fjall"],

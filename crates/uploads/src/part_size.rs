@@ -65,7 +65,7 @@ mod tests {
         let sizes = (0..47).flat_map(|power| [(1 << power) - 1, 1 << power, (1 << power) + 1]);
         for size_bytes in sizes.filter(|size| *size <= FILE_SIZE_BYTES_MAX) {
             let part = part_size(size_bytes).expect("a file that is taken");
-            assert!(part <= SINGLE_PUT_SIZE_BYTES_MAX && part % MIB == 0);
+            assert!(part <= SINGLE_PUT_SIZE_BYTES_MAX && part.is_multiple_of(MIB));
             assert!(
                 size_bytes.div_ceil(part) <= u64::from(PARTS_MAX),
                 "{size_bytes}"

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use two_buckets_objects::Timestamp;
@@ -35,7 +35,7 @@ impl Rates {
         let mut all = self
             .free_at_micros
             .lock()
-            .unwrap_or_else(|e| e.into_inner());
+            .unwrap_or_else(PoisonError::into_inner);
         let free_at = all.get(caller).copied().unwrap_or(now);
         let free_at = free_at.clamp(now, now.saturating_add(MINUTE_MICROS));
         // One of `each` must fit before a minute from now.

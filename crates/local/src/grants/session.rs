@@ -94,7 +94,7 @@ mod tests {
         let lasting = |now| session.lasting(HOUR, now).expect("a session");
         let first = lasting(NOW);
         assert_eq!(lasting(NOW.after(HOUR)).session_token, first.session_token);
-        let late = NOW.after(SIGNING_SESSION_LIFE - HOUR);
+        let late = NOW.after(SIGNING_SESSION_LIFE.saturating_sub(HOUR));
         let second = lasting(late);
         assert_ne!(second.session_token, first.session_token);
         assert!(second.expires_at >= late.after(HOUR));

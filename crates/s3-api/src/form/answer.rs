@@ -148,6 +148,8 @@ mod tests {
             "http://",
             "http://user@a/",
             "http://good\\@evil/",
+            "http://a/\\b",
+            "http://a/\"b",
             "http://a/\r\nSet-Cookie: x=1",
             "http://a/ b",
             "http://a/\u{e4}",

@@ -14,13 +14,13 @@ use s3s::S3ErrorCode;
 use two_buckets_objects::Timestamp;
 
 use super::{ACCOUNT, AssumeRole, AssumeRoleError, Role, Sts, Who, root_arn};
-use crate::Peer;
 use crate::access::{self, Asked};
 use crate::auth::{Signed, sts_header};
 use crate::payload::{Payload, PayloadKind, RawBody, declared_size};
 use crate::policy::{Decision, Question};
 use crate::query::Query;
 use crate::refusal::Refusal;
+use crate::server::Peer;
 use crate::service::{AnswerBody, xml_text};
 use crate::target::Target;
 

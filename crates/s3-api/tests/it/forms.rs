@@ -789,6 +789,7 @@ async fn the_redirect_tells_what_was_uploaded_and_leads_only_where_the_policy_sa
         "http://a/\r\nSet-Cookie: a=b",
         "http://a/\r\n\r\n<script>",
         "http://good.example@evil.example/",
+        "http://a/\\b",
         "",
     ] {
         let mut form = form(url);

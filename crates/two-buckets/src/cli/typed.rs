@@ -107,8 +107,8 @@ pub(crate) struct ReachFlags {
     next_help_heading = "Callers (with --token-file or --oidc-issuer only they may call, on loopback too)"
 )]
 pub(crate) struct CallerFlags {
-    /// The callers who have a token of their own: TOML with a [[caller]] for each, of name, token or sha256, and
-    /// perhaps prefix, may_steer, size_bytes_max, types, uploads_per_minute; read again when it changes
+    /// The callers who have a token of their own: TOML with a `[[caller]]` for each, of `name`, `token` or `sha256`, and
+    /// perhaps `prefix`, `may_steer`, `size_bytes_max`, `types`, `uploads_per_minute`; read again when it changes
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<OsString>,
     /// Whose signed tokens (JWT) are believed: the exact "iss"

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use two_buckets_objects::BucketName;
 use two_buckets_s3_api::Role;
-use two_buckets_uploads::{Algorithm, WebOrigin};
+use two_buckets_uploads::{Algorithm, ClaimName, WebOrigin};
 
 pub(crate) use callers::CallerSettings;
 pub(crate) use origin::{Origin, Setting};
@@ -287,38 +287,53 @@ impl Settings {
             ),
             ("s3", self.s3.value.to_string(), &self.s3.origin),
             ("web", self.web.value.to_string(), &self.web.origin),
-            row("s3-url", &self.reach.s3_url, shown),
-            row("web-url", &self.reach.web_url, shown),
-            row("tls-cert", &self.reach.tls_cert, shown_path),
-            row("tls-key", &self.reach.tls_key, shown_path),
-            row("behind-proxy", &self.reach.behind_proxy, shown_list),
-            row("allow-origin", &self.reach.allow_origin, shown_list),
-            row(
+            optional_row("s3-url", &self.reach.s3_url, WebOrigin::to_string),
+            optional_row("web-url", &self.reach.web_url, WebOrigin::to_string),
+            optional_row("tls-cert", &self.reach.tls_cert, |path| {
+                path.display().to_string()
+            }),
+            optional_row("tls-key", &self.reach.tls_key, |path| {
+                path.display().to_string()
+            }),
+            list_row("behind-proxy", &self.reach.behind_proxy),
+            list_row("allow-origin", &self.reach.allow_origin),
+            optional_row(
                 "connections-per-client",
                 &self.reach.connections_per_client,
-                shown,
+                usize::to_string,
             ),
-            row("token-file", &self.callers.token_file, shown_path),
-            row("oidc-issuer", &self.callers.oidc_issuer, shown),
-            row("oidc-audience", &self.callers.oidc_audience, shown),
-            row("oidc-jwks-url", &self.callers.oidc_jwks_url, shown),
-            row("oidc-algorithms", &self.callers.oidc_algorithms, shown_list),
-            row("oidc-prefix-claim", &self.callers.oidc_prefix_claim, shown),
-            row("oidc-admin-claim", &self.callers.oidc_admin_claim, |it| {
-                it.as_ref()
-                    .map_or_else(String::new, |(claim, value)| format!("{claim}={value}"))
+            optional_row("token-file", &self.callers.token_file, |path| {
+                path.display().to_string()
             }),
-            row(
-                "requests-per-minute",
-                &self.callers.requests_per_minute,
-                u32::to_string,
+            optional_row("oidc-issuer", &self.callers.oidc_issuer, String::clone),
+            optional_row("oidc-audience", &self.callers.oidc_audience, String::clone),
+            optional_row("oidc-jwks-url", &self.callers.oidc_jwks_url, String::clone),
+            list_row("oidc-algorithms", &self.callers.oidc_algorithms),
+            optional_row(
+                "oidc-prefix-claim",
+                &self.callers.oidc_prefix_claim,
+                ClaimName::to_string,
             ),
-            row("upload-size-max", &self.callers.upload_size_max, shown),
-            row("upload-types", &self.callers.upload_types, shown_list),
-            row(
+            optional_row(
+                "oidc-admin-claim",
+                &self.callers.oidc_admin_claim,
+                |(claim, value)| format!("{claim}={value}"),
+            ),
+            (
+                "requests-per-minute",
+                self.callers.requests_per_minute.value.to_string(),
+                &self.callers.requests_per_minute.origin,
+            ),
+            optional_row(
+                "upload-size-max",
+                &self.callers.upload_size_max,
+                u64::to_string,
+            ),
+            list_row("upload-types", &self.callers.upload_types),
+            optional_row(
                 "uploads-per-minute",
                 &self.callers.uploads_per_minute,
-                shown,
+                u32::to_string,
             ),
             (
                 "staging",
@@ -406,29 +421,22 @@ fn address(text: &OsStr) -> Result<SocketAddr, String> {
     .map_err(|_| format!("{text:?} is no address; write it as 127.0.0.1:9000"))
 }
 
-/// A row of a setting's value in words.
-fn row<'a, T>(
+/// A row of a setting that may be none; nothing stands there then.
+fn optional_row<'a, T>(
     name: &'static str,
-    setting: &'a Setting<T>,
+    setting: &'a Setting<Option<T>>,
     shown: impl FnOnce(&T) -> String,
 ) -> (&'static str, String, &'a Origin) {
-    (name, shown(&setting.value), &setting.origin)
+    let value = setting.value.as_ref().map_or_else(String::new, shown);
+    (name, value, &setting.origin)
 }
 
-/// Nothing where there is none.
-fn shown<T: ToString>(value: &Option<T>) -> String {
-    value.as_ref().map_or_else(String::new, T::to_string)
-}
-
-fn shown_path(value: &Option<PathBuf>) -> String {
-    value
-        .as_ref()
-        .map_or_else(String::new, |path| path.display().to_string())
-}
-
-fn shown_list<T: ToString>(values: &Vec<T>) -> String {
-    let values: Vec<String> = values.iter().map(T::to_string).collect();
-    values.join(",")
+fn list_row<'a, T: ToString>(
+    name: &'static str,
+    setting: &'a Setting<Vec<T>>,
+) -> (&'static str, String, &'a Origin) {
+    let values: Vec<String> = setting.value.iter().map(T::to_string).collect();
+    (name, values.join(","), &setting.origin)
 }
 
 fn optional<T>(

@@ -109,21 +109,23 @@ pub(super) fn allow_pages(
 }
 
 fn cors_preset(pages: &[WebOrigin]) -> String {
-    // An origin has no character that XML would need escaped.
-    let origins: String = pages
-        .iter()
-        .map(|page| format!("<AllowedOrigin>{page}</AllowedOrigin>"))
-        .collect();
-    let exposed: String = EXPOSED_HEADERS
-        .iter()
-        .map(|name| format!("<ExposeHeader>{name}</ExposeHeader>"))
-        .collect();
+    // An origin has no character that XML would need escaped, and no more has the name of a header.
+    let origins = elements("AllowedOrigin", pages);
+    let exposed = elements("ExposeHeader", EXPOSED_HEADERS);
     format!(
         "<CORSConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><CORSRule><ID>{PAGE_RULE}</ID>\
          {origins}<AllowedMethod>PUT</AllowedMethod><AllowedMethod>POST</AllowedMethod><AllowedMethod>GET</AllowedMethod>\
          <AllowedMethod>HEAD</AllowedMethod><AllowedMethod>DELETE</AllowedMethod><AllowedHeader>*</AllowedHeader>\
          {exposed}<MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>"
     )
+}
+
+fn elements(name: &str, texts: &[impl std::fmt::Display]) -> String {
+    let elements: Vec<String> = texts
+        .iter()
+        .map(|text| format!("<{name}>{text}</{name}>"))
+        .collect();
+    elements.concat()
 }
 
 fn lifecycle_preset(abort_incomplete_days: u32) -> String {

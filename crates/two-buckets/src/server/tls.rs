@@ -156,10 +156,10 @@ fn remind(path: &Path, certified: &CertifiedKey, now: Timestamp) {
     match validity(certified, now) {
         Validity::Now => {}
         Validity::Expired => {
-            tracing::warn!("the certificate {path} has expired, so that clients refuse it")
+            tracing::warn!("the certificate {path} has expired, so that clients refuse it");
         }
         Validity::NotYet => {
-            tracing::warn!("the certificate {path} is not valid yet, so that clients refuse it")
+            tracing::warn!("the certificate {path} is not valid yet, so that clients refuse it");
         }
         Validity::EndsSoon => tracing::warn!(
             "the certificate {path} expires within {} days",
@@ -305,7 +305,7 @@ mod tests {
             match opened {
                 Ok(_) => assert!(is_fine, "{mode:o}"),
                 Err(problem) => {
-                    assert!(!is_fine && problem.contains("chmod"), "{mode:o}: {problem}")
+                    assert!(!is_fine && problem.contains("chmod"), "{mode:o}: {problem}");
                 }
             }
         }

@@ -226,7 +226,9 @@ mod tests {
                 "this name",
             ),
         ] {
-            let problem = read(&text).err().expect(words);
+            let Err(problem) = read(&text) else {
+                panic!("{words} is missed")
+            };
             assert!(problem.contains(words), "{problem}");
             assert!(!problem.contains(TOKEN), "{problem}");
         }

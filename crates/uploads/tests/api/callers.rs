@@ -37,11 +37,11 @@ struct FakeIssuer {
 impl FakeIssuer {
     fn publishes(&self, signers: &[&Signer]) {
         let keys: Vec<Value> = signers.iter().map(|signer| signer.published()).collect();
-        *self.keys.lock().unwrap() = Some(json!({ "keys": keys }));
+        *self.keys.lock().expect("it is right") = Some(json!({ "keys": keys }));
     }
 
     fn is_away(&self) {
-        *self.keys.lock().unwrap() = None;
+        *self.keys.lock().expect("it is right") = None;
     }
 
     fn asked(&self) -> u32 {
@@ -51,11 +51,11 @@ impl FakeIssuer {
     fn answer(&self, url: &str) -> Result<Bytes, String> {
         let discovery = "https://login.example.com/realms/files/.well-known/openid-configuration";
         let document = if url == discovery {
-            self.discovery.lock().unwrap().clone()
+            self.discovery.lock().expect("it is right").clone()
         } else {
             assert_eq!(url, "https://login.example.com/keys");
             self.asked.fetch_add(1, Ordering::Relaxed);
-            self.keys.lock().unwrap().clone()
+            self.keys.lock().expect("it is right").clone()
         };
         document
             .map(|json| json.to_string().into())
@@ -73,7 +73,7 @@ struct World {
 fn caller(name: &str) -> Caller {
     Caller {
         name: name.into(),
-        prefix: Some("acme/".parse().unwrap()),
+        prefix: Some("acme/".parse().expect("it is right")),
         limits: UploadLimits::default(),
         may_steer: false,
     }
@@ -86,15 +86,18 @@ impl World {
 
     fn with(change: impl FnOnce(&mut Access), change_rules: impl FnOnce(&mut TokenRules)) -> Self {
         let issuer = FakeIssuer::default();
-        *issuer.discovery.lock().unwrap() = Some(json!({
+        *issuer.discovery.lock().expect("it is right") = Some(json!({
             "issuer": ISSUER,
             "jwks_uri": "https://login.example.com/keys",
         }));
         let mut rules = TokenRules {
             issuer: ISSUER.into(),
             audience: AUDIENCE.into(),
-            prefix_claim: Some("tenant".parse().unwrap()),
-            admin_claim: Some(("/realm_access/roles".parse().unwrap(), "keeper".into())),
+            prefix_claim: Some("tenant".parse().expect("it is right")),
+            admin_claim: Some((
+                "/realm_access/roles".parse().expect("it is right"),
+                "keeper".into(),
+            )),
             limits: UploadLimits {
                 size_bytes_max: Some(17),
                 ..UploadLimits::default()
@@ -106,11 +109,11 @@ impl World {
         let now = Arc::new(AtomicI64::new(NOW.millis()));
         let clock = Arc::clone(&now);
         let mut access = Access {
-            bound: "0.0.0.0:8080".parse().unwrap(),
+            bound: "0.0.0.0:8080".parse().expect("it is right"),
             is_tls: true,
-            public: Some("https://files.example.com".parse().unwrap()),
-            allowed_origins: vec!["https://app.example.com".parse().unwrap()],
-            admin_token: ADMIN.parse().unwrap(),
+            public: Some("https://files.example.com".parse().expect("it is right")),
+            allowed_origins: vec!["https://app.example.com".parse().expect("it is right")],
+            admin_token: ADMIN.parse().expect("it is right"),
             callers: Callers::Known(KnownCallers {
                 tokens: tokens.clone(),
                 issuer: Some(Issuer::new(
@@ -130,7 +133,7 @@ impl World {
         let app = Router::new()
             .route("/api/me", any(me))
             .fallback(async || "the page")
-            .layer(GuardLayer::new(access).unwrap());
+            .layer(GuardLayer::new(access).expect("it is right"));
         Self {
             app,
             issuer,
@@ -151,7 +154,7 @@ impl World {
     }
 
     fn advance(&self, by: Duration) {
-        let by = i64::try_from(by.as_millis()).unwrap();
+        let by = i64::try_from(by.as_millis()).expect("it is right");
         self.now.fetch_add(by, Ordering::Relaxed);
     }
 }
@@ -162,11 +165,16 @@ fn text(answer: &Answer) -> String {
 
 /// As [`send`], which takes it as a mistake if an answer carries CORS headers.
 async fn send_from_page(app: &Router, request: Request<Body>) -> Answer {
-    let (parts, body) = app.clone().oneshot(request).await.unwrap().into_parts();
+    let (parts, body) = app
+        .clone()
+        .oneshot(request)
+        .await
+        .expect("it is right")
+        .into_parts();
     Answer {
         status: parts.status,
         headers: parts.headers,
-        body: to_bytes(body, 1 << 20).await.unwrap().to_vec(),
+        body: to_bytes(body, 1 << 20).await.expect("it is right").to_vec(),
     }
 }
 
@@ -203,7 +211,7 @@ fn changed(change: impl FnOnce(&mut Value)) -> Value {
 fn but(name: &str, value: Value) -> Value {
     changed(|claims| {
         if value.is_null() {
-            claims.as_object_mut().unwrap().remove(name);
+            claims.as_object_mut().expect("it is right").remove(name);
         } else {
             claims[name] = value;
         }
@@ -287,7 +295,10 @@ async fn a_token_of_the_file_is_its_caller_until_the_file_says_otherwise() {
         &"x".repeat(100_000),
     ] {
         let answer = world.me(wrong).await;
-        let challenge = answer.header("www-authenticate").unwrap().to_owned();
+        let challenge = answer
+            .header("www-authenticate")
+            .expect("it is right")
+            .to_owned();
         assert_eq!(challenge, "Bearer error=\"invalid_token\"", "{wrong:.40}");
         answer.problem(401);
     }
@@ -304,9 +315,14 @@ async fn a_token_of_the_file_is_its_caller_until_the_file_says_otherwise() {
 #[test]
 fn a_digest_is_read_and_never_shown() {
     let hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-    let read: TokenDigest = hex.parse().unwrap();
+    let read: TokenDigest = hex.parse().expect("it is right");
     assert!(read == TokenDigest::of("test"));
-    assert!(hex.to_uppercase().parse::<TokenDigest>().unwrap() == read);
+    assert!(
+        hex.to_uppercase()
+            .parse::<TokenDigest>()
+            .expect("it is right")
+            == read
+    );
     assert!(!format!("{read:?}").contains("9f"));
     for wrong in [
         "",
@@ -365,7 +381,10 @@ async fn a_token_of_the_issuer_is_its_subject_with_its_tenants_prefix() {
     for roles in [json!(["keeper"]), json!(["x", "keeper"]), json!("keeper")] {
         let claims = changed(|claims| {
             claims["realm_access"] = json!({ "roles": roles });
-            claims.as_object_mut().unwrap().remove("tenant");
+            claims
+                .as_object_mut()
+                .expect("it is right")
+                .remove("tenant");
         });
         let me = world.me(&signer.token(&claims)).await.json();
         assert_eq!(me["may_steer"], true, "{roles}");
@@ -387,7 +406,7 @@ async fn a_token_that_is_not_right_in_every_way_is_refused_with_the_reason() {
     world.issuer.publishes(&[&signer, &rsa]);
     let now = NOW.millis() / 1_000;
     let good = signer.token(&claims());
-    let (head, signature) = good.rsplit_once('.').unwrap();
+    let (head, signature) = good.rsplit_once('.').expect("it is right");
     let header = |alg: &str| json!({"alg": alg, "kid": "k1", "typ": "JWT"});
     let not_signed = |alg: &str| message(&header(alg), &claims());
     let for_rsa = json!({"alg": "HS256", "kid": "k2"});
@@ -672,9 +691,9 @@ async fn an_algorithm_that_is_allowed_is_taken_and_a_small_rsa_key_is_not() {
     world.me(&signer.token(&claims())).await.problem(401);
     signer.id = "k1";
     let mut small = Signer::new("k2", "RS256").published();
-    let modulus = small["n"].as_str().unwrap()[..172].to_owned();
+    let modulus = small["n"].as_str().expect("it is right")[..172].to_owned();
     small["n"] = modulus.into();
-    *world.issuer.keys.lock().unwrap() = Some(json!({ "keys": [small] }));
+    *world.issuer.keys.lock().expect("it is right") = Some(json!({ "keys": [small] }));
     world.advance(Duration::from_secs(11));
     let token = Signer::new("k2", "RS256").token(&claims());
     world.me(&token).await.problem(401);
@@ -760,7 +779,7 @@ async fn the_issuers_document_must_be_its_own() {
         let world = World::new();
         let signer = Signer::new("k1", "ES256");
         world.issuer.publishes(&[&signer]);
-        *world.issuer.discovery.lock().unwrap() = Some(document.clone());
+        *world.issuer.discovery.lock().expect("it is right") = Some(document.clone());
         world.me(&signer.token(&claims())).await.problem(503);
         assert_eq!(world.issuer.asked(), 0, "{words}: {document}");
     }
@@ -828,12 +847,14 @@ async fn pages_that_are_allowed_may_read_answers_and_no_others() {
         answer.header("access-control-allow-origin"),
         Some("https://app.example.com")
     );
-    let allowed = answer.header("access-control-allow-headers").unwrap();
+    let allowed = answer
+        .header("access-control-allow-headers")
+        .expect("it is right");
     assert!(allowed.contains("Authorization") && allowed.contains("Content-Type"));
     assert!(
         answer
             .header("access-control-allow-methods")
-            .unwrap()
+            .expect("it is right")
             .contains("POST")
     );
     assert_eq!(answer.header("access-control-max-age"), Some("600"));
@@ -851,7 +872,7 @@ async fn pages_that_are_allowed_may_read_answers_and_no_others() {
     assert!(
         answer
             .header("access-control-expose-headers")
-            .unwrap()
+            .expect("it is right")
             .contains("Retry-After")
     );
     assert_eq!(answer.header("access-control-allow-credentials"), None);
@@ -904,7 +925,7 @@ async fn pages_that_are_allowed_may_read_answers_and_no_others() {
 async fn on_this_machine_alone_an_allowed_page_still_needs_the_token() {
     let world = World::with(
         |access| {
-            access.bound = "127.0.0.1:8080".parse().unwrap();
+            access.bound = "127.0.0.1:8080".parse().expect("it is right");
             access.is_tls = false;
             access.public = None;
             access.callers = Callers::ThisMachine;
@@ -930,17 +951,17 @@ async fn on_this_machine_alone_an_allowed_page_still_needs_the_token() {
 #[test]
 fn what_others_can_reach_is_never_guarded_by_nobody() {
     let access = |bound: &str, public: Option<&str>| Access {
-        bound: bound.parse().unwrap(),
+        bound: bound.parse().expect("it is right"),
         is_tls: true,
-        public: public.map(|public| public.parse().unwrap()),
+        public: public.map(|public| public.parse().expect("it is right")),
         allowed_origins: Vec::new(),
-        admin_token: ADMIN.parse().unwrap(),
+        admin_token: ADMIN.parse().expect("it is right"),
         callers: Callers::ThisMachine,
         requests_per_minute: 1,
         now: Arc::new(|| NOW),
     };
-    GuardLayer::new(access("127.0.0.1:1", None)).unwrap();
-    GuardLayer::new(access("[::1]:1", Some("http://localhost:1"))).unwrap();
+    GuardLayer::new(access("127.0.0.1:1", None)).expect("it is right");
+    GuardLayer::new(access("[::1]:1", Some("http://localhost:1"))).expect("it is right");
     for (bound, public) in [
         ("0.0.0.0:1", None),
         ("192.0.2.1:1", None),

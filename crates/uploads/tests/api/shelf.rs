@@ -1,6 +1,7 @@
 //! A small implementation of the traits, and a way to call the service on it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -75,7 +76,10 @@ impl Shelf {
 
     /// The id of the upload expected under a key: one for each key.
     pub(crate) fn id_of(key: &UploadKey) -> UploadId {
-        let hex: String = key.as_str().bytes().map(|b| format!("{b:02x}")).collect();
+        let hex = key.as_str().bytes().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("a string takes everything");
+            hex
+        });
         format!("k{}", &hex[..hex.len().min(200)])
             .parse()
             .expect("an id")

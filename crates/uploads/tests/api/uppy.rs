@@ -32,7 +32,7 @@ async fn sign_request_signs_each_request_of_an_upload_and_only_that() {
         (
             json!({"method": "GET", "key": "k", "uploadId": "u/1"}),
             Method::GET,
-            vec![("uploadId", "u/1")],
+            vec![("max-parts", "10000"), ("uploadId", "u/1")],
             SIGNED_CALL_LIFE,
         ),
         (

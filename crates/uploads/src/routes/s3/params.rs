@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::super::form::size_bytes_max;
@@ -56,7 +56,7 @@ pub(crate) async fn form<T: Tracker, G: Grants>(
 
 /// A GET that makes a row: browsers send it for any page that names it as an image, and say so.
 fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes()) {
+    match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
         None | Some(b"same-origin" | b"none") => Ok(()),
         Some(_) => Err(Problem::ForeignOrigin),
     }

@@ -1,0 +1,73 @@
+use std::fmt::Write as _;
+
+use http::Method;
+use two_buckets_depot::ListObjects;
+use two_buckets_s3_api::sign::{Form, FormKey, sign_form};
+
+use crate::server::{HOST, NOW, OWN_KEY, REGION, Server, bucket_name};
+
+/// The boundary of every form here; entries of the corpus are written with it.
+const BOUNDARY: &str = "frontier";
+/// The most bytes the form allows.
+const SIZE_BYTES_MAX: u64 = 64;
+
+/// Posts a form to `staging` that may upload [`OWN_KEY`] of at most 64 bytes: whatever the bytes are, the answer is no
+/// error of the server's, and nothing else is ever written.
+///
+/// `@FIELDS@` in the bytes stands for the fields of a form whose signature holds.
+///
+/// # Panics
+///
+/// When one of these promises is broken.
+pub fn post_form(bytes: &[u8]) {
+    let server = Server::new();
+    let fields = sign_form(
+        &server.root,
+        None,
+        REGION,
+        &Form {
+            bucket: "staging",
+            key: FormKey::Exactly(OWN_KEY),
+            fields: &[("Content-Type", "text/plain")],
+            free_fields: &[],
+            sizes: 0..=SIZE_BYTES_MAX,
+        },
+        std::time::Duration::from_mins(15),
+        NOW,
+    );
+    let mut valid = String::new();
+    for (name, value) in fields {
+        write!(
+            valid,
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+        )
+        .expect("a string takes everything");
+    }
+    let body = with_fields(bytes, valid.as_bytes());
+    let headers = [
+        ("host", HOST.to_owned()),
+        (
+            "content-type",
+            format!("multipart/form-data; boundary={BOUNDARY}"),
+        ),
+        ("content-length", body.len().to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.into_bytes()));
+    server.status(&Method::POST, "/staging", &headers, &body);
+    let staging = server
+        .depot
+        .list_objects(&bucket_name("staging"), &ListObjects::default())
+        .expect("memory can be read");
+    for object in staging.entries {
+        assert_eq!(object.key.as_str(), OWN_KEY, "a form wrote another key");
+        assert!(object.size_bytes <= SIZE_BYTES_MAX, "a form wrote too much");
+    }
+}
+
+fn with_fields(bytes: &[u8], fields: &[u8]) -> Vec<u8> {
+    const PLACE: &[u8] = b"@FIELDS@";
+    match bytes.windows(PLACE.len()).position(|it| it == PLACE) {
+        None => bytes.to_vec(),
+        Some(at) => [&bytes[..at], fields, &bytes[at + PLACE.len()..]].concat(),
+    }
+}
