@@ -409,6 +409,9 @@ impl From<AssumeRoleError> for Failure {
 
 /// AWS does not tell a role that is missing from one that may not be assumed.
 fn no_such_role(arn: &str) -> Failure {
+    if !arn.starts_with("arn:") {
+        return Failure::validation(format!("{arn} is invalid: a role is named by its ARN"));
+    }
     Failure::denied(format!(
         "not authorized to perform sts:AssumeRole on {}, or there is no such role",
         short(arn)
