@@ -119,7 +119,9 @@ export class RowView {
 		text(this.note, note);
 		attribute(this.note, "title", note.length > 40 ? note : undefined);
 
-		text(this.size, upload?.size != null ? bytes(upload.size) : sending ? bytes(sending.size) : "");
+		// Of what was not sent from here and has not arrived, nobody knows the size.
+		const size = upload && !upload.expected ? upload.size : sending?.size;
+		text(this.size, size == null ? "" : bytes(size));
 		const type = plain(upload?.media_type ?? "");
 		text(this.type, type);
 		attribute(this.type, "title", type || undefined);

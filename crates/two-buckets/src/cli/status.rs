@@ -105,19 +105,27 @@ fn row(upload: &Upload) -> Vec<String> {
     vec![
         print::harmless(&upload.key),
         upload.state.clone(),
-        upload.size.map(print::size).unwrap_or_default(),
+        upload
+            .size
+            .filter(|_| !upload.expected)
+            .map(print::size)
+            .unwrap_or_default(),
         upload
             .received_at
             .as_deref()
             .map(moment)
             .unwrap_or_default(),
         upload.attempts.to_string(),
-        upload
-            .reason
-            .as_deref()
-            .map(print::harmless)
-            .unwrap_or_default(),
+        why(upload).map(print::harmless).unwrap_or_default(),
     ]
+}
+
+/// Why it is where it is.
+fn why(upload: &Upload) -> Option<&str> {
+    upload
+        .reason
+        .as_deref()
+        .or(upload.expected.then_some("has not arrived yet"))
 }
 
 fn detail(upload: &Upload) -> String {
@@ -131,7 +139,7 @@ fn detail(upload: &Upload) -> String {
     line("key", Some(upload.key.clone()));
     line("version", upload.version_id.clone());
     line("state", Some(upload.state.clone()));
-    line("reason", upload.reason.clone());
+    line("reason", why(upload).map(str::to_owned));
     line(
         "size",
         upload

@@ -11,6 +11,9 @@ pub(super) struct Upload {
     pub(super) id: String,
     pub(super) key: String,
     pub(super) state: String,
+    /// Whether its key was given out and nothing has arrived under it.
+    #[serde(default)]
+    pub(super) expected: bool,
     pub(super) size: Option<u64>,
     pub(super) received_at: Option<String>,
     pub(super) finished_at: Option<String>,
