@@ -235,6 +235,7 @@ impl S3Service {
         )?;
         parts.extensions.insert(access);
         unsupported::refuse(&parts.headers)?;
+        unsupported::refuse_version(&parts.method, &query)?;
         parts.uri = with_query(&parts.uri, &query)?;
         tolerate(parts);
         let declared = declared_size(&mut parts.headers, &authenticated.payload)?;

@@ -162,17 +162,6 @@ pub(crate) fn body_use(
         ("DELETE", Some(_), Some(_)) => &["tagging", "uploadId"],
         _ => &[],
     };
-    // A put makes a version and never replaces one; a client that names one would believe that it did.
-    if *method == Method::PUT
-        && query.has("versionId")
-        && !query.has("tagging")
-        && !query.has("acl")
-    {
-        return Err(Refusal::new(
-            S3ErrorCode::InvalidArgument,
-            "this operation does not accept a version id",
-        ));
-    }
     if let Some(name) = query
         .names()
         .find(|name| SUB_RESOURCES.contains(name) && !allowed.contains(name))

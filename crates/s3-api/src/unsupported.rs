@@ -1,10 +1,11 @@
 //! Headers that ask for what is not there. They are refused, because a client that asks for encryption or a lock and
 //! is answered 200 believes that it got it.
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use s3s::S3ErrorCode;
 
 use crate::auth::unique;
+use crate::query::Query;
 use crate::refusal::Refusal;
 
 /// The canonical id of the one owner of everything here: the SHA-256 of `two-buckets`.
@@ -66,6 +67,19 @@ pub(crate) fn refuse(headers: &HeaderMap) -> Result<(), Refusal> {
                 "the bucket has another owner than expected",
             ));
         }
+    }
+    Ok(())
+}
+
+/// Refuses to put a version by its id: a put makes a version and never replaces one, and who names one would believe
+/// that it did.
+pub(crate) fn refuse_version(method: &Method, query: &Query) -> Result<(), Refusal> {
+    let is_of_a_version = query.has("acl") || query.has("tagging");
+    if *method == Method::PUT && query.has("versionId") && !is_of_a_version {
+        return Err(Refusal::new(
+            S3ErrorCode::InvalidArgument,
+            "this operation does not accept a version id",
+        ));
     }
     Ok(())
 }
