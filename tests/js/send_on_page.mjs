@@ -10,9 +10,6 @@ try {
   page.setDefaultTimeout(180_000);
   await page.goto(asked.page);
   await page.setInputFiles("input[type=file]", files);
-  // The files are of many folders, which a chooser would not give at once, and two of them may look like the same one
-  // to the page: it asks then, and is told that they are not.
-  page.getByRole("button", { name: "Send again" }).click().catch(() => {});
   for await (const _ of process.stdin) {
     // Nothing is said on it; its end is the sign.
   }

@@ -641,6 +641,22 @@ test(
 	},
 );
 
+test("files of one choice that look alike are all sent", nothing, async ({ page, mock }) => {
+	await page.getByText("No uploads yet").waitFor();
+	// Chosen by a script's hand, as in a test of the whole product: of two folders, and the folders are not told.
+	await page.evaluate(() => {
+		const input = document.querySelector<HTMLInputElement>("input[type=file]");
+		const chosen = new DataTransfer();
+		for (const content of ["one", "two"]) {
+			chosen.items.add(new File([content], "same.txt", { lastModified: 1 }));
+		}
+		if (!input) throw new Error("no input");
+		input.files = chosen.files;
+		input.dispatchEvent(new Event("change", { bubbles: true }));
+	});
+	await until("both are there", () => mock.uploads.length === 2);
+});
+
 test("a folder is chosen whole", nothing, async ({ page, mock }) => {
 	await chooseBy(page, "Choose a folder", await tree());
 	await until("all are there", () => mock.uploads.length === 3);

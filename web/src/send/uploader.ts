@@ -158,8 +158,8 @@ export class Uploader {
 			job.file = file;
 			const why = refusal(job, this.limits);
 			if (why) job.phase = { is: "failed", why };
+			// Not known to the rest of this choice: one choice holds no file twice, and files of two folders may look alike.
 			fresh.push(job);
-			known.set(mark, job);
 			taken.added += 1;
 		}
 		this.jobs.push(...fresh);
