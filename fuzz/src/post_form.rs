@@ -20,6 +20,11 @@ const SIZE_BYTES_MAX: u64 = 64;
 ///
 /// When one of these promises is broken.
 pub fn post_form(bytes: &[u8]) {
+    uploads(bytes);
+}
+
+/// Says whether the form uploaded its file.
+fn uploads(bytes: &[u8]) -> bool {
     let server = Server::new();
     let fields = sign_form(
         &server.root,
@@ -58,10 +63,11 @@ pub fn post_form(bytes: &[u8]) {
         .depot
         .list_objects(&bucket_name("staging"), &ListObjects::default())
         .expect("memory can be read");
-    for object in staging.entries {
+    for object in &staging.entries {
         assert_eq!(object.key.as_str(), OWN_KEY, "a form wrote another key");
         assert!(object.size_bytes <= SIZE_BYTES_MAX, "a form wrote too much");
     }
+    !staging.entries.is_empty()
 }
 
 fn with_fields(bytes: &[u8], fields: &[u8]) -> Vec<u8> {
@@ -69,5 +75,29 @@ fn with_fields(bytes: &[u8], fields: &[u8]) -> Vec<u8> {
     match bytes.windows(PLACE.len()).position(|it| it == PLACE) {
         None => bytes.to_vec(),
         Some(at) => [&bytes[..at], fields, &bytes[at + PLACE.len()..]].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uploads;
+
+    #[test]
+    fn a_form_that_is_right_uploads_and_one_that_is_not_does_not() {
+        for (entry, uploaded) in [
+            (&include_bytes!("../corpus/post_form/good")[..], true),
+            (include_bytes!("../corpus/post_form/empty-file"), true),
+            (include_bytes!("../corpus/post_form/too-large"), false),
+            (include_bytes!("../corpus/post_form/extra-field"), false),
+            (include_bytes!("../corpus/post_form/second-key"), false),
+            (include_bytes!("../corpus/post_form/unsigned"), false),
+        ] {
+            assert_eq!(
+                uploads(entry),
+                uploaded,
+                "{}",
+                String::from_utf8_lossy(entry)
+            );
+        }
     }
 }
