@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use two_buckets_depot::storage::MemoryStorage;
-use two_buckets_depot::{CompletePart, CreateUpload, PutObject};
+use two_buckets_depot::{
+    CompletePart, CopyMetadata, CopyObject, CreateUpload, PutObject, Selector,
+};
 use two_buckets_local::{DepotLedger, DepotStore, LedgerTracker, WorkerOptions, Workers};
 use two_buckets_objects::{Algorithm, BucketName, Timestamp, WriteCondition};
 use two_buckets_pipeline::{
@@ -257,6 +259,43 @@ async fn a_repeat_of_what_is_not_in_the_archive_any_more_is_archived_again() {
     assert_eq!(told.last(), Some(&UploadState::Archived));
     host.workers.drain().await;
     assert_eq!(host.bench.contents(&archive("a")), [b"hello"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_copied_back_from_the_archive_is_processed_again_and_no_repeat() {
+    // It was called a repeat and removed: with the archive's version deleted behind the copy, as a move does, the file
+    // was hidden although somebody had just sent it.
+    let host = host();
+    let mut changes = changes(&host);
+    host.tracker
+        .expect(expected("back", soon(&host)))
+        .await
+        .unwrap();
+    assert!(put_new(&host, "back", b"12345", None));
+    assert_eq!(
+        settled(&host, &mut changes, "back", 1).await,
+        [State::Archived]
+    );
+    let depot = &host.bench.depot;
+    depot
+        .copy(
+            &archive("back"),
+            &Selector::Current,
+            &staging("back"),
+            CopyObject {
+                condition: WriteCondition::None,
+                source_etag: None,
+                metadata: CopyMetadata::Keep(Vec::new()),
+                tags: None,
+                checksum: None,
+            },
+        )
+        .unwrap();
+    assert_eq!(
+        settled(&host, &mut changes, "back", 2).await,
+        [State::Archived, State::Archived]
+    );
+    host.workers.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

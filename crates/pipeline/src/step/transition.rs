@@ -2,7 +2,7 @@ use two_buckets_objects::{ListedVersion, VersionId, VersionRef, WriteCondition};
 
 use super::machine::{AfterSearch, Item, Origin, Phase, Work};
 use super::{Choice, CopyFailure, Input, Rules, Stopped, Turn, choose};
-use crate::archive::{Placement, place, replace};
+use crate::archive::{Mark, Placement, place, replace};
 use crate::ledger::{MovedInOne, NOTE_MAX, Started};
 use crate::{AttemptOutcome, Begin, ProcessError, State, Upload, Why};
 
@@ -522,7 +522,11 @@ fn begin(mut item: Box<Item>) -> Phase {
 fn compared_with(item: &Item, first: &Upload) -> Option<VersionRef> {
     let (staged, source) = (first.staged.as_ref()?, item.source.as_ref()?);
     let record = first.archive.as_ref()?;
-    let is_other = item.upload.id == first.id
+    // Whoever copies a file back from the archive, which its mark tells, repeats nothing: they want it processed again.
+    let is_copied_back = Mark::of(&source.metadata).is_some();
+    let is_other = is_copied_back
+        || item.upload.id == first.id
+        || first.media_type != source.metadata.content_type
         || staged.size_bytes != source.size_bytes
         || record.checksum.as_ref().is_some_and(|kept| {
             source
