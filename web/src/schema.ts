@@ -255,7 +255,7 @@ export interface paths {
         put?: never;
         /**
          * Signs a PUT of one file.
-         * @description Whatever is known of the file is signed, so that nothing else can be sent in its place. A `filename` gets a key made for it alone, which can be written once only, and an upload that is expected from then on. Asking again with that `key` renews the grant.
+         * @description Whatever is known of the file is signed, so that nothing else can be sent in its place. A `filename` gets a key made for it alone, where what is there is not overwritten, and an upload that is expected from then on. Asking again with that `key` renews the grant.
          */
         post: operations["signUrl"];
         delete?: never;
@@ -423,7 +423,7 @@ export interface components {
         };
         /** @description Exactly one of `filename` and `key`. Fields not named here are ignored. */
         CredentialsRequest: {
-            /** @description The file's name; a unique key is made for it, which can be written once only. */
+            /** @description The file's name; a key is made for it that nobody else has, and what is there is not overwritten. */
             filename?: string | null;
             /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
             key?: string | null;
@@ -455,7 +455,7 @@ export interface components {
         };
         /** @description At most one of `filename` and `key`. Fields not named here are ignored. */
         FormRequest: {
-            /** @description The file's name; a unique key is made for it, which can be written once only. */
+            /** @description The file's name; a key is made for it that nobody else has, and what is there is not overwritten. */
             filename?: string | null;
             /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
             key?: string | null;
@@ -474,7 +474,7 @@ export interface components {
         };
         /** @description Exactly one of `filename` and `key`. Fields not named here are ignored. */
         MultipartRequest: {
-            /** @description The file's name; a unique key is made for it, which can be written once only. */
+            /** @description The file's name; a key is made for it that nobody else has, and what is there is not overwritten. */
             filename?: string | null;
             /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
             key?: string | null;
@@ -610,7 +610,7 @@ export interface components {
         };
         /** @description Exactly one of `filename` and `key`. Fields not named here are ignored. */
         SignedUrlRequest: {
-            /** @description The file's name; a unique key is made for it, which can be written once only. */
+            /** @description The file's name; a key is made for it that nobody else has, and what is there is not overwritten. */
             filename?: string | null;
             /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
             key?: string | null;
@@ -625,7 +625,7 @@ export interface components {
         SignRequest: {
             /** @description The file's media type. */
             contentType?: string | null;
-            /** @description The file's name; a unique key is made for it, which can be written once only. */
+            /** @description The file's name; a key is made for it that nobody else has, and what is there is not overwritten. */
             filename?: string | null;
             /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
             key?: string | null;

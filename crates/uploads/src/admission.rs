@@ -64,12 +64,16 @@ pub(crate) async fn admit<T: Tracker, G: Grants>(
             let known = look_up(api, caller, text).await?;
             match &known.admitted.id {
                 None => count(api, caller, now)?,
-                // A grant that is renewed begins nothing anew.
+                // A grant that is renewed begins nothing anew; an upload in parts may.
                 Some(id) if !known.has_arrived => {
+                    if coming == Coming::InParts {
+                        count(api, caller, now)?;
+                    }
                     hold_to_row(api, caller, id, facts).await?;
                     expect(api, known.admitted.key.clone(), facts, coming.until(now)).await?;
                 }
-                Some(_) => {}
+                // What comes under it now is another upload, or a repeat that costs as much.
+                Some(_) => count(api, caller, now)?,
             }
             return Ok(known.admitted);
         }

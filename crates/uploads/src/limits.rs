@@ -71,13 +71,16 @@ impl UploadLimits {
         }
     }
 
-    /// Checks a way to send that neither size nor type can be bound to.
+    /// Checks a way to send that no limit can be bound to: neither size nor type, nor how often it is used.
     pub(crate) fn allow_unbound(&self) -> Result<(), OverLimit> {
         let size = self
             .size_bytes_max
             .map(|most| format!("of at most {}", in_words(most, most)));
         let types = (!self.types.is_empty()).then(|| format!("that are {}", named(&self.types)));
-        let bounds: Vec<String> = size.into_iter().chain(types).collect();
+        let rate = self
+            .uploads_per_minute
+            .map(|most| format!("no more than {most} a minute"));
+        let bounds: Vec<String> = size.into_iter().chain(types).chain(rate).collect();
         if bounds.is_empty() {
             return Ok(());
         }

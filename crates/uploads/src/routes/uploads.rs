@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::service::Api;
 use crate::wire::{ListQuery, PageJson, UploadHistoryJson};
 use crate::{
-    Caller, Cursor, Grants, ListUploads, PAGE_DEFAULT, PAGE_MAX, SEARCH_BYTES_MAX, Tracker,
+    Caller, Cursor, Error, Grants, ListUploads, PAGE_DEFAULT, PAGE_MAX, SEARCH_BYTES_MAX, Tracker,
     UploadHistory, UploadId,
 };
 
@@ -37,7 +37,11 @@ pub(super) async fn visible<T: Tracker>(
     caller: &Caller,
     id: &UploadId,
 ) -> Result<UploadHistory, Problem> {
-    let history = tracker.get(id).await?;
+    // One sentence for what is not there and what is another's, whatever the tracker calls it.
+    let history = tracker.get(id).await.map_err(|error| match error {
+        Error::NotFound { .. } => no_such_upload(),
+        error => error.into(),
+    })?;
     if caller.sees(&history.upload.key) {
         Ok(history)
     } else {

@@ -232,7 +232,7 @@ async fn a_file_of_too_many_parts_is_not_made_and_its_parts_go() {
 
 #[tokio::test]
 async fn who_begins_too_many_uploads_is_told_when_to_come_back() {
-    let (app, _) = service_for(limited(UploadLimits {
+    let (app, shelf) = service_for(limited(UploadLimits {
         uploads_per_minute: Some(2),
         ..UploadLimits::default()
     }));
@@ -247,7 +247,6 @@ async fn who_begins_too_many_uploads_is_told_when_to_come_back() {
     );
     for (route, body) in [
         ("/api/signedurl", r#"{"key":"a"}"#),
-        ("/api/credentials", r#"{"filename":"a"}"#),
         ("/api/form", "{}"),
         ("/api/form", r#"{"filename":"a"}"#),
         ("/api/s3/sign", r#"{"method":"POST","key":"a"}"#),
@@ -261,9 +260,16 @@ async fn who_begins_too_many_uploads_is_told_when_to_come_back() {
         );
         assert_eq!(answer.header("retry-after"), Some("30"));
     }
-    for uri in ["/api/s3/sts", "/api/s3/params?filename=a"] {
-        get(&app, uri).await.problem(429);
+    get(&app, "/api/s3/params?filename=a").await.problem(429);
+    // Credentials can be used as often as their holder likes.
+    let credentials = post(&app, "/api/credentials", r#"{"filename":"a"}"#).await;
+    for refused in [credentials, get(&app, "/api/s3/sts").await] {
+        assert!(refused.problem(403).contains("no more than 2 a minute"));
     }
+    // A key that was counted once is no way around: what comes in parts, or after the file, is another upload.
+    let key = minted["key"].as_str().expect("a key");
+    let again = json!({"key": key}).to_string();
+    post(&app, "/api/s3/multipart", &again).await.problem(429);
     // Going on with what was begun is not beginning.
     let renew = json!({"key": minted["key"]}).to_string();
     assert_eq!(post(&app, "/api/signedurl", &renew).await.status, 200);
@@ -275,4 +281,46 @@ async fn who_begins_too_many_uploads_is_told_when_to_come_back() {
     )
     .await;
     assert_eq!(gone.status, 200);
+    shelf.arrive(key);
+    post(&app, "/api/signedurl", &renew).await.problem(429);
+}
+
+#[tokio::test]
+async fn parts_signed_without_their_size_are_made_a_file_only_by_who_adds_them_up() {
+    let (app, shelf) = service_for(limited(UploadLimits {
+        size_bytes_max: Some(1_000),
+        ..UploadLimits::default()
+    }));
+    let begin = async |body: serde_json::Value| {
+        let begun = post(&app, "/api/s3/multipart", &body.to_string()).await;
+        begun.json()
+    };
+    let sign = async |begun: &serde_json::Value| {
+        let body = json!({"method": "POST", "key": begun["key"], "uploadId": begun["uploadId"]});
+        post(&app, "/api/s3/sign", &body.to_string()).await
+    };
+    let part = |begun: &serde_json::Value| {
+        format!(
+            "/api/s3/multipart/{}/1?key={}",
+            begun["uploadId"]
+                .as_str()
+                .expect("an id")
+                .replace('/', "%2F"),
+            begun["key"].as_str().expect("a key")
+        )
+    };
+    // Nothing was said of its size: its parts have any, so its completion is not signed away.
+    let unsaid = begin(json!({"filename": "a"})).await;
+    assert_eq!(get(&app, &part(&unsaid)).await.status, 200);
+    sign(&unsaid).await.problem(403);
+    // Nor when a small file has come under its key meanwhile.
+    shelf.arrive(unsaid["key"].as_str().expect("a key"));
+    sign(&unsaid).await.problem(403);
+    // Nor under a key that nobody made for it.
+    let named = begin(json!({"key": "b"})).await;
+    sign(&named).await.problem(403);
+    // Its size was said: its completion is signed, and each of its parts only with a size.
+    let said = begin(json!({"filename": "c", "size": 900})).await;
+    assert_eq!(sign(&said).await.status, 200);
+    get(&app, &part(&said)).await.problem(403);
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -18,8 +19,8 @@ use crate::wire::grants::{
     NothingJson, PartJson, PartUrlJson,
 };
 use crate::{
-    Caller, CompleteMultipart, Completed, CreateMultipart, Error, Grants, InvalidMultipartId,
-    MultipartId, MultipartRef, Operation, PartNumber, SIGNED_PUT_LIFE, Tracker, metadata,
+    Caller, CompleteMultipart, CreateMultipart, Error, Grants, InvalidMultipartId, MultipartId,
+    MultipartRef, Operation, PartNumber, SIGNED_PUT_LIFE, Tracker, metadata,
 };
 
 /// Room for the number and tag of every part an upload can have.
@@ -81,6 +82,17 @@ pub(crate) async fn sign_part<T: Tracker, G: Grants>(
     let number = PartNumber::try_from(number.unwrap_or(0))
         .map_err(|error| Problem::BadRequest(error.to_string()))?;
     if caller.limits.size_bytes_max.is_some() {
+        // Parts of an upload whose size was said are signed with their own, by the other way: without it they would not
+        // be held to that size.
+        if let Some(id) = &known.admitted.id
+            && api.tracker.get(id).await?.upload.size_bytes > 0
+        {
+            return Err(Problem::Forbidden(
+                "you may send files of limited size only, and the size of this one was said: have its parts signed by \
+                 /api/s3/sign, which takes the size of each"
+                    .into(),
+            ));
+        }
         let received = api.grants.list_parts(&at).await?;
         let others = received.iter().filter(|part| part.number != number.get());
         let others = others.map(|part| part.size_bytes);
@@ -137,11 +149,7 @@ pub(crate) async fn complete<T: Tracker, G: Grants>(
         parts,
         must_be_new: known.admitted.must_be_new(),
     });
-    let completed = match completed.await {
-        // Nobody but this upload can have made the file of a key that is written once: it is done, and moved on.
-        Err(Error::NotFound { .. }) if known.has_arrived => Completed { etag: None },
-        completed => completed?,
-    };
+    let completed = completed.await?;
     let key = at.key.as_str();
     Ok(answer(CompletedJson {
         location: format!(
@@ -238,14 +246,13 @@ async fn hold_to_size<T: Tracker, G: Grants>(
         Err(error) => return Err(error.into()),
     };
     // Named with its tag, a part cannot be exchanged for a larger one before it is used.
+    let named: BTreeMap<u32, &ETag> = parts
+        .iter()
+        .map(|(number, etag)| (number.get(), etag))
+        .collect();
     let size = received
         .iter()
-        .filter(|part| {
-            let is_it = |(number, etag): &(PartNumber, ETag)| {
-                number.get() == part.number && *etag == part.etag
-            };
-            parts.iter().any(is_it)
-        })
+        .filter(|part| named.get(&part.number) == Some(&&part.etag))
         .map(|part| part.size_bytes)
         .fold(0, u64::saturating_add);
     if let Err(over) = caller.limits.allow_size(size) {

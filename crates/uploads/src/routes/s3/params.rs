@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HOST, ORIGIN, REFERER};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serde_json::Value;
 
 use super::super::form::size_bytes_max;
@@ -54,11 +55,30 @@ pub(crate) async fn form<T: Tracker, G: Grants>(
     }))
 }
 
-/// A GET that makes a row: browsers send it for any page that names it as an image, and say so.
+/// A GET that makes a row: browsers send it for any page that names it as an image, and say so. Old ones say only which
+/// page it was.
 fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
-        None | Some(b"same-origin" | b"none") => Ok(()),
-        Some(_) => Err(Problem::ForeignOrigin),
+    let is_ours = match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+        Some(site) => matches!(site, b"same-origin" | b"none"),
+        None => [ORIGIN, REFERER]
+            .iter()
+            .filter_map(|name| headers.get(name))
+            .all(|page| is_of_host(page, headers.get(HOST))),
+    };
+    if is_ours {
+        Ok(())
+    } else {
+        Err(Problem::ForeignOrigin)
+    }
+}
+
+/// Whether the page's address has the host, and port, that was asked.
+fn is_of_host(page: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+    let page = page.to_str().ok().and_then(|page| page.parse::<Uri>().ok());
+    let host = host.and_then(|host| host.to_str().ok());
+    match (page.as_ref().and_then(Uri::authority), host) {
+        (Some(authority), Some(host)) => authority.as_str().eq_ignore_ascii_case(host),
+        _ => false,
     }
 }
 

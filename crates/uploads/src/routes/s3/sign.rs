@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Request};
 use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
 
 use super::super::{Answer, From, answer, json_body, signing};
-use crate::admission::{Admitted, Place, admit, look_up};
+use crate::admission::{Admitted, Known, Place, admit, look_up};
 use crate::file_facts::FileFacts;
 use crate::lives::Coming;
 use crate::problem::Problem;
@@ -98,7 +98,10 @@ async fn go_on<T: Tracker, G: Grants>(
         .key
         .as_deref()
         .ok_or_else(|| Problem::BadRequest("say which file this is for, by its \"key\"".into()))?;
-    let admitted = look_up(api, caller, key).await?.admitted;
+    let Known {
+        admitted,
+        has_arrived,
+    } = look_up(api, caller, key).await?;
     let headers = match operation {
         Operation::PutPart { number, .. } => {
             if asked.sha256.is_some() {
@@ -115,7 +118,10 @@ async fn go_on<T: Tracker, G: Grants>(
             let length = facts.size_bytes.map(HeaderValue::from);
             length.map(|length| (CONTENT_LENGTH, length))
         }
-        Operation::CompleteMultipart { .. } => signing::condition(&admitted),
+        Operation::CompleteMultipart { .. } => {
+            allow_completion(api, caller, &admitted, has_arrived).await?;
+            signing::condition(&admitted)
+        }
         _ => None,
     };
     Ok((admitted, headers.into_iter().collect()))
@@ -148,6 +154,27 @@ async fn allow_part<T: Tracker, G: Grants>(
              for the file was said to have {whole} and you may send files of limited size only"
         ))),
     }
+}
+
+/// Holds the completion of a caller whose files are limited to uploads whose parts were all signed by [`allow_part`].
+///
+/// The store takes whichever parts are there and looks at no limit. Parts signed without their size belong to uploads
+/// that were begun without one; those are made a file by the call that adds their sizes up.
+async fn allow_completion<T: Tracker, G: Grants>(
+    api: &Api<T, G>,
+    caller: &Caller,
+    admitted: &Admitted,
+    has_arrived: bool,
+) -> Result<(), Problem> {
+    if caller.limits.size_bytes_max.is_none() {
+        return Ok(());
+    }
+    let id = admitted.id.as_ref().ok_or_else(parts_need_a_row)?;
+    // The size of a file that has come says nothing of another upload's parts.
+    if has_arrived || api.tracker.get(id).await?.upload.size_bytes == 0 {
+        return Err(parts_need_a_row());
+    }
+    Ok(())
 }
 
 fn parts_need_a_row() -> Problem {
