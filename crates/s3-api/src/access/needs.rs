@@ -181,8 +181,13 @@ fn object(asked: &Asked<'_>, bucket: &str, key: &str, subs: &[&str]) -> Found {
         ("PUT", [] | ["partNumber", "uploadId"]) if copies => {
             return copy(asked, bucket, key, subs.is_empty());
         }
-        ("PUT", ["partNumber", "uploadId"]) | ("POST", ["uploadId"]) => {
-            vec![need("s3:PutObject")]
+        ("PUT", ["partNumber", "uploadId"]) => vec![need("s3:PutObject")],
+        ("POST", ["uploadId"]) => {
+            let mut all = vec![need("s3:PutObject")];
+            if asked.headers.contains_key(http::header::IF_MATCH) {
+                all.push(need("s3:GetObject"));
+            }
+            all
         }
         ("PUT", []) | ("POST", ["uploads"]) => creation(asked, bucket, key),
         ("DELETE", ["uploadId"]) => vec![need("s3:AbortMultipartUpload")],
@@ -209,6 +214,10 @@ fn object(asked: &Asked<'_>, bucket: &str, key: &str, subs: &[&str]) -> Found {
 fn creation(asked: &Asked<'_>, bucket: &str, key: &str) -> Vec<Need> {
     let need = |action| Need::object(action, bucket, key, None);
     let mut all = vec![need("s3:PutObject")];
+    if asked.headers.contains_key(http::header::IF_MATCH) {
+        // The answer tells whether the tag is the object's.
+        all.push(need("s3:GetObject"));
+    }
     if asked.headers.contains_key("x-amz-tagging") {
         all.push(need("s3:PutObjectTagging"));
     }
