@@ -63,8 +63,16 @@ const uploader = new Uploader(
 	},
 	askToSignIn,
 );
-/** Files given before what an earlier visit left is back would be lost to it. */
-const restored = uploader.restore();
+/** How long new files wait for a browser that does not answer. */
+const restoreWithinMs = 12_000;
+/**
+ * Files given before what an earlier visit left is back would be lost to it. When that is not to be had, because the
+ * browser's storage is broken or hangs, new files are taken all the same.
+ */
+const restored = Promise.race([
+	uploader.restore().catch(() => {}),
+	new Promise<void>((resolve) => setTimeout(resolve, restoreWithinMs)),
+]);
 const header = new Header();
 const notices = new Notices(
 	() => poll.now(),

@@ -45,6 +45,8 @@ interface Run {
 export interface Restored {
 	data: Blob | null;
 	sent: number;
+	/** The key of its multipart upload, where one was begun. */
+	key: string | null;
 }
 
 /** As Uppy itself says it; its types do not. */
@@ -93,7 +95,7 @@ export class Transport {
 			this.uppy.getFiles().map((file) => {
 				const data = file.isGhost || file.isRemote ? null : (file.data ?? null);
 				const sent = file.progress.bytesUploaded || 0;
-				return [file.id, { data, sent }];
+				return [file.id, { data, sent, key: file.s3Multipart?.key ?? null }];
 			}),
 		);
 	}

@@ -111,6 +111,8 @@ export class Uploader {
 			const known = record.uppyId === null ? undefined : earlier.get(record.uppyId);
 			if (!known) job.uppyId = null;
 			const sent = known?.sent ?? 0;
+			// The page may have gone between the beginning of the upload and the first of its bytes.
+			job.key ??= known?.key ?? null;
 			const file = known?.data ?? (await this.reread(job));
 			this.jobs.push(job);
 			if (file) {
