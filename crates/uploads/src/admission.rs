@@ -63,7 +63,6 @@ pub(crate) async fn admit<T: Tracker, G: Grants>(
         Place::Key(text) => {
             let known = look_up(api, caller, text).await?;
             match &known.admitted.id {
-                None => count(api, caller, now)?,
                 // A grant that is renewed begins nothing anew; an upload in parts may.
                 Some(id) if !known.has_arrived => {
                     if coming == Coming::InParts {
@@ -72,8 +71,8 @@ pub(crate) async fn admit<T: Tracker, G: Grants>(
                     hold_to_row(api, caller, id, facts).await?;
                     expect(api, known.admitted.key.clone(), facts, coming.until(now)).await?;
                 }
-                // What comes under it now is another upload, or a repeat that costs as much.
-                Some(_) => count(api, caller, now)?,
+                // What comes under a key whose file has come is another upload, or a repeat that costs as much.
+                _ => count(api, caller, now)?,
             }
             return Ok(known.admitted);
         }
