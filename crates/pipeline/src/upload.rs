@@ -56,7 +56,7 @@ pub enum State {
     Failed,
     /// In the archive beside newer uploads of its key, never current.
     Late,
-    /// A client's repeat of an upload that was archived already; removed.
+    /// A client's repeat of an upload that was archived already and is the archive's current version; removed.
     Duplicate,
 }
 

@@ -236,9 +236,39 @@ async fn other_bytes_under_the_key_are_a_new_upload_also_with_the_same_size() {
         assert!(put_new(&host, "a", bytes, None));
         settled(&host, &mut changes, "a", n + 1).await;
     }
+    // The first bytes again: they were called a repeat, removed, and were an older version only.
     host.workers.drain().await;
-    assert_eq!(host.bench.contents(&archive("a")), [b"hello", b"world"]);
+    assert_eq!(
+        host.bench.contents(&archive("a")),
+        [b"hello", b"world", b"hello"]
+    );
     assert_eq!(host.bench.versions("staging"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_of_what_was_deleted_by_name_is_current_again() {
+    let host = host();
+    host.tracker
+        .expect(expected("a", soon(&host)))
+        .await
+        .unwrap();
+    let mut changes = changes(&host);
+    assert!(put_new(&host, "a", b"hello", None));
+    settled(&host, &mut changes, "a", 1).await;
+    // By name: a delete marker on top, the version below it stays.
+    host.bench
+        .depot
+        .delete(&archive("a"), &Selector::Current, &WriteCondition::None)
+        .unwrap();
+    assert!(put_new(&host, "a", b"hello", None));
+    assert_eq!(
+        settled(&host, &mut changes, "a", 2).await,
+        [State::Archived, State::Archived]
+    );
+    host.workers.drain().await;
+    let depot = &host.bench.depot;
+    let current = depot.head(&archive("a"), &Selector::Current).unwrap();
+    assert_eq!(current.info.size_bytes, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
