@@ -12,8 +12,8 @@ use crate::variables;
 /// Makes the variables of one environment before it starts, such as its credentials.
 ///
 /// Called once per environment, on a thread that may not block for long. An error keeps the environment from starting
-/// and becomes [`Failure::NotStarted`](crate::Failure::NotStarted) with these words. The variables may set
-/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, which the user's variables may not.
+/// and becomes [`Failure::NotStarted`](crate::Failure::NotStarted) with these words. The variables win over all others and
+/// may set what the user's may not: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_EXECUTION_ENV`.
 pub type NewEnvironment =
     Arc<dyn Fn(&EnvironmentId) -> Result<Vec<(OsString, OsString)>, String> + Send + Sync>;
 

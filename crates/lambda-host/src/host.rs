@@ -1,18 +1,21 @@
-//! The pool of environments of one function.
+//! The door to one function: environments to be had, and their end.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::config::{Config, InvalidConfig};
-use crate::environment_id::EnvironmentId;
+use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::invocation::{Invocation, Response};
+use crate::pool::Pool;
+use crate::start;
 
 /// Runs one function: a pool of environments, started when they are needed.
 ///
-/// Cheap to clone; all clones are one pool. Call [`Host::stop`] before the program ends, or its functions' processes may outlive it.
-#[derive(Clone, Debug)]
+/// Cheap to clone; all clones are one pool. Call [`Host::stop`] before the program ends: a program that is killed cannot
+/// end its functions' processes, and those then end by themselves when they next call the Runtime API.
+#[derive(Clone)]
 pub struct Host {
-    inner: Arc<()>,
+    pool: Arc<Pool>,
 }
 
 /// How many environments there are, and how many there were.
@@ -21,7 +24,7 @@ pub struct Host {
 pub struct Facts {
     /// Environments that wait for an invocation.
     pub idle: usize,
-    /// Environments that start, run an invocation or end.
+    /// Environments that start, are held, run an invocation or end.
     pub busy: usize,
     /// Environments started since the host was.
     pub started: u64,
@@ -29,52 +32,51 @@ pub struct Facts {
     pub ended: u64,
 }
 
+impl fmt::Debug for Host {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("Host")
+            .field("config", &self.pool.config)
+            .field("facts", &self.facts())
+            .finish()
+    }
+}
+
 impl Host {
-    /// Checks the configuration. No process is started before the first [`acquire`](Host::acquire).
-    pub async fn start(config: Config) -> Result<Host, InvalidConfig> {
+    /// Checks the configuration, and says all that is wrong with it. No process is started before the first
+    /// [`acquire`](Host::acquire).
+    pub fn start(config: Config) -> Result<Host, InvalidConfig> {
         config.check()?;
         Ok(Host {
-            inner: Arc::new(()),
+            pool: Arc::new(Pool::new(config)),
         })
     }
 
-    /// Waits for a free environment, and starts and initialises one if none is there: it is the caller's alone until it is
-    /// dropped or invoked.
+    /// Waits for a free environment, and starts and initialises one if none is idle: it is the caller's alone until it is
+    /// dropped or invoked. Callers are served in the order in which they came.
     ///
     /// Fails with `Init`, `NotStarted` or `Stopped`. Dropping the future while an environment starts ends that environment.
     pub async fn acquire(&self) -> Result<Environment, Failure> {
-        todo!()
+        let place = self.pool.places.clone().acquire_owned().await;
+        let place = place.map_err(|_closed| Failure::Stopped)?;
+        let shared = match self.pool.take_idle(place) {
+            Ok(shared) => shared,
+            Err(place) => start::environment(&self.pool, place).await?,
+        };
+        Ok(Environment::new(shared))
     }
 
     /// Ends all environments, SIGTERM then SIGKILL, and waits until they are gone. Running invocations fail with
-    /// `Stopped`. May be called again and from several places.
+    /// `Stopped`, and so does every `acquire` from then on. May be called again, and from several places; dropping the
+    /// future does not undo it.
     pub async fn stop(&self) {
-        todo!()
+        let mut alive = self.pool.alive.subscribe();
+        self.pool.stop();
+        // Fails only when the pool is gone, and we hold it.
+        alive.wait_for(|it| *it == 0).await.ok();
     }
 
     /// What there is now.
     pub fn facts(&self) -> Facts {
-        todo!()
-    }
-}
-
-/// One execution environment that is ready and does nothing. Dropping it gives it back.
-#[derive(Debug)]
-pub struct Environment {
-    id: EnvironmentId,
-}
-
-impl Environment {
-    /// Its name, the same that [`Config::new_environment`] was called with.
-    pub fn id(&self) -> &EnvironmentId {
-        &self.id
-    }
-
-    /// Gives the environment one event and waits for what the function makes of it, until the deadline.
-    ///
-    /// When this returns an error other than [`Failure::Function`], [`Failure::PayloadTooLarge`] or [`Failure::Stopped`],
-    /// no process of the environment is left. Dropping the future ends the environment, because its work is not wanted any more.
-    pub async fn invoke(self, invocation: Invocation) -> Result<Response, Failure> {
-        todo!()
+        self.pool.facts()
     }
 }

@@ -11,16 +11,33 @@
 
 mod clock;
 mod config;
+mod ending;
+mod environment;
 mod environment_id;
+mod exchange;
 mod failure;
+mod function_error;
 mod host;
 mod invocation;
 mod limits;
+mod members;
+mod output;
+mod pool;
+mod process;
+mod procfs;
+mod request_id;
+mod runtime_api;
+mod scanner;
+mod scratch;
+mod start;
+mod supervisor;
 mod variables;
+mod watch;
 
 pub use config::{Config, EnvironmentEnded, InvalidConfig, NewEnvironment};
+pub use environment::Environment;
 pub use environment_id::EnvironmentId;
 pub use failure::Failure;
-pub use host::{Environment, Facts, Host};
+pub use host::{Facts, Host};
 pub use invocation::{Invocation, Log, Response};
 pub use limits::{PAYLOAD_BYTES_MAX, RESPONSE_BYTES_MAX};

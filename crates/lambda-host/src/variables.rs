@@ -60,7 +60,11 @@ pub(crate) fn log_stream_name(id: &EnvironmentId) -> String {
     format!("{}/[$LATEST]{id}", crate::clock::today())
 }
 
-/// Everything one environment's processes are given. Later entries win: Lambda's defaults, then the user's, then ours.
+/// Everything one environment's processes are given. Later entries win: Lambda's defaults, then the user's, then ours,
+/// then the environment's own.
+///
+/// `_X_AMZN_TRACE_ID` is left to the runtime, which sets it for each invocation. `AWS_EXECUTION_ENV` names a managed
+/// runtime and is not defined for others; who knows which runtime it is sets it among the environment's own.
 pub(crate) fn of(
     config: &Config,
     log_stream: &str,
@@ -72,16 +76,15 @@ pub(crate) fn of(
     let mut set = |name: &str, value: &OsStr| all.push((name.into(), value.to_owned()));
     set("LANG", OsStr::new("en_US.UTF-8"));
     set("TZ", OsStr::new(":UTC"));
-    set("PATH", &search_path(config));
+    set("PATH", &search_path());
+    // So that SDKs do not find the credentials and settings of the server's user.
     set("HOME", scratch.as_os_str());
     all.extend(config.variables.iter().cloned());
     let mut set = |name: &str, value: &OsStr| all.push((name.into(), value.to_owned()));
-    let runtime_folder = config.folder.as_os_str();
     for (name, value) in [
         ("_HANDLER", config.handler.as_str()),
         ("AWS_REGION", &config.region),
         ("AWS_DEFAULT_REGION", &config.region),
-        ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
         ("AWS_LAMBDA_FUNCTION_NAME", &config.name),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
         (
@@ -99,19 +102,14 @@ pub(crate) fn of(
         set(name, OsStr::new(value));
     }
     set("LAMBDA_TASK_ROOT", config.folder.as_os_str());
-    set("LAMBDA_RUNTIME_DIR", runtime_folder);
+    set("LAMBDA_RUNTIME_DIR", config.folder.as_os_str());
     set("TMPDIR", scratch.as_os_str());
     all.extend(own);
     all
 }
 
-/// Where programs are found. The user's functions are run with the programs of this machine: the server's own search path,
-/// which says where they are and is no secret.
-fn search_path(_config: &Config) -> OsString {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "where this machine's programs are is a fact of the machine, not a setting of ours"
-    )]
+/// Where programs are found: where the server finds them, as functions run with the programs of this machine.
+fn search_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin"))
 }
 

@@ -1,0 +1,5 @@
+//! The host with real runtimes: a shell script, Rust's own client, Python's and Node's where they are installed, and one
+//! that breaks the rules.
+
+mod answers;
+mod harness;
