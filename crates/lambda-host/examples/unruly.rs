@@ -87,6 +87,19 @@ fn act(what: &str, rest: &str, id: &str, head: &str, before: &str) {
             std::hint::black_box(&all);
             hang();
         }
+        "reserve" => {
+            // Zeroed memory is mapped, not touched.
+            let all = vec![0_u8; rest.parse::<usize>().unwrap() << 20];
+            thread::sleep(Duration::from_millis(500));
+            std::hint::black_box(&all);
+            respond("null");
+        }
+        "die-soon" => {
+            respond("null");
+            let pid = std::process::id();
+            let kill = format!("sleep 0.001; kill -9 {pid}");
+            Command::new("sh").args(["-c", &kill]).spawn().unwrap();
+        }
         "flood" => loop {
             std::io::stdout().write_all(&[b'x'; 65536]).unwrap();
         },

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::process::Pid;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
@@ -24,6 +25,8 @@ const SETTLED_WAIT_MAX: Duration = Duration::from_millis(50);
 
 pub(crate) struct Shared {
     pub(crate) id: EnvironmentId,
+    /// The runtime's process.
+    pub(crate) pid: Pid,
     pub(crate) pool: Arc<Pool>,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) signals: mpsc::UnboundedSender<Signal>,
@@ -38,7 +41,7 @@ pub(crate) struct Shared {
     /// How often it was ready: changes when the runtime is done with an invocation.
     pub(crate) settled: watch::Sender<u32>,
     pub(crate) is_gone: watch::Sender<bool>,
-    /// The runtime has ended, and the supervisor is about to see it.
+    /// Its end has begun.
     pub(crate) is_ending: AtomicBool,
 }
 

@@ -13,6 +13,7 @@ use crate::environment_id::EnvironmentId;
 use crate::exchange::Signal;
 use crate::failure::Failure;
 use crate::host::Facts;
+use crate::process;
 use crate::scanner::Scanner;
 
 pub(crate) struct Pool {
@@ -53,7 +54,8 @@ impl Pool {
     ) -> Result<Arc<Shared>, OwnedSemaphorePermit> {
         let mut inner = self.lock();
         while let Some(shared) = inner.idle.pop() {
-            if shared.is_ending.load(Ordering::Acquire) {
+            // Its process may have ended without its supervisor having seen it yet.
+            if shared.is_ending.load(Ordering::Acquire) || process::ended(shared.pid).is_some() {
                 continue;
             }
             if self.is_worn_out(&shared) {

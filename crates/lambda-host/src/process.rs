@@ -59,20 +59,29 @@ impl Process {
 
     /// How the process ended, if it has. It stays a zombie, so its number stays its own.
     pub(crate) fn ended(&self) -> Option<String> {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let status = waitid(WaitId::Pid(self.pid), options).ok()??;
-        let raw = match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => code << 8,
-            (None, Some(signal)) => signal,
-            (None, None) => return Some("in an unknown way".to_owned()),
-        };
-        Some(ExitStatus::from_raw(raw).to_string())
+        ended(self.pid)
     }
 
     /// Takes the ended process off the system's list. True when it was there to be taken.
     pub(crate) fn reap(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)) | Err(_))
     }
+}
+
+/// How a child of ours ended, if it has, without taking it off the system's list.
+pub(crate) fn ended(pid: Pid) -> Option<String> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let status = match waitid(WaitId::Pid(pid), options) {
+        Ok(None) => return None,
+        Ok(Some(status)) => status,
+        Err(_) => return Some("no child of ours any more".to_owned()),
+    };
+    let raw = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code << 8,
+        (None, Some(signal)) => signal,
+        (None, None) => return Some("in an unknown way".to_owned()),
+    };
+    Some(ExitStatus::from_raw(raw).to_string())
 }
 
 impl Drop for Process {

@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
@@ -19,9 +20,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use crate::exchange::{Event, Exchange, Refusal};
 use crate::failure::Failure;
@@ -32,6 +34,11 @@ const ROOT: &str = "/2018-06-01/runtime/";
 
 /// How many connections an environment may have at a time. A runtime needs one, and some open a new one for each call.
 const CONNECTIONS_MAX: usize = 64;
+
+/// How many connections of other processes are told that they are not wanted, rather than only closed, and for how long.
+/// They are counted apart, so that they cannot keep the environment's own out.
+const OTHERS_MAX: usize = 16;
+const OTHERS_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How much of a response that is too large is read and thrown away, so that the runtime sees the answer 413 rather than a
 /// broken connection.
@@ -75,53 +82,65 @@ impl RuntimeApi {
         function_arn: HeaderValue,
         find_caller: FindCaller,
     ) -> RuntimeApi {
-        let task = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                while connections.len() >= CONNECTIONS_MAX {
-                    connections.join_next().await;
-                }
-                tokio::select! {
-                    accepted = listener.accept() => match accepted {
-                        Ok((stream, peer)) => {
-                            connections.spawn(connection(stream, peer, exchange.clone(), function_arn.clone(), find_caller.clone()));
-                        }
-                        // Out of descriptors, or the peer is gone already: let others finish first.
-                        Err(_) => tokio::task::yield_now().await,
-                    },
-                    Some(_) = connections.join_next() => {}
-                }
-            }
-        });
+        let task = tokio::spawn(accept(listener, exchange, function_arn, find_caller));
         RuntimeApi { task }
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+async fn accept(
+    listener: TcpListener,
     exchange: Arc<Exchange>,
     function_arn: HeaderValue,
     find_caller: FindCaller,
 ) {
-    let Ok(own) = stream.local_addr() else { return };
-    // Fails only when the program is being torn down.
-    let caller = tokio::task::spawn_blocking(move || find_caller(peer, own))
-        .await
-        .unwrap_or(Caller::Gone);
+    let mut own = JoinSet::new();
+    let mut others = JoinSet::new();
+    loop {
+        while own.len() >= CONNECTIONS_MAX {
+            own.join_next().await;
+        }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = own.join_next() => continue,
+            Some(_) = others.join_next() => continue,
+        };
+        // Out of descriptors, or the peer is gone already: let others go first.
+        let Ok((stream, peer)) = accepted else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let Ok(address) = stream.local_addr() else {
+            continue;
+        };
+        let find_caller = find_caller.clone();
+        // Fails only when the program is being torn down.
+        let caller = tokio::task::spawn_blocking(move || find_caller(peer, address))
+            .await
+            .unwrap_or(Caller::Gone);
+        let served = serve(stream, caller, exchange.clone(), function_arn.clone());
+        if caller == Caller::Own {
+            own.spawn(served);
+        } else if others.len() < OTHERS_MAX {
+            others.spawn(async { drop(timeout(OTHERS_TIME_MAX, served).await) });
+        }
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    caller: Caller,
+    exchange: Arc<Exchange>,
+    function_arn: HeaderValue,
+) {
     // Small answers go out at once; where that cannot be set they merely come later.
     stream.set_nodelay(true).ok();
     let service = service_fn(move |request| {
         let (exchange, function_arn) = (exchange.clone(), function_arn.clone());
-        async move {
-            let answer = answer(request, caller, &exchange, function_arn).await;
-            Ok::<_, Infallible>(answer)
-        }
+        async move { Ok::<_, Infallible>(answer(request, caller, &exchange, function_arn).await) }
     });
     // Whatever is wrong with a connection, the runtime sees it end; what that means for an invocation shows in time.
+    // There is no time limit: a runtime may leave a connection open while it works for hours.
     http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), service)
         .await

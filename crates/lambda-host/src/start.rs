@@ -115,6 +115,7 @@ async fn start(
     );
     let shared = Arc::new(Shared {
         id,
+        pid: process.pid(),
         pool: pool.clone(),
         exchange,
         signals,

@@ -90,7 +90,11 @@ async fn until_it_ends(
             biased;
             signal = supervised.signalled.recv() => match signal {
                 Some(Signal::Ready) => {
-                    shared.output.end();
+                    if started.is_none() {
+                        // What it wrote before it asked is still the last invocation's.
+                        shared.reader.catch_up().await;
+                        shared.output.end();
+                    }
                     shared.settled.send_modify(|times| *times += 1);
                     doing = Doing::Held;
                     if let Some(started) = started.take() {

@@ -2,4 +2,10 @@
 //! that breaks the rules.
 
 mod answers;
+mod deadlines;
 mod harness;
+mod limits;
+mod output;
+mod pool;
+mod starting;
+mod strangers;
