@@ -1,6 +1,7 @@
 //! A host with a folder of its own, and what tests look at.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -156,4 +157,14 @@ pub(crate) fn processes_of(environment: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// What an environment variable names, or the word that a test is skipped and why.
+pub(crate) fn named(variable: &str, what: &str) -> Option<OsString> {
+    let named = std::env::var_os(variable);
+    if named.is_none() {
+        // Past the test harness, which shows what passing tests print to nobody.
+        writeln!(std::io::stderr(), "skipped: {variable} names no {what}").unwrap();
+    }
+    named
 }

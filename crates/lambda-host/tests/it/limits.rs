@@ -21,7 +21,7 @@ const HUNGRY: &str = r#"
 exec 3<>"/dev/tcp/${AWS_LAMBDA_RUNTIME_API%:*}/${AWS_LAMBDA_RUNTIME_API#*:}"
 printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n' >&3
 read -r line <&3
-eat='read -r -d "" -n 60000000 all < <(tr "\0" x </dev/zero); sleep 1000'
+eat='(head -c 60000000 /dev/zero; sleep 1000) | tail -c 60000000'
 for way in "" "" setsid setsid; do $way bash -c "$eat" & done
 wait
 "#;

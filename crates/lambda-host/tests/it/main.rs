@@ -7,5 +7,7 @@ mod harness;
 mod limits;
 mod output;
 mod pool;
+mod python;
+mod rust;
 mod starting;
 mod strangers;
