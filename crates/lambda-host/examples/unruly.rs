@@ -6,6 +6,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
+    clippy::zombie_processes,
     reason = "it is there to misbehave"
 )]
 
@@ -58,10 +59,8 @@ fn act(what: &str, rest: &str, id: &str, head: &str, before: &str) {
         }
         "head" => drop(respond(head)),
         "variables" => {
-            let all: String = std::env::vars()
-                .map(|(n, v)| format!("{n}={v}\n"))
-                .collect();
-            respond(&all);
+            let all: Vec<String> = std::env::vars().map(|(n, v)| format!("{n}={v}")).collect();
+            respond(&all.join("\n"));
         }
         "folder" => drop(respond(std::env::current_dir().unwrap().to_str().unwrap())),
         "write" => {
@@ -78,6 +77,16 @@ fn act(what: &str, rest: &str, id: &str, head: &str, before: &str) {
         "fails" => {
             let path = format!("invocation/{id}/error");
             call("POST", &path, rest);
+        }
+        "fails-and-exits" => {
+            let body = r#"{"errorType":"LastWords"}"#;
+            let head = format!(
+                "POST /2018-06-01/runtime/invocation/{id}/error HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            // The reply is not waited for.
+            connect().write_all((head + body).as_bytes()).unwrap();
+            exit(1);
         }
         "exit" => exit(rest.parse().unwrap()),
         "abort" => std::process::abort(),
@@ -101,12 +110,12 @@ fn act(what: &str, rest: &str, id: &str, head: &str, before: &str) {
             Command::new("sh").args(["-c", &kill]).spawn().unwrap();
         }
         "flood" => loop {
-            std::io::stdout().write_all(&[b'x'; 65536]).unwrap();
+            std::io::stdout().write_all(&vec![b'x'; 65536]).unwrap();
         },
         "flood-and-answer" => {
             thread::spawn(|| {
                 loop {
-                    std::io::stdout().write_all(&[b'y'; 65536]).unwrap();
+                    std::io::stdout().write_all(&vec![b'y'; 65536]).unwrap();
                 }
             });
             respond("answered");
@@ -179,7 +188,7 @@ fn act(what: &str, rest: &str, id: &str, head: &str, before: &str) {
             stream.read_to_end(&mut Vec::new()).unwrap();
         }
         "garbage" => {
-            for bytes in [&b"\0\xff\xfeGARBAGE\r\n\r\n"[..], &[b'A'; 200_000][..]] {
+            for bytes in [&b"\0\xff\xfeGARBAGE\r\n\r\n"[..], &vec![b'A'; 200_000][..]] {
                 let mut stream = connect();
                 // The server may have hung up.
                 stream.write_all(bytes).ok();

@@ -215,6 +215,7 @@ impl Exchange {
 
     /// The answer that was let in broke off.
     pub(crate) fn answer_broke_off(&self, what: &str) {
+        self.lock().note = Some(what.to_owned());
         self.tell(broken(what));
     }
 

@@ -21,7 +21,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
@@ -62,6 +64,8 @@ pub(crate) type FindCaller = Arc<dyn Fn(SocketAddr, SocketAddr) -> Caller + Send
 #[derive(Debug)]
 pub(crate) struct RuntimeApi {
     task: JoinHandle<()>,
+    address: SocketAddr,
+    activity: watch::Receiver<usize>,
 }
 
 impl Drop for RuntimeApi {
@@ -81,18 +85,60 @@ impl RuntimeApi {
         exchange: Arc<Exchange>,
         function_arn: HeaderValue,
         find_caller: FindCaller,
-    ) -> RuntimeApi {
-        let task = tokio::spawn(accept(listener, exchange, function_arn, find_caller));
-        RuntimeApi { task }
+    ) -> io::Result<RuntimeApi> {
+        let address = listener.local_addr()?;
+        let (count, activity) = watch::channel(0);
+        let service = Service {
+            exchange,
+            function_arn,
+            count: Arc::new(count),
+        };
+        let task = tokio::spawn(accept(listener, service, find_caller));
+        Ok(RuntimeApi {
+            task,
+            address,
+            activity,
+        })
+    }
+
+    /// Returns when everything that was sent before has been read: no connection is open, or waits to be accepted.
+    pub(crate) async fn is_quiet(&mut self) {
+        // They are accepted in their order, so those before a connection of ours were accepted when it is.
+        if let Ok(mut last) = TcpStream::connect(self.address).await {
+            // An error here is the connection's end, which is all that is waited for.
+            last.shutdown().await.ok();
+            last.read_to_end(&mut Vec::new()).await.ok();
+        }
+        // Fails only when nothing is served any more.
+        self.activity.wait_for(|it| *it == 0).await.ok();
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// How many connections are open and calls under way, as a count that each of them holds one of.
+struct Active(Arc<watch::Sender<usize>>);
+
+impl Active {
+    fn one_more(count: &Arc<watch::Sender<usize>>) -> Active {
+        count.send_modify(|it| *it += 1);
+        Active(count.clone())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.send_modify(|it| *it -= 1);
+    }
+}
+
+/// What a connection needs.
+#[derive(Clone)]
+struct Service {
     exchange: Arc<Exchange>,
     function_arn: HeaderValue,
-    find_caller: FindCaller,
-) {
+    count: Arc<watch::Sender<usize>>,
+}
+
+async fn accept(listener: TcpListener, service: Service, find_caller: FindCaller) {
     let mut own = JoinSet::new();
     let mut others = JoinSet::new();
     loop {
@@ -112,12 +158,13 @@ async fn accept(
         let Ok(address) = stream.local_addr() else {
             continue;
         };
+        let active = Active::one_more(&service.count);
         let find_caller = find_caller.clone();
         // Fails only when the program is being torn down.
         let caller = tokio::task::spawn_blocking(move || find_caller(peer, address))
             .await
             .unwrap_or(Caller::Gone);
-        let served = serve(stream, caller, exchange.clone(), function_arn.clone());
+        let served = serve(stream, caller, service.clone(), active);
         if caller == Caller::Own {
             own.spawn(served);
         } else if others.len() < OTHERS_MAX {
@@ -126,22 +173,20 @@ async fn accept(
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    caller: Caller,
-    exchange: Arc<Exchange>,
-    function_arn: HeaderValue,
-) {
+async fn serve(stream: TcpStream, caller: Caller, service: Service, _active: Active) {
     // Small answers go out at once; where that cannot be set they merely come later.
     stream.set_nodelay(true).ok();
     let service = service_fn(move |request| {
-        let (exchange, function_arn) = (exchange.clone(), function_arn.clone());
-        async move { Ok::<_, Infallible>(answer(request, caller, &exchange, function_arn).await) }
+        let service = service.clone();
+        async move { Ok::<_, Infallible>(answer(request, caller, service).await) }
     });
     // Whatever is wrong with a connection, the runtime sees it end; what that means for an invocation shows in time.
     // There is no time limit: a runtime may leave a connection open while it works for hours.
     http1::Builder::new()
+        .header_read_timeout(None)
         .max_buf_size(64 * 1024)
+        // Who is gone has said all, and its end is no reason not to hear it.
+        .half_close(caller == Caller::Gone)
         .serve_connection(TokioIo::new(stream), service)
         .await
         .ok();
@@ -149,12 +194,7 @@ async fn serve(
 
 type Answered = Response<Full<Bytes>>;
 
-async fn answer(
-    request: Request<Incoming>,
-    caller: Caller,
-    exchange: &Exchange,
-    function_arn: HeaderValue,
-) -> Answered {
+async fn answer(request: Request<Incoming>, caller: Caller, service: Service) -> Answered {
     let path = request.uri().path().to_owned();
     let Some(call) = path.strip_prefix(ROOT) else {
         return no_such_path();
@@ -188,11 +228,27 @@ async fn answer(
             "this address belongs to another execution environment",
         );
     }
-    match parts[..] {
-        ["invocation", "next"] => next(exchange, function_arn).await,
-        ["invocation", request_id, "response"] => response(request, request_id, exchange).await,
-        ["invocation", request_id, _] => function_failed(request, request_id, exchange).await,
-        _ => init_failed(request, exchange).await,
+    if wanted == Method::GET {
+        return next(&service.exchange, service.function_arn).await;
+    }
+    // By itself: what a runtime reported counts, though it closes the connection without waiting for the reply.
+    let active = Active::one_more(&service.count);
+    let told = tokio::spawn(async move {
+        let answer = told(request, &path, &service.exchange).await;
+        drop(active);
+        answer
+    });
+    // Fails only when the program is being torn down.
+    told.await.unwrap_or_else(|_| refused(Refusal::Ended))
+}
+
+async fn told(request: Request<Incoming>, path: &str, exchange: &Exchange) -> Answered {
+    let mut parts = path.rsplit('/');
+    match (parts.next(), parts.next()) {
+        (Some("response"), Some(request_id)) => response(request, request_id, exchange).await,
+        (Some("error"), Some("init")) => init_failed(request, exchange).await,
+        (Some("error"), Some(request_id)) => function_failed(request, request_id, exchange).await,
+        _ => no_such_path(),
     }
 }
 

@@ -106,7 +106,8 @@ async fn start(
         exchange.clone(),
         function_arn,
         find_caller(process.pid(), members.clone()),
-    );
+    )
+    .map_err(|why| not_started("its Runtime API cannot be served", why))?;
     let watch = Watch::new(
         config,
         pool.scanner.clone(),

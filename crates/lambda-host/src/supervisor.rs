@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::ending;
 use crate::environment::Shared;
@@ -30,6 +30,9 @@ pub(crate) struct Supervised {
     pub(crate) signalled: mpsc::UnboundedReceiver<Signal>,
     pub(crate) children: unix::Signal,
 }
+
+/// How long what an ended runtime has sent may take to be read.
+const LAST_WORDS_WAIT_MAX: Duration = Duration::from_millis(200);
 
 /// What the environment does, and until when it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +86,7 @@ async fn until_it_ends(
     let mut looked_at = Instant::now();
     loop {
         if let Some(how) = supervised.process.ended() {
-            return exited(shared, how);
+            return exited(shared, supervised, how).await;
         }
         tokio::select! {
             // What was said before a deadline counts before it.
@@ -159,7 +162,17 @@ fn record_init(shared: &Shared) {
     *duration = Some(shared.born.elapsed());
 }
 
-fn exited(shared: &Shared, how: String) -> Failure {
+/// The runtime has ended. What it said just before counts: that it could not start, or the answer to its last event.
+async fn exited(shared: &Shared, supervised: &mut Supervised, how: String) -> Failure {
+    // Its connections are closed by its end, unless a child has them too, and are then read to theirs.
+    timeout(LAST_WORDS_WAIT_MAX, supervised.api.is_quiet())
+        .await
+        .ok();
+    while let Ok(signal) = supervised.signalled.try_recv() {
+        if let Signal::InitFailed(why) = signal {
+            return why;
+        }
+    }
     Failure::Exited {
         how,
         note: shared.exchange.note(),

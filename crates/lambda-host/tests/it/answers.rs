@@ -2,7 +2,7 @@
 
 use two_buckets_lambda_host::{Failure, PAYLOAD_BYTES_MAX, RESPONSE_BYTES_MAX};
 
-use crate::harness::Function;
+use crate::harness::{Function, Written, within};
 
 /// A runtime as Lambda's documentation shows it, on bash alone.
 const BOOTSTRAP: &str = r#"
@@ -63,7 +63,6 @@ async fn the_headers_are_those_of_the_runtime_api() {
     );
     assert_eq!(header("Content-Type"), "application/json");
     let deadline: u64 = header("Lambda-Runtime-Deadline-Ms").parse().unwrap();
-    #[expect(clippy::disallowed_methods, reason = "a deadline is in true time")]
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
     let left = i128::from(deadline) - i128::try_from(now).unwrap();
     assert!((1..=60_000).contains(&left), "{left}");
@@ -103,13 +102,14 @@ async fn an_error_keeps_its_type_message_and_stack() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_answer_changes_nothing() {
     let function = Function::new(|_| {});
-    let (response, log) = function.invoke_with_log("twice").await;
+    let log = Written::default();
+    let environment = function.acquire().await.unwrap();
+    let response = within(environment.invoke(log.invocation("twice"))).await;
     assert_eq!(response.unwrap().payload, "first");
-    assert!(
-        log.ends_with("HTTP/1.1 202 Accepted\nHTTP/1.1 400 Bad Request\n"),
-        "{log}"
-    );
+    // Once it takes the next event, all it wrote about the last one is there.
     assert_eq!(function.text("echo next").await, "next");
+    let log = log.text();
+    assert_eq!(log, "HTTP/1.1 202 Accepted\nHTTP/1.1 400 Bad Request\n");
     assert_eq!(function.host.facts().started, 1);
     function.host.stop().await;
 }
@@ -185,11 +185,13 @@ async fn responses_end_at_lambdas_bound() {
         .await;
     assert_eq!(largest.unwrap().payload.len(), RESPONSE_BYTES_MAX);
     let over = format!("large {}", RESPONSE_BYTES_MAX + 1);
-    let (result, log) = function.invoke_with_log(&over).await;
+    let log = Written::default();
+    let environment = function.acquire().await.unwrap();
+    let result = within(environment.invoke(log.invocation(&over))).await;
     assert_eq!(result.unwrap_err(), Failure::ResponseTooLarge);
-    assert_eq!(log, "HTTP/1.1 413 Payload Too Large\n");
     // The environment goes on.
     assert_eq!(function.text("echo hi").await, "hi");
+    assert_eq!(log.text(), "HTTP/1.1 413 Payload Too Large\n");
     assert_eq!(function.host.facts().started, 1);
     function.host.stop().await;
 }
@@ -208,5 +210,18 @@ async fn a_streamed_response_is_gathered_and_its_trailers_are_its_error() {
             trace: Vec::new()
         }
     );
+    function.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_is_heard_though_the_runtime_ends_at_once() {
+    let function = Function::new(|_| {});
+    for _ in 0..20 {
+        let failure = function.invoke("fails-and-exits").await.unwrap_err();
+        assert!(
+            matches!(failure, Failure::Function { ref error_type, .. } if error_type == "LastWords"),
+            "{failure}"
+        );
+    }
     function.host.stop().await;
 }

@@ -1,7 +1,8 @@
 //! Time-outs, ends of processes, and that nothing of them is left.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use two_buckets_lambda_host::Failure;
 
 use crate::harness::{Function, LONG, Written, processes_of, until, within};

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use two_buckets_lambda_host::{Config, Environment, Failure, Host, Invocation, Response};
 
 /// Longer than anything that should happen takes, on a machine that is busy.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 pub(crate) struct Function {
     pub(crate) host: Host,
@@ -163,8 +163,14 @@ pub(crate) fn processes_of(environment: &str) -> Vec<String> {
 pub(crate) fn named(variable: &str, what: &str) -> Option<OsString> {
     let named = std::env::var_os(variable);
     if named.is_none() {
-        // Past the test harness, which shows what passing tests print to nobody.
-        writeln!(std::io::stderr(), "skipped: {variable} names no {what}").unwrap();
+        skipped(&format!("{variable} does not name {what}"));
     }
     named
+}
+
+/// Says that a test is not run and why, past the test harness, which shows to nobody what passing tests print.
+pub(crate) fn skipped(why: &str) {
+    std::io::stderr()
+        .write_all(format!("skipped: {why}\n").as_bytes())
+        .unwrap();
 }

@@ -37,6 +37,14 @@ async fn a_runtime_that_exits_at_once_says_what_it_wrote() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_failed_is_told_in_the_runtimes_own_words() {
     let function = Function::new(|it| it.handler = "reports.init".into());
+    // The report and the exit come close together, and the report counts.
+    for _ in 0..20 {
+        let failure = function.acquire().await.unwrap_err();
+        assert!(
+            failure.to_string().contains("no module named six"),
+            "{failure}"
+        );
+    }
     let Failure::Init { cause, .. } = function.acquire().await.unwrap_err() else {
         panic!("no failed start");
     };
