@@ -51,12 +51,15 @@ async fn a_runtime_that_ignores_sigterm_is_killed() {
     let environment = function.acquire().await.unwrap();
     let id = environment.id().to_string();
     let log = Written::default();
+    let began = Instant::now();
     let failure = within(environment.invoke(log.invocation("{}")))
         .await
         .unwrap_err();
     assert!(matches!(failure, Failure::TimedOut { .. }), "{failure}");
     assert!(log.text().contains("asked to end"), "{}", log.text());
     assert_eq!(processes_of(&id), Vec::<String>::new());
+    // 700 ms to answer, 200 ms to end, and then it is killed.
+    assert!(began.elapsed() < Duration::from_secs(8));
     function.host.stop().await;
 }
 

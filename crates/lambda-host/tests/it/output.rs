@@ -1,5 +1,8 @@
 //! Whose output is whose.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use crate::harness::{Function, Written, within};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,6 +38,30 @@ async fn the_output_before_an_answer_is_complete_when_the_answer_is_there() {
     for number in 0..300 {
         let (_, log) = function.invoke_with_log(&format!("say {number}")).await;
         assert_eq!(log, format!("{number}\n"));
+    }
+    function.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_is_complete_though_the_log_is_slow() {
+    let function = Function::new(|_| {});
+    for _ in 0..3 {
+        let environment = function.acquire().await.unwrap();
+        let log = Written::default();
+        let mut invocation = log.invocation("bytes");
+        let fast = invocation.log.clone();
+        let never = Mutex::new(std::sync::mpsc::channel::<()>());
+        invocation.log = Arc::new(move |bytes| {
+            let pause = never
+                .lock()
+                .unwrap()
+                .1
+                .recv_timeout(Duration::from_millis(30));
+            assert!(pause.is_err());
+            fast(bytes);
+        });
+        within(environment.invoke(invocation)).await.unwrap();
+        assert_eq!(log.bytes().len(), 3 + 300_000 + 1 + 13);
     }
     function.host.stop().await;
 }
