@@ -27,6 +27,7 @@ const PIPELINE: &str = "two-buckets-pipeline";
 const DEPOT: &str = "two-buckets-depot";
 const S3_API: &str = "two-buckets-s3-api";
 const UPLOADS: &str = "two-buckets-uploads";
+const LAMBDA_HOST: &str = "two-buckets-lambda-host";
 const LOCAL: &str = "two-buckets-local";
 
 const RULES: &[Rule] = &[
@@ -65,13 +66,26 @@ const RULES: &[Rule] = &[
         must_not_reach: &["s3s", "fjall"],
     },
     Rule {
+        package: LAMBDA_HOST,
+        may_know: &[],
+        must_not_reach: &["s3s", "fjall", "axum"],
+    },
+    Rule {
         package: LOCAL,
-        may_know: &[OBJECTS, PIPELINE, DEPOT, S3_API, UPLOADS],
+        may_know: &[OBJECTS, PIPELINE, DEPOT, S3_API, UPLOADS, LAMBDA_HOST],
         must_not_reach: &[],
     },
     Rule {
         package: "two-buckets",
-        may_know: &[OBJECTS, PIPELINE, DEPOT, S3_API, UPLOADS, LOCAL],
+        may_know: &[
+            OBJECTS,
+            PIPELINE,
+            DEPOT,
+            S3_API,
+            UPLOADS,
+            LAMBDA_HOST,
+            LOCAL,
+        ],
         must_not_reach: &[],
     },
     Rule {

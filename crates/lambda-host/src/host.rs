@@ -1,0 +1,82 @@
+//! The door to one function: environments to be had, and their end.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::config::{Config, InvalidConfig};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::pool::Pool;
+use crate::start;
+
+/// Runs one function: a pool of environments, started when they are needed.
+///
+/// Cheap to clone; all clones are one pool. Call [`Host::stop`] before the program ends: a program that is killed cannot
+/// end its functions' processes, and those then end by themselves when they next call the Runtime API.
+#[derive(Clone)]
+pub struct Host {
+    pool: Arc<Pool>,
+}
+
+/// How many environments there are, and how many there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Facts {
+    /// Environments that wait for an invocation.
+    pub idle: usize,
+    /// Environments that start, are held, run an invocation or end.
+    pub busy: usize,
+    /// Environments started since the host was.
+    pub started: u64,
+    /// Environments that have ended since then.
+    pub ended: u64,
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("Host")
+            .field("config", &self.pool.config)
+            .field("facts", &self.facts())
+            .finish()
+    }
+}
+
+impl Host {
+    /// Checks the configuration, and says all that is wrong with it. No process is started before the first
+    /// [`acquire`](Host::acquire).
+    pub fn start(config: Config) -> Result<Host, InvalidConfig> {
+        config.check()?;
+        Ok(Host {
+            pool: Arc::new(Pool::new(config)),
+        })
+    }
+
+    /// Waits for a free environment, and starts and initialises one if none is idle: it is the caller's alone until it is
+    /// dropped or invoked. Callers are served in the order in which they came.
+    ///
+    /// Fails with `Init`, `NotStarted` or `Stopped`. Dropping the future while an environment starts ends that environment.
+    pub async fn acquire(&self) -> Result<Environment, Failure> {
+        let place = self.pool.places.clone().acquire_owned().await;
+        let place = place.map_err(|_closed| Failure::Stopped)?;
+        let shared = match self.pool.take_idle(place) {
+            Ok(shared) => shared,
+            Err(place) => start::environment(&self.pool, place).await?,
+        };
+        Ok(Environment::new(shared))
+    }
+
+    /// Ends all environments, SIGTERM then SIGKILL, and waits until they are gone. Running invocations fail with
+    /// `Stopped`, and so does every `acquire` from then on. May be called again, and from several places; dropping the
+    /// future does not undo it.
+    pub async fn stop(&self) {
+        let mut alive = self.pool.alive.subscribe();
+        self.pool.stop();
+        // Fails only when the pool is gone, and we hold it.
+        alive.wait_for(|it| *it == 0).await.ok();
+    }
+
+    /// What there is now.
+    pub fn facts(&self) -> Facts {
+        self.pool.facts()
+    }
+}
