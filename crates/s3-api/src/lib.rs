@@ -26,6 +26,7 @@ mod form;
 mod host;
 mod lifecycle;
 mod payload;
+pub mod pins;
 pub mod policy;
 mod query;
 mod refusal;
@@ -42,6 +43,7 @@ pub use config::{Config, Limits, RefuseWrite};
 pub use credentials::Credentials;
 pub use form::{ExaminedForm, examine_form};
 pub use lifecycle::{AbortIncomplete, UnreadableLifecycle};
+pub use pins::{FUNCTION_ROLE, Pin, Pinned, Pins, Slot, function_role};
 pub use server::{InvalidNetwork, Listening, Network, Peer, TrustedProxies, serve};
 pub use service::{AnswerBody, S3Service};
 pub use sts::{
