@@ -23,7 +23,10 @@
 //! [`Config::refuse_write`]: crate::Config::refuse_write
 
 mod invocation;
+mod meaning;
 mod role;
+mod rules;
+mod uploads;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,8 +34,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use two_buckets_objects::{ObjectRef, VersionRef};
 
 use crate::refusal::Refusal;
-pub(crate) use invocation::Invocation;
+pub(crate) use invocation::{Invocation, Own};
+pub(crate) use meaning::Reading;
 pub use role::{FUNCTION_ROLE, function_role};
+pub(crate) use uploads::{Completion, OwnPart, PartBytes};
 
 /// One version that a session works on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -137,14 +142,18 @@ impl Drop for Slot {
 }
 
 impl Pinned {
-    /// Whether the version of this staged key was written to its archive key, so that nothing is missing there.
+    /// Whether the pinned version of this staged key was written to its archive key, so that nothing is missing there.
     pub fn was_copied(&self, staged: &ObjectRef) -> bool {
-        self.invocation.was_copied(staged)
+        self.invocation
+            .of_staged(staged)
+            .is_some_and(|own| own.was_copied())
     }
 
-    /// Whether the version of this staged key was deleted, as far as the session knows.
+    /// Whether the pinned version of this staged key was deleted, as far as the session knows.
     pub fn was_deleted(&self, staged: &ObjectRef) -> bool {
-        self.invocation.was_deleted(staged)
+        self.invocation
+            .of_staged(staged)
+            .is_some_and(|own| own.was_deleted())
     }
 }
 
