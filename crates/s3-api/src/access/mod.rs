@@ -187,7 +187,11 @@ impl SessionAccess {
     fn denied(&self, action: &str, resource: &str, decision: Decision) -> Refusal {
         let mut refusal = self.session.denied(action, resource, decision);
         if let Some(invocation) = &self.invocation {
-            refusal.message += &format!("; the session works on {}", invocation.words());
+            refusal.message = format!(
+                "{}; the session works on {}",
+                refusal.message,
+                invocation.words()
+            );
         }
         refusal
     }

@@ -130,8 +130,12 @@ impl Backend {
                     if let Some(tags) = &tags {
                         own::check_tags(&own, &source, tags)?;
                     }
-                    if checksum.is_some_and(|it| source.info.full_checksum(it).is_none()) {
-                        return Err(own::other_checksum(&own));
+                    let mut source = source;
+                    if let Some(asked) = checksum
+                        && source.info.full_checksum(asked).is_none()
+                    {
+                        let computed = own::full_checksum(depot, &own, &source, asked)?;
+                        source.info.checksums.push(computed);
                     }
                     own::copy(depot, &own, &source, &condition)?;
                     let written = own::written(&source);

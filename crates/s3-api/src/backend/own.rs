@@ -232,16 +232,6 @@ pub(super) fn other_bytes(own: &Own) -> S3Error {
     .into()
 }
 
-/// The copy was to have a checksum of a kind that the upload has none of.
-pub(super) fn other_checksum(own: &Own) -> S3Error {
-    let at = &own.pin().archive;
-    Refusal::access_denied(format!(
-        "{}/{} keeps the checksums of the upload; leave x-amz-checksum-algorithm away, or write under another key",
-        at.bucket, at.key
-    ))
-    .into()
-}
-
 fn keeps_its_own(own: &Own, what: &str) -> S3Error {
     let at = &own.pin().archive;
     Refusal::access_denied(format!(

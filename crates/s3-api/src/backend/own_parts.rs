@@ -1,14 +1,16 @@
 //! Uploads in parts of a session to the archive key of a version it is bound to. See [`crate::pins`].
 
 use s3s::{S3Error, S3ErrorCode, S3Result};
-use two_buckets_depot::{Body, CompletePart, Completed, Depot, FoundObject, PartInfo, UploadId};
-use two_buckets_objects::{Algorithm, Checksum, ETag, WriteCondition, Written};
+use two_buckets_depot::{
+    Body, CompletePart, Completed, CreateUpload, Depot, Error, FoundObject, PartInfo, UploadId,
+    UploadInfo,
+};
+use two_buckets_objects::{Algorithm, Checksum, ChecksumKind, ETag, WriteCondition, Written};
 
-use super::own;
-use super::own::Beside;
+use super::own::{self, Beside};
+use super::{convert, multipart};
 use crate::error::of_depot;
 use crate::pins::{Completion, Own, OwnPart, PartBytes};
-use two_buckets_depot::{CreateUpload, UploadInfo};
 
 /// How many random bytes an upload's name has.
 const ID_BYTES: usize = 16;
@@ -108,7 +110,7 @@ pub(super) fn complete(
 ) -> S3Result<(Completed, Written)> {
     let failed = |error| of_depot(&error);
     let found = own.find(depot).map_err(failed)?;
-    let shown = match super::convert::shown_checksum(&found) {
+    let shown = match convert::shown_checksum(&found) {
         Some(checksum) => checksum.clone(),
         None => own::full_checksum(depot, own, &found, Algorithm::Crc64Nvme)?,
     };
@@ -122,7 +124,7 @@ pub(super) fn complete(
     };
     let size_bytes: u64 = parts.iter().map(|(_, size_bytes, _)| size_bytes).sum();
     if let Some(claimed) = size_claimed {
-        super::multipart::check_claimed_size(size_bytes, claimed)?;
+        multipart::check_claimed_size(size_bytes, claimed)?;
     }
     if size_bytes != found.info.size_bytes {
         return Err(own::other_bytes(own));
@@ -154,13 +156,13 @@ fn check_expected(
     expected: &Checksum,
 ) -> S3Result<()> {
     let algorithm = expected.algorithm;
-    if expected.kind != two_buckets_objects::ChecksumKind::FullObject {
-        return Err(super::convert::not_implemented(
+    if expected.kind != ChecksumKind::FullObject {
+        return Err(convert::not_implemented(
             "a checksum of checksums cannot be compared with the upload, which had other parts; send one of the full object",
         ));
     }
     if *expected == own::full_checksum(depot, own, found, algorithm)? {
         return Ok(());
     }
-    Err(of_depot(&two_buckets_depot::Error::BadDigest { algorithm }))
+    Err(of_depot(&Error::BadDigest { algorithm }))
 }

@@ -20,7 +20,8 @@ pub fn function_role(staging: &BucketName, archive: &BucketName) -> Role {
         {{"Effect":"Allow","Action":["s3:GetObject","s3:GetObjectAttributes","s3:GetObjectTagging"],"Resource":"arn:aws:s3:::{archive}/*","Condition":{{"Bool":{{"two-buckets:Pinned":"true"}}}}}},
         {{"Effect":"Allow","Action":["s3:PutObject","s3:AbortMultipartUpload","s3:ListMultipartUploadParts"],"Resource":"arn:aws:s3:::{archive}/*"}},
         {{"Effect":"Allow","Action":"s3:PutObjectTagging","Resource":"arn:aws:s3:::{archive}/*","Condition":{{"Null":{{"s3:ObjectCreationOperation":"false"}}}}}},
-        {{"Effect":"Allow","Action":"s3:PutObjectTagging","Resource":"arn:aws:s3:::{archive}/*","Condition":{{"Bool":{{"two-buckets:Pinned":"true"}}}}}}]}}"#
+        {{"Effect":"Allow","Action":"s3:PutObjectTagging","Resource":"arn:aws:s3:::{archive}/*","Condition":{{"Bool":{{"two-buckets:Pinned":"true"}}}}}},
+        {{"Effect":"Allow","Action":"sts:GetCallerIdentity","Resource":"*"}}]}}"#
     );
     Role {
         name: FUNCTION_ROLE.to_owned(),
