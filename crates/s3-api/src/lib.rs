@@ -11,6 +11,7 @@
 //!   chunk signatures and trailers are compared before the object is made.
 //! * **What is not there is refused**, never ignored: encryption, locks, lists, unknown sub-resources.
 //! * **Memory is bounded** by the number of connections, whatever the size of bodies and chunks.
+//! * **What a pinned session names means its version**, and its move of it is only noted. See [`pins`].
 //!
 //! What a store can and cannot do is depot's affair; who may write which key is decided by [`Config::refuse_write`].
 

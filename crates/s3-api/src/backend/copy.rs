@@ -123,24 +123,6 @@ impl Backend {
                 }
                 let source_version = convert::shown_version_of(depot, &reading, &source)
                     .map_err(|e| of_depot(&e))?;
-                if let Some(own) = own {
-                    if let CopyMetadata::Replace(metadata) = &metadata {
-                        own::check_beside(&own, &source, &own::Beside::Exactly(metadata))?;
-                    }
-                    if let Some(tags) = &tags {
-                        own::check_tags(&own, &source, tags)?;
-                    }
-                    let mut source = source;
-                    if let Some(asked) = checksum
-                        && source.info.full_checksum(asked).is_none()
-                    {
-                        let computed = own::full_checksum(depot, &own, &source, asked)?;
-                        source.info.checksums.push(computed);
-                    }
-                    own::copy(depot, &own, &source, &condition)?;
-                    let written = own::written(&source);
-                    return Ok((source, written, None, source_version));
-                }
                 let options = CopyObject {
                     condition,
                     // Holds the source still between the look above and the copy.
@@ -149,6 +131,11 @@ impl Backend {
                     tags,
                     checksum,
                 };
+                if let Some(own) = own {
+                    let copied = own::copy(depot, &own, source, &options)?;
+                    let written = own::written(&copied);
+                    return Ok((copied, written, None, source_version));
+                }
                 let exactly = Selector::Version(source.info.at.version_id.clone());
                 let (copied, written) = depot
                     .copy(&reading.at, &exactly, &to, options)

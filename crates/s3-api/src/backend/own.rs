@@ -1,7 +1,9 @@
 //! Writes of a session to the archive key of a version it is bound to ([`crate::pins`]): compared, noted, not performed.
 
 use s3s::{S3Error, S3Result};
-use two_buckets_depot::{Body, Deleted, Depot, Error, FoundObject, PutObject, Selector};
+use two_buckets_depot::{
+    Body, CopyMetadata, CopyObject, Deleted, Depot, Error, FoundObject, PutObject, Selector,
+};
 use two_buckets_objects::{
     Algorithm, ByteRange, Checksum, Metadata, Tags, WriteCondition, Written,
 };
@@ -30,17 +32,30 @@ pub(super) fn written(found: &FoundObject) -> Written {
     }
 }
 
-/// Notes the copy of a version, if it is the pinned one.
+/// Notes the copy of a version, if it is the pinned one and nothing is asked that the archive will not have; gives it
+/// with the checksum asked for.
 pub(super) fn copy(
     depot: &Depot,
     own: &Own,
-    source: &FoundObject,
-    condition: &WriteCondition,
-) -> S3Result<()> {
-    check_source(own, source)?;
-    check_condition(depot, own, source, condition)?;
+    mut source: FoundObject,
+    options: &CopyObject,
+) -> S3Result<FoundObject> {
+    check_source(own, &source)?;
+    if let CopyMetadata::Replace(metadata) = &options.metadata {
+        check_beside(own, &source, &Beside::Exactly(metadata))?;
+    }
+    if let Some(tags) = &options.tags {
+        check_tags(own, &source, tags)?;
+    }
+    check_condition(depot, own, &source, &options.condition)?;
+    if let Some(asked) = options.checksum
+        && source.info.full_checksum(asked).is_none()
+    {
+        let computed = full_checksum(depot, own, &source, asked)?;
+        source.info.checksums.push(computed);
+    }
     own.note_copied();
-    Ok(())
+    Ok(source)
 }
 
 /// Notes the upload of a body, if it has the bytes of the pinned version; gives that.

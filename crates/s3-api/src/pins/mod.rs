@@ -18,7 +18,8 @@
 //! The policies can ask whether an object is one of the session's own by the condition key `two-buckets:Pinned`.
 //!
 //! A noted copy is answered without a version id: the archive's version is not made yet, and what it will be called is
-//! not known.
+//! not known. Its tag is the pinned version's, its Last-Modified too. A request that comes in while nothing is pinned is
+//! refused, so a signed URL that a session made is worth something only while its version is pinned.
 //!
 //! [`Config::refuse_write`]: crate::Config::refuse_write
 
@@ -44,7 +45,7 @@ pub(crate) use uploads::{Completion, OwnPart, PartBytes};
 pub struct Pin {
     /// The version that the staged key means. Its bucket must have versions: `null` can be overwritten in place.
     pub staged: VersionRef,
-    /// Where its bytes are to go. Writing them there is noted, writing others is refused.
+    /// Where its bytes are to go, in another bucket. Writing them there is noted, writing others is refused.
     pub archive: ObjectRef,
     /// Where in the archive's bucket the session may write though clients may not; it ends at a slash, which is added
     /// if it is not there. Nowhere if empty.

@@ -43,12 +43,15 @@ async fn a_server_without_pins_refuses_sessions_that_need_them() {
     let sts = Sts::new(credentials(), vec![role()]).unwrap();
     let server = Server::start_with(|config| config.sts = sts.clone()).await;
     let session = Environment::session_named(&server, &sts, "environment-1");
+    server.depot.create_bucket(&bucket(ARCHIVE)).unwrap();
     server.put(STAGING, "a", b"x").await.assert_ok();
-    Req::new(Method::GET, STAGING, "a")
-        .by(&session)
-        .send(&server)
-        .await
-        .assert_error(403, "AccessDenied");
+    for (method, bucket) in [(Method::GET, STAGING), (Method::PUT, ARCHIVE)] {
+        Req::new(method, bucket, "a")
+            .by(&session)
+            .send(&server)
+            .await
+            .assert_error(403, "AccessDenied");
+    }
 }
 
 #[tokio::test]
@@ -302,6 +305,10 @@ async fn several_pins_are_each_their_own() {
     assert!(pinned.was_copied(&two) && !pinned.was_deleted(&two));
     assert!(!pinned.was_copied(&one) && pinned.was_deleted(&one));
     // An empty prefix opens nothing.
+    it.server.put(ARCHIVE, "/x", b"x").await.assert_ok();
+    it.get(ARCHIVE, "/x")
+        .await
+        .assert_error(403, "AccessDenied");
     it.put(ARCHIVE, "_results/1/x", b"x")
         .await
         .assert_error(403, "AccessDenied");

@@ -2,9 +2,29 @@
 
 use base64::Engine as _;
 use http::Method;
+use md5::{Digest as _, Md5};
 
 use super::{ARCHIVE, Environment, STAGING, object};
-use crate::harness::Req;
+use crate::harness::{Answer, Req};
+
+/// An entry of a batch of deletes.
+fn entry(key: &str, id: Option<&str>) -> String {
+    let version = id.map_or(String::new(), |id| format!("<VersionId>{id}</VersionId>"));
+    format!("<Object><Key>{key}</Key>{version}</Object>")
+}
+
+impl Environment {
+    async fn delete_batch(&self, entries: &[String]) -> Answer {
+        let document = format!("<Delete>{}</Delete>", entries.concat());
+        let md5 = base64::prelude::BASE64_STANDARD.encode(Md5::digest(document.as_bytes()));
+        let batch = self
+            .req(Method::POST, STAGING, "")
+            .query("delete", "")
+            .header("content-md5", &md5)
+            .body(document.as_bytes());
+        self.send(batch).await
+    }
+}
 
 /// Asserts that the move of `a` was noted.
 macro_rules! assert_noted {
@@ -260,10 +280,6 @@ async fn a_delete_of_another_version_is_refused_one_by_one_and_in_a_batch() {
         .assert_error(403, "AccessDenied");
     assert_noted!(pinned, copied: false, deleted: false);
 
-    let entry = |key: &str, id: Option<&str>| {
-        let version = id.map_or(String::new(), |id| format!("<VersionId>{id}</VersionId>"));
-        format!("<Object><Key>{key}</Key>{version}</Object>")
-    };
     let entries = [
         entry("others", None),
         entry("a", Some(&newer)),
@@ -271,17 +287,7 @@ async fn a_delete_of_another_version_is_refused_one_by_one_and_in_a_batch() {
         entry("a", Some(&version)),
         entry("a", None),
     ];
-    let document = format!("<Delete>{}</Delete>", entries.concat());
-    let md5 = {
-        use md5::{Digest as _, Md5};
-        base64::prelude::BASE64_STANDARD.encode(Md5::digest(document.as_bytes()))
-    };
-    let batch = it
-        .req(Method::POST, STAGING, "")
-        .query("delete", "")
-        .header("content-md5", &md5)
-        .body(document.as_bytes());
-    let answer = it.send(batch).await;
+    let answer = it.delete_batch(&entries).await;
     assert_eq!(answer.assert_ok().elements("Code"), ["AccessDenied"; 3]);
     let deleted = answer.elements("Deleted");
     assert_eq!(deleted.len(), 2, "{}", answer.text());
@@ -293,4 +299,16 @@ async fn a_delete_of_another_version_is_refused_one_by_one_and_in_a_batch() {
         .req(Method::GET, STAGING, "a")
         .query("versionId", &version);
     it.send(by_version).await.assert_error(404, "NoSuchVersion");
+}
+
+#[tokio::test]
+async fn a_batch_of_its_own_version_only_deletes_nothing() {
+    let it = Environment::start().await;
+    let (version, pinned) = it.work_on("a", b"mine").await;
+    let staged = it.versions(STAGING);
+    let entries = [entry("a", None), entry("a", Some(&version))];
+    let answer = it.delete_batch(&entries).await;
+    assert_eq!(answer.assert_ok().elements("Deleted").len(), 2);
+    assert_noted!(pinned, copied: false, deleted: true);
+    assert_eq!(it.versions(STAGING), staged);
 }

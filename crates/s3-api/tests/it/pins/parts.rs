@@ -151,7 +151,7 @@ async fn parts_that_were_sent_are_the_file_or_are_refused() {
 #[tokio::test]
 async fn copied_parts_that_are_not_in_their_place_are_refused() {
     let it = Environment::start().await;
-    let (_, pinned) = it.work_on("a", &noise(2 * PART)).await;
+    let (version, pinned) = it.work_on("a", &noise(2 * PART)).await;
     let newer = it.upload("a", &noise(2 * PART)).await;
     let id = it.begin("a").await;
     let twice = [
@@ -166,6 +166,13 @@ async fn copied_parts_that_are_not_in_their_place_are_refused() {
         &format!("versioned/a?versionId={newer}"),
     );
     it.send(of_newer).await.assert_error(403, "AccessDenied");
+    // Nor what it may read and has made itself.
+    let result = format!("_results/a/{version}/x");
+    it.put(ARCHIVE, &result, &noise(2 * PART)).await.assert_ok();
+    let of_result = it
+        .part(&id, 1)
+        .header("x-amz-copy-source", &format!("{ARCHIVE}/{result}"));
+    it.send(of_result).await.assert_error(403, "AccessDenied");
     // Small parts are refused as S3 refuses them.
     let small = [
         (1, it.copy_part(&id, 1, 0, 1000).await),
@@ -175,7 +182,8 @@ async fn copied_parts_that_are_not_in_their_place_are_refused() {
         .await
         .assert_error(400, "EntityTooSmall");
     assert!(!pinned.was_copied(&object(STAGING, "a")));
-    it.assert_nothing_written();
+    assert_eq!(it.versions(ARCHIVE).len(), 1, "the result");
+    it.assert_no_parts();
 }
 
 #[tokio::test]
