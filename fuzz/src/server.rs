@@ -58,6 +58,7 @@ impl Server {
             domain: None,
             region: REGION.into(),
             clock,
+            pins: None,
             refuse_write: None,
             staging_buckets: vec![bucket_name("staging")],
             limits: Limits::default(),

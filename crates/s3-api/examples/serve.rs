@@ -42,6 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         sts: Sts::new(credentials, vec![uploader_role(&"staging".parse()?)])?,
         region: "us-east-1".into(),
         clock: Arc::new(now),
+        pins: None,
         refuse_write: None,
         staging_buckets: Vec::new(),
         domain: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use two_buckets_depot::Depot;
 use two_buckets_objects::{BucketName, Key, Timestamp};
 
-use crate::Sts;
+use crate::{Pins, Sts};
 
 /// Says why a key must not be written by a client, if it must not.
 pub type RefuseWrite = Arc<dyn Fn(&BucketName, &Key) -> Option<String> + Send + Sync>;
@@ -17,6 +17,8 @@ pub struct Config {
     pub depot: Depot,
     /// Who may sign: the owner, who may do everything, and the sessions of the roles.
     pub sts: Sts,
+    /// What the sessions of [`FUNCTION_ROLE`](crate::FUNCTION_ROLE) are bound to. If there is none, they may do nothing.
+    pub pins: Option<Pins>,
     /// The public domain, in lower case, whose sub-domains name buckets as those of `localhost` do; none if there is none.
     pub domain: Option<String>,
     /// The region the service says it is in. Signatures for any region are accepted.

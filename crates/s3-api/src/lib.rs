@@ -11,6 +11,7 @@
 //!   chunk signatures and trailers are compared before the object is made.
 //! * **What is not there is refused**, never ignored: encryption, locks, lists, unknown sub-resources.
 //! * **Memory is bounded** by the number of connections, whatever the size of bodies and chunks.
+//! * **What a pinned session names means its version**, and its move of it is only noted. See [`pins`].
 //!
 //! What a store can and cannot do is depot's affair; who may write which key is decided by [`Config::refuse_write`].
 
@@ -26,6 +27,7 @@ mod form;
 mod host;
 mod lifecycle;
 mod payload;
+pub mod pins;
 pub mod policy;
 mod query;
 mod refusal;
@@ -42,6 +44,7 @@ pub use config::{Config, Limits, RefuseWrite};
 pub use credentials::Credentials;
 pub use form::{ExaminedForm, examine_form};
 pub use lifecycle::{AbortIncomplete, UnreadableLifecycle};
+pub use pins::{FUNCTION_ROLE, Pin, Pinned, Pins, Slot, function_role};
 pub use server::{InvalidNetwork, Listening, Network, Peer, TrustedProxies, serve};
 pub use service::{AnswerBody, S3Service};
 pub use sts::{

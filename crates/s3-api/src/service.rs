@@ -232,6 +232,7 @@ impl S3Service {
                 peer: parts.extensions.get::<Peer>().copied(),
                 now,
             },
+            self.inner.config.pins.as_ref(),
         )?;
         parts.extensions.insert(access);
         unsupported::refuse(&parts.headers)?;
@@ -307,6 +308,7 @@ impl S3Service {
             headers: &parts.headers,
             peer: parts.extensions.get::<Peer>().copied(),
             sts: &self.inner.config.sts,
+            pins: self.inner.config.pins.as_ref(),
             now: (self.inner.config.clock)(),
         };
         let form = Allowed::read(raw, content_type, &sender).await?;

@@ -37,6 +37,14 @@ pub struct CreateUpload {
     pub checksum: Option<(Algorithm, Option<ChecksumKind>)>,
 }
 
+impl CreateUpload {
+    /// The algorithm and kind of the checksum the object will have; `InvalidArgument` of two that do not go together.
+    pub fn checksum(&self) -> Result<(Algorithm, ChecksumKind)> {
+        let (algorithm, kind) = self.checksum.unwrap_or((Algorithm::Crc64Nvme, None));
+        Ok((algorithm, checksums::kind_for(algorithm, kind)?))
+    }
+}
+
 /// A part as the client names it on completion.
 #[derive(Clone, Debug)]
 pub struct CompletePart {
@@ -127,8 +135,7 @@ impl Depot {
     /// (S3 User Guide, "Uploading and copying objects using multipart upload", on concurrent uploads).
     pub fn create_upload(&self, to: &ObjectRef, options: CreateUpload) -> Result<UploadInfo> {
         check_size_beside(&options.metadata, &options.tags)?;
-        let (algorithm, kind) = options.checksum.unwrap_or((Algorithm::Crc64Nvme, None));
-        let kind = checksums::kind_for(algorithm, kind)?;
+        let (algorithm, kind) = options.checksum()?;
         self.transaction(|tx| {
             versions::bucket(&*tx.engine, &to.bucket)?;
             let order = tx.next_order();

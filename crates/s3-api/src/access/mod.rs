@@ -12,7 +12,8 @@ use std::sync::Arc;
 use http::{HeaderMap, Method};
 use two_buckets_objects::Timestamp;
 
-use crate::auth::Signed;
+use crate::auth::{Signed, Way};
+use crate::pins::{FUNCTION_ROLE, Invocation, Pins};
 use crate::policy::{Context, Decision, Question, Value, decide_all};
 use crate::query::Query;
 use crate::refusal::Refusal;
@@ -48,36 +49,72 @@ pub(crate) enum Access {
 #[derive(Debug)]
 pub(crate) struct SessionAccess {
     session: Arc<Session>,
+    /// What the session works on, if it is one that is bound to pins: as it was when the request came in.
+    invocation: Option<Arc<Invocation>>,
     context: Context,
+    /// The version id in the query.
+    version: Option<String>,
     /// The bucket of the object that the request reads, if the session may not list it. Whoever may not is not told
     /// what is missing (S3 API, `GetObject`, "Permissions").
     hidden: bool,
 }
 
 /// Refuses a request that its sender may not make.
-pub(crate) fn authorize(who: &Who, asked: &Asked<'_>) -> Result<Access, Refusal> {
+pub(crate) fn authorize(
+    who: &Who,
+    asked: &Asked<'_>,
+    pins: Option<&Pins>,
+) -> Result<Access, Refusal> {
     let session = match who {
         Who::Root => return Ok(Access::Root),
         Who::Session(session) => session.clone(),
     };
+    let invocation = invocation(&session, asked, pins)?;
     let needs = needs::of(asked)
         .map_err(|why| Refusal::access_denied(format!("{} may not do this: {why}", session.arn)))?;
     let mut access = SessionAccess {
         session,
+        invocation,
         context: context(asked)?,
+        version: asked.query.unique("versionId").map(str::to_owned),
         hidden: false,
     };
-    for need in &needs.all {
-        access.check(need)?;
-    }
+    let checked = needs.all.iter().map(|need| access.check(need));
+    let are_own: Vec<Option<bool>> = checked.collect::<Result<_, _>>()?;
     if !needs.one_of.is_empty() && !access.may_some(needs.one_of) {
         return Err(access.denied(needs.one_of[0], "*", Decision::NotAllowed));
     }
-    if let Some(bucket) = &needs.read_from {
+    // Of its own keys a session may know whether they are there. What is read comes first.
+    let reads_own = are_own.first() == Some(&Some(true));
+    if let Some(bucket) = needs.read_from.as_ref().filter(|_| !reads_own) {
         let list = Need::bucket("s3:ListBucket", bucket);
-        access.hidden = access.decide(&list) != Decision::Allowed;
+        access.hidden = access.decide(&list, None) != Decision::Allowed;
     }
     Ok(Access::Session(Arc::new(access)))
+}
+
+/// What the request's session works on, if its role is one whose sessions are bound to pins.
+fn invocation(
+    session: &Session,
+    asked: &Asked<'_>,
+    pins: Option<&Pins>,
+) -> Result<Option<Arc<Invocation>>, Refusal> {
+    if session.role != FUNCTION_ROLE {
+        return Ok(None);
+    }
+    let Some(pins) = pins else {
+        return Err(Refusal::access_denied(format!(
+            "{}: no functions run here",
+            session.arn
+        )));
+    };
+    if asked.signed.way == Way::Form {
+        return Err(Refusal::access_denied(format!(
+            "{}: a session that works on a file cannot upload by forms",
+            session.arn
+        )));
+    }
+    pins.invocation(&session.name).map(Some)
 }
 
 impl Access {
@@ -85,7 +122,15 @@ impl Access {
     pub(crate) fn check(&self, need: &Need) -> Result<(), Refusal> {
         match self {
             Self::Root => Ok(()),
-            Self::Session(access) => access.check(need),
+            Self::Session(access) => access.check(need).map(|_| ()),
+        }
+    }
+
+    /// What the sender works on, if it is a session that is bound to that.
+    pub(crate) fn invocation(&self) -> Option<&Arc<Invocation>> {
+        match self {
+            Self::Root => None,
+            Self::Session(access) => access.invocation.as_ref(),
         }
     }
 
@@ -96,23 +141,33 @@ impl Access {
 }
 
 impl SessionAccess {
-    fn check(&self, need: &Need) -> Result<(), Refusal> {
-        match self.decide(need) {
-            Decision::Allowed => Ok(()),
+    /// Says of an allowed action on an object whether that is one of the session's own.
+    fn check(&self, need: &Need) -> Result<Option<bool>, Refusal> {
+        let is_own = match &self.invocation {
+            None => None,
+            Some(invocation) => {
+                let version = need.version.as_deref().or(self.version.as_deref());
+                invocation.check(need, version)?
+            }
+        };
+        match self.decide(need, is_own) {
+            Decision::Allowed => Ok(is_own),
             decision => Err(self.denied(need.action, &need.resource, decision)),
         }
     }
 
-    fn decide(&self, need: &Need) -> Decision {
+    fn decide(&self, need: &Need, is_own: Option<bool>) -> Decision {
         let narrowed;
-        let context = match &need.version {
-            None => &self.context,
-            Some(version) => {
-                let mut with_version = self.context.clone();
-                with_version.set("s3:VersionId", Value::Text(version.clone()));
-                narrowed = with_version;
-                &narrowed
+        let context = if need.version.is_none() && is_own.is_none() {
+            &self.context
+        } else {
+            let mut with_both = self.context.clone();
+            with_both.set_text("s3:VersionId", need.version.as_deref());
+            if let Some(is_own) = is_own {
+                with_both.set("two-buckets:Pinned", Value::Bool(is_own));
             }
+            narrowed = with_both;
+            &narrowed
         };
         self.session.decide(&Question {
             action: need.action,
@@ -130,7 +185,15 @@ impl SessionAccess {
     }
 
     fn denied(&self, action: &str, resource: &str, decision: Decision) -> Refusal {
-        self.session.denied(action, resource, decision)
+        let mut refusal = self.session.denied(action, resource, decision);
+        if let Some(invocation) = &self.invocation {
+            refusal.message = format!(
+                "{}; the session works on {}",
+                refusal.message,
+                invocation.words()
+            );
+        }
+        refusal
     }
 }
 

@@ -41,6 +41,12 @@ impl Need {
             version: version.map(str::to_owned),
         }
     }
+
+    /// Bucket and key, if this is about an object.
+    pub(crate) fn object_names(&self) -> Option<(&str, &str)> {
+        // A bucket's name has no slash.
+        self.resource.strip_prefix("arn:aws:s3:::")?.split_once('/')
+    }
 }
 
 /// What a request needs.

@@ -10,6 +10,7 @@ use two_buckets_objects::{
 };
 
 use crate::digests;
+use crate::pins::Reading;
 use crate::refusal::Refusal;
 
 pub(super) fn owner() -> Owner {
@@ -309,6 +310,18 @@ pub(super) fn shown_version(
         return Ok(None);
     }
     Ok(Some(version_id.as_str().to_owned()))
+}
+
+/// The version id that S3 shows of what a read found; none where it has no name yet.
+pub(super) fn shown_version_of(
+    depot: &Depot,
+    reading: &Reading,
+    found: &FoundObject,
+) -> two_buckets_depot::Result<Option<String>> {
+    if !reading.shows_version {
+        return Ok(None);
+    }
+    shown_version(depot, &reading.at.bucket, &found.info.at.version_id)
 }
 
 pub(super) fn set_header(headers: &mut HeaderMap, name: HeaderName, value: &str) {

@@ -11,10 +11,11 @@ use two_buckets_objects::{
     ByteRange, ETag, ObjectInfo, ObjectRef, SINGLE_PUT_SIZE_BYTES_MAX, WriteCondition,
 };
 
-use super::{Backend, access_of, convert};
+use super::{Backend, access_of, convert, own, own_parts};
 use crate::access::{Access, Need};
 use crate::error::of_depot;
 use crate::payload::entity_too_large;
+use crate::pins::{Own, Reading};
 
 /// What must hold of a copy's source.
 struct SourceConditions {
@@ -62,7 +63,7 @@ impl Backend {
         let access = access_of(&req)?;
         let input = req.input;
         let to = convert::object(&input.bucket, &input.key)?;
-        self.check_writable(&to.bucket, &to.key)?;
+        self.check_writable(&access, &to)?;
         let (from, version) = convert::source(&input.copy_source)?;
         let replace = is_replace(
             "x-amz-metadata-directive",
@@ -84,6 +85,8 @@ impl Backend {
                 "a copy onto itself must change something: metadata, tags, or name a version",
             ));
         }
+        let reading = Reading::of(&access, from.clone(), version.clone())?;
+        let own = Own::written(&access, &to);
         let metadata = if replace {
             CopyMetadata::Replace(convert::metadata(&req.headers, input.metadata)?)
         } else {
@@ -105,7 +108,7 @@ impl Backend {
         let (copied, written, version_id, source_version) = self
             .store
             .run(move |depot| {
-                let source = depot.head(&from, &version).map_err(|e| of_source(&e))?;
+                let source = reading.find(depot).map_err(|e| of_source(&e))?;
                 if tags.is_none() && !source.tags.0.is_empty() {
                     check_tags_may_go(&access, &from, &version, &to)?;
                 }
@@ -118,6 +121,8 @@ impl Backend {
                         ),
                     ));
                 }
+                let source_version = convert::shown_version_of(depot, &reading, &source)
+                    .map_err(|e| of_depot(&e))?;
                 let options = CopyObject {
                     condition,
                     // Holds the source still between the look above and the copy.
@@ -126,15 +131,17 @@ impl Backend {
                     tags,
                     checksum,
                 };
+                if let Some(own) = own {
+                    let copied = own::copy(depot, &own, source, &options)?;
+                    let written = own::written(&copied);
+                    return Ok((copied, written, None, source_version));
+                }
                 let exactly = Selector::Version(source.info.at.version_id.clone());
                 let (copied, written) = depot
-                    .copy(&from, &exactly, &to, options)
+                    .copy(&reading.at, &exactly, &to, options)
                     .map_err(|e| of_depot(&e))?;
-                let shown = |bucket, id| {
-                    convert::shown_version(depot, bucket, id).map_err(|e| of_depot(&e))
-                };
-                let version_id = shown(&to.bucket, &written.version_id)?;
-                let source_version = shown(&from.bucket, &source.info.at.version_id)?;
+                let version_id = convert::shown_version(depot, &to.bucket, &written.version_id)
+                    .map_err(|e| of_depot(&e))?;
                 Ok((copied, written, version_id, source_version))
             })
             .await?;
@@ -161,10 +168,13 @@ impl Backend {
         &self,
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
         let to = convert::object(&input.bucket, &input.key)?;
-        self.check_writable(&to.bucket, &to.key)?;
+        self.check_writable(&access, &to)?;
         let (from, version) = convert::source(&input.copy_source)?;
+        let reading = Reading::of(&access, from, version)?;
+        let own = Own::written(&access, &to);
         let id = UploadId(input.upload_id);
         let number = super::multipart::part_number(input.part_number)?;
         let range = input
@@ -181,8 +191,12 @@ impl Backend {
         let (part, source_version) = self
             .store
             .run(move |depot| {
-                let upload = depot.upload(&to, &id).map_err(|e| of_depot(&e))?;
-                let source = depot.head(&from, &version).map_err(|e| of_source(&e))?;
+                let upload = match &own {
+                    None => depot.upload(&to, &id),
+                    Some(own) => own.upload(&id),
+                }
+                .map_err(|e| of_depot(&e))?;
+                let source = reading.find(depot).map_err(|e| of_source(&e))?;
                 conditions.check(&source.info)?;
                 let size_bytes = source.info.size_bytes;
                 if let Some(ByteRange::FromTo { last, .. }) = range
@@ -192,18 +206,26 @@ impl Backend {
                         "the range ends behind the source, which has {size_bytes} bytes"
                     )));
                 }
-                let length = match range {
-                    Some(ByteRange::FromTo { first, last }) => last - first + 1,
-                    _ => size_bytes,
+                let (first, length) = match range {
+                    Some(ByteRange::FromTo { first, last }) => (first, last - first + 1),
+                    _ => (0, size_bytes),
                 };
                 if length > SINGLE_PUT_SIZE_BYTES_MAX {
                     return Err(entity_too_large(SINGLE_PUT_SIZE_BYTES_MAX).into());
+                }
+                let source_version = convert::shown_version_of(depot, &reading, &source)
+                    .map_err(|e| of_depot(&e))?;
+                if let Some(own) = &own {
+                    let part = own_parts::put_copied_part(
+                        depot, own, &id, number, &source, first, length,
+                    )?;
+                    return Ok((part, source_version));
                 }
                 let exactly = Selector::Version(source.info.at.version_id.clone());
                 let mut writer = depot.body_writer(&[upload.checksum.0], SINGLE_PUT_SIZE_BYTES_MAX);
                 if length > 0 {
                     let (again, mut reader) = depot
-                        .read(&from, &exactly, range)
+                        .read(&reading.at, &exactly, range)
                         .map_err(|e| of_source(&e))?;
                     if again.info.etag != source.info.etag {
                         return Err(S3Error::with_message(
@@ -225,9 +247,6 @@ impl Backend {
                 let part = depot
                     .put_part(&to, &id, number, body)
                     .map_err(|e| of_depot(&e))?;
-                let source_version =
-                    convert::shown_version(depot, &from.bucket, &source.info.at.version_id)
-                        .map_err(|e| of_depot(&e))?;
                 Ok((part, source_version))
             })
             .await?;

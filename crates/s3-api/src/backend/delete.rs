@@ -5,12 +5,13 @@ use s3s::dto::{
     DeletedObject, ETagCondition,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
-use two_buckets_depot::{Deleted, Selector};
+use two_buckets_depot::{Deleted, Depot, Selector};
 use two_buckets_objects::{ETag, LIST_PAGE_MAX, ObjectRef, WriteCondition};
 
-use super::{Backend, access_of, convert};
+use super::{Backend, access_of, convert, own};
 use crate::access::{Access, Need};
 use crate::error::of_depot;
+use crate::pins::Own;
 
 /// One entry of a `DeleteObjects` request.
 struct Wanted {
@@ -24,6 +25,7 @@ impl Backend {
         &self,
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
         let at = convert::object(&input.bucket, &input.key)?;
         let version = convert::selector(input.version_id.as_deref())?;
@@ -48,7 +50,7 @@ impl Backend {
         }
         let deleted = self
             .store
-            .call(move |depot| depot.delete(&at, &version, &condition))
+            .call(move |depot| delete(depot, &access, &at, &version, &condition))
             .await?;
         Ok(S3Response::new(DeleteObjectOutput {
             delete_marker: deleted.is_delete_marker.then_some(true),
@@ -108,10 +110,12 @@ impl Backend {
             .store
             .call(move |depot| {
                 depot.bucket(&bucket)?;
-                // One transaction for all plain deletes; those with a condition are their own, in their place.
-                let is_plain = wanted
-                    .iter()
-                    .all(|entry| matches!(&entry.parsed, Ok((_, _, WriteCondition::None))));
+                // One transaction for all plain deletes; those with a condition are their own, in their place. So is
+                // all that a session deletes which works on a file: some of it may only be noted.
+                let is_plain = access.invocation().is_none()
+                    && wanted
+                        .iter()
+                        .all(|entry| matches!(&entry.parsed, Ok((_, _, WriteCondition::None))));
                 let mut results: Vec<S3Result<Deleted>> = Vec::with_capacity(wanted.len());
                 if is_plain {
                     let all: Vec<_> = wanted
@@ -125,9 +129,10 @@ impl Backend {
                 } else {
                     for entry in &wanted {
                         results.push(match &entry.parsed {
-                            Ok((object, version, condition)) => depot
-                                .delete(object, version, condition)
-                                .map_err(|error| of_depot(&error)),
+                            Ok((object, version, condition)) => {
+                                delete(depot, &access, object, version, condition)
+                                    .map_err(|error| of_depot(&error))
+                            }
                             Err(error) => Err(S3Error::with_message(
                                 error.code().clone(),
                                 error.message().unwrap_or_default().to_owned(),
@@ -168,6 +173,20 @@ impl Backend {
             errors: (!errors.is_empty()).then_some(errors),
             ..DeleteObjectsOutput::default()
         }))
+    }
+}
+
+/// Deletes, or notes that a session has deleted the version it works on.
+fn delete(
+    depot: &Depot,
+    access: &Access,
+    at: &ObjectRef,
+    version: &Selector,
+    condition: &WriteCondition,
+) -> two_buckets_depot::Result<Deleted> {
+    match Own::deleted(access, at, version) {
+        Some(own) => own::delete(depot, &own, version, condition),
+        None => depot.delete(at, version, condition),
     }
 }
 

@@ -8,6 +8,8 @@ mod copy;
 mod delete;
 mod listing;
 mod multipart;
+mod own;
+mod own_parts;
 mod post;
 mod read;
 mod tagging;
@@ -48,7 +50,7 @@ use s3s::dto::{
     UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
-use two_buckets_objects::{BucketName, Key};
+use two_buckets_objects::{BucketName, ObjectRef};
 
 use crate::RefuseWrite;
 use crate::access::Access;
@@ -65,9 +67,13 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    /// Refuses keys that clients must not write.
-    fn check_writable(&self, bucket: &BucketName, key: &Key) -> S3Result<()> {
-        match self.refuse_write.as_ref().and_then(|why| why(bucket, key)) {
+    /// Refuses keys that clients must not write, but for the results of a session that works on a file.
+    fn check_writable(&self, access: &Access, to: &ObjectRef) -> S3Result<()> {
+        if access.invocation().is_some_and(|it| it.is_result(to)) {
+            return Ok(());
+        }
+        let refuse_write = self.refuse_write.as_ref();
+        match refuse_write.and_then(|why| why(&to.bucket, &to.key)) {
             None => Ok(()),
             Some(reason) => Err(Refusal::access_denied(reason).into()),
         }

@@ -13,10 +13,11 @@ use two_buckets_objects::{
 };
 
 use super::listing::Encoding;
-use super::{Backend, convert};
+use super::{Backend, access_of, convert, own_parts};
 use crate::digests::Claims;
 use crate::error::of_depot;
 use crate::payload::Trailers;
+use crate::pins::Own;
 use crate::refusal::Refusal;
 
 impl Backend {
@@ -24,9 +25,11 @@ impl Backend {
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
         let to = convert::object(&input.bucket, &input.key)?;
-        self.check_writable(&to.bucket, &to.key)?;
+        self.check_writable(&access, &to)?;
+        let own = Own::written(&access, &to);
         let algorithm = convert::algorithm(input.checksum_algorithm.as_ref())?;
         let kind = match input
             .checksum_type
@@ -55,7 +58,10 @@ impl Backend {
         };
         let upload = self
             .store
-            .call(move |depot| depot.create_upload(&to, options))
+            .run(move |depot| match own {
+                None => depot.create_upload(&to, options).map_err(|e| of_depot(&e)),
+                Some(own) => own_parts::begin(depot, &own, &options),
+            })
             .await?;
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
@@ -72,9 +78,11 @@ impl Backend {
         &self,
         req: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
         let to = convert::object(&input.bucket, &input.key)?;
-        self.check_writable(&to.bucket, &to.key)?;
+        self.check_writable(&access, &to)?;
+        let own = Own::written(&access, &to);
         let id = UploadId(input.upload_id);
         let number = part_number(input.part_number)?;
         let claims = Claims::of_headers(&req.headers)?;
@@ -84,8 +92,13 @@ impl Backend {
             .cloned()
             .unwrap_or_default();
         let upload = {
-            let (to, id) = (to.clone(), id.clone());
-            self.store.call(move |depot| depot.upload(&to, &id)).await?
+            let (to, id, own) = (to.clone(), id.clone(), own.clone());
+            self.store
+                .call(move |depot| match own {
+                    None => depot.upload(&to, &id),
+                    Some(own) => own.upload(&id),
+                })
+                .await?
         };
         let needed = upload.checksum.0;
         if let Some(sent) = claims.sent()
@@ -114,7 +127,11 @@ impl Backend {
                 let body = received.into_body(depot).map_err(failed)?;
                 claims.verify(body.md5(), |algorithm| body.checksum(algorithm), &trailers)?;
                 let shown = body.checksum(claims.algorithm().unwrap_or(needed)).cloned();
-                let part = depot.put_part(&to, &id, number, body).map_err(failed)?;
+                let part = match own {
+                    None => depot.put_part(&to, &id, number, body),
+                    Some(own) => own_parts::put_part(depot, &own, &id, number, &body),
+                }
+                .map_err(failed)?;
                 Ok((part, shown))
             })
             .await?;
@@ -134,9 +151,11 @@ impl Backend {
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
         let to = convert::object(&input.bucket, &input.key)?;
-        self.check_writable(&to.bucket, &to.key)?;
+        self.check_writable(&access, &to)?;
+        let own = Own::written(&access, &to);
         let id = UploadId(input.upload_id);
         let condition =
             convert::write_condition(input.if_match.as_ref(), input.if_none_match.as_ref())?;
@@ -205,6 +224,18 @@ impl Backend {
             self.store
                 .run(move |depot| {
                     let failed = |e: two_buckets_depot::Error| of_depot(&e);
+                    if let Some(own) = own {
+                        let (completed, written) = own_parts::complete(
+                            depot,
+                            &own,
+                            &id,
+                            &parts,
+                            &condition,
+                            expected.as_ref(),
+                            size_claimed,
+                        )?;
+                        return Ok((completed, written.etag, None, location));
+                    }
                     if let Some(claimed) = size_claimed {
                         check_size(depot, &to, &id, &parts, claimed)?;
                     }
@@ -242,6 +273,7 @@ impl Backend {
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
         let to = convert::object(&input.bucket, &input.key)?;
         if input.if_match_initiated_time.is_some() {
@@ -251,7 +283,10 @@ impl Backend {
         }
         let id = UploadId(input.upload_id);
         self.store
-            .call(move |depot| depot.abort_upload(&to, &id))
+            .call(move |depot| match Own::written(&access, &to) {
+                None => depot.abort_upload(&to, &id),
+                Some(own) => own.abort_upload(&id),
+            })
             .await?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
@@ -260,6 +295,7 @@ impl Backend {
         &self,
         req: S3Request<ListPartsInput>,
     ) -> S3Result<S3Response<ListPartsOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
         let to = convert::object(&input.bucket, &input.key)?;
         let id = UploadId(input.upload_id.clone());
@@ -272,7 +308,10 @@ impl Backend {
         };
         let page = self
             .store
-            .call(move |depot| depot.list_parts(&to, &id, &options))
+            .call(move |depot| match Own::written(&access, &to) {
+                None => depot.list_parts(&to, &id, &options),
+                Some(own) => own.list_parts(&id, &options, limit),
+            })
             .await?;
         let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
         let parts: Vec<Part> = page
@@ -404,7 +443,7 @@ fn check_size(
     check_claimed_size(found, claimed)
 }
 
-fn check_claimed_size(found: u64, claimed: u64) -> S3Result<()> {
+pub(super) fn check_claimed_size(found: u64, claimed: u64) -> S3Result<()> {
     if found == claimed {
         return Ok(());
     }

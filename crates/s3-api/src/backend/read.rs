@@ -11,18 +11,18 @@ use s3s::dto::{
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use two_buckets_depot::{FoundObject, Selector};
-use two_buckets_objects::{ByteRange, Checksum, ETag, ObjectRef};
+use two_buckets_objects::{ByteRange, Checksum, ETag};
 
-use super::{Backend, convert};
+use super::{Backend, access_of, convert};
 use crate::error::{http_date, of_depot};
+use crate::pins::Reading;
 use crate::refusal::Refusal;
 use crate::service::BareETag;
 use crate::store::{PIECE_BYTES, Store};
 
 /// What a GET or HEAD asks beyond the name.
 struct Asked {
-    at: ObjectRef,
-    version: Selector,
+    reading: Reading,
     if_match: Option<ETagCondition>,
     if_none_match: Option<ETagCondition>,
     if_modified_since: Option<dto::Timestamp>,
@@ -47,10 +47,12 @@ impl Backend {
         &self,
         req: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
+        let at = convert::object(&input.bucket, &input.key)?;
+        let version = convert::selector(input.version_id.as_deref())?;
         let asked = Asked {
-            at: convert::object(&input.bucket, &input.key)?,
-            version: convert::selector(input.version_id.as_deref())?,
+            reading: Reading::of(&access, at, version)?,
             if_match: input.if_match,
             if_none_match: input.if_none_match,
             if_modified_since: input.if_modified_since,
@@ -103,10 +105,12 @@ impl Backend {
         &self,
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
+        let at = convert::object(&input.bucket, &input.key)?;
+        let version = convert::selector(input.version_id.as_deref())?;
         let asked = Asked {
-            at: convert::object(&input.bucket, &input.key)?,
-            version: convert::selector(input.version_id.as_deref())?,
+            reading: Reading::of(&access, at, version)?,
             if_match: input.if_match,
             if_none_match: input.if_none_match,
             if_modified_since: input.if_modified_since,
@@ -116,15 +120,7 @@ impl Backend {
             part_number: input.part_number,
             wants_checksum: wants_checksum(input.checksum_mode.as_ref()),
         };
-        let (at, version) = (asked.at.clone(), asked.version.clone());
-        let (found, version_id) = self
-            .store
-            .call(move |depot| {
-                let found = depot.head(&at, &version)?;
-                let shown = convert::shown_version(depot, &at.bucket, &found.info.at.version_id)?;
-                Ok((found, shown))
-            })
-            .await?;
+        let (found, version_id) = self.find(asked.reading.clone()).await?;
         check_conditions(&asked, &found)?;
         let extent = extent(&asked, &found)?;
         let mut output = head_of(&found, &extent, version_id, asked.wants_checksum);
@@ -166,6 +162,17 @@ impl Backend {
         Ok(S3Response::with_headers(output, headers))
     }
 
+    /// Finds a version, and the name it is shown under.
+    pub(super) async fn find(&self, reading: Reading) -> S3Result<(FoundObject, Option<String>)> {
+        self.store
+            .call(move |depot| {
+                let found = reading.find(depot)?;
+                let shown = convert::shown_version_of(depot, &reading, &found)?;
+                Ok((found, shown))
+            })
+            .await
+    }
+
     /// Finds the object, checks what was asked against it, and begins to read.
     async fn open(
         &self,
@@ -175,13 +182,12 @@ impl Backend {
             .store
             .run(move |depot| {
                 let failed = |error| of_depot(&error);
-                let at = &asked.at;
-                let found = depot.head(at, &asked.version).map_err(failed)?;
+                let reading = &asked.reading;
+                let found = reading.find(depot).map_err(failed)?;
                 check_conditions(&asked, &found)?;
                 let extent = extent(&asked, &found)?;
                 let version_id =
-                    convert::shown_version(depot, &at.bucket, &found.info.at.version_id)
-                        .map_err(failed)?;
+                    convert::shown_version_of(depot, reading, &found).map_err(failed)?;
                 if extent.bytes.is_empty() {
                     return Ok((found, extent, version_id, None));
                 }
@@ -191,7 +197,9 @@ impl Backend {
                 };
                 // Exactly the version that was looked at, whatever was written since.
                 let exactly = Selector::Version(found.info.at.version_id.clone());
-                let (again, mut reader) = depot.read(at, &exactly, Some(range)).map_err(failed)?;
+                let (again, mut reader) = depot
+                    .read(&reading.at, &exactly, Some(range))
+                    .map_err(failed)?;
                 // The version `null` can be overwritten in place between the two looks.
                 if again.info.etag != found.info.etag {
                     return Err(S3Error::with_message(
@@ -220,6 +228,7 @@ impl Backend {
         &self,
         req: S3Request<GetObjectAttributesInput>,
     ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
         let at = convert::object(&input.bucket, &input.key)?;
         let version = convert::selector(input.version_id.as_deref())?;
@@ -244,14 +253,8 @@ impl Backend {
                 wanted.push(name.to_owned());
             }
         }
-        let (found, version_id) = self
-            .store
-            .call(move |depot| {
-                let found = depot.head(&at, &version)?;
-                let shown = convert::shown_version(depot, &at.bucket, &found.info.at.version_id)?;
-                Ok((found, shown))
-            })
-            .await?;
+        let reading = Reading::of(&access, at, version)?;
+        let (found, version_id) = self.find(reading).await?;
         let wants = |name: &str| wanted.iter().any(|wanted| wanted == name);
         let checksum = wants("Checksum")
             .then(|| convert::shown_checksum(&found))

@@ -7,10 +7,11 @@ use two_buckets_objects::{
     Algorithm, Checksum, ChecksumKind, ObjectRef, SINGLE_PUT_SIZE_BYTES_MAX, Written,
 };
 
-use super::{Backend, convert};
+use super::{Backend, access_of, convert, own};
 use crate::digests::Claims;
 use crate::error::of_depot;
 use crate::payload::{BoxError, Trailers};
+use crate::pins::Own;
 
 /// An object just made.
 pub(super) struct Made {
@@ -25,9 +26,11 @@ impl Backend {
         &self,
         req: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
+        let access = access_of(&req)?;
         let input = req.input;
         let to = convert::object(&input.bucket, &input.key)?;
-        self.check_writable(&to.bucket, &to.key)?;
+        self.check_writable(&access, &to)?;
+        let own = Own::written(&access, &to);
         let claims = Claims::of_headers(&req.headers)?;
         let options = PutObject {
             condition: convert::write_condition(
@@ -44,7 +47,7 @@ impl Backend {
             .cloned()
             .unwrap_or_default();
         let made = self
-            .make_object(to, options, claims, trailers, pieces(input.body))
+            .make_object(to, own, options, claims, trailers, pieces(input.body))
             .await?;
         let fields = convert::ChecksumFields::of(made.checksum.as_ref());
         Ok(S3Response::new(PutObjectOutput {
@@ -60,10 +63,12 @@ impl Backend {
         }))
     }
 
-    /// Receives a body and makes the object of it, if it is what was claimed.
+    /// Receives a body and makes the object of it, if it is what was claimed; or notes that a session has written its
+    /// own archive key, if it is that.
     pub(super) async fn make_object<S>(
         &self,
         to: ObjectRef,
+        own: Option<Own>,
         options: PutObject,
         claims: Claims,
         trailers: Trailers,
@@ -87,6 +92,14 @@ impl Backend {
                 let body = received.into_body(depot).map_err(failed)?;
                 claims.verify(body.md5(), |algorithm| body.checksum(algorithm), &trailers)?;
                 let checksum = body.checksum(kept).cloned();
+                if let Some(own) = own {
+                    let found = own::put(depot, &own, &body, &options)?;
+                    return Ok(Made {
+                        written: own::written(&found),
+                        version_id: None,
+                        checksum,
+                    });
+                }
                 let written = depot.put(&to, body, options).map_err(failed)?;
                 let version_id = convert::shown_version(depot, &to.bucket, &written.version_id)
                     .map_err(failed)?;

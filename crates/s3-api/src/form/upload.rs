@@ -16,6 +16,7 @@ use super::{Form, Step};
 use crate::access::{self, Asked};
 use crate::auth;
 use crate::payload::{BoxError, RawBody, entity_too_large, receive};
+use crate::pins::Pins;
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::server::Peer;
@@ -99,6 +100,8 @@ pub(crate) struct Sender<'a> {
     pub(crate) peer: Option<Peer>,
     /// Who may sign.
     pub(crate) sts: &'a Sts,
+    /// What functions work on.
+    pub(crate) pins: Option<&'a Pins>,
     /// The time.
     pub(crate) now: Timestamp,
 }
@@ -134,6 +137,7 @@ pub(crate) fn check(fields: &Fields, sender: &Sender<'_>) -> Result<RangeInclusi
             peer: sender.peer,
             now: sender.now,
         },
+        sender.pins,
     )?;
     Ok(sizes)
 }

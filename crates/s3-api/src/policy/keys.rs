@@ -66,6 +66,8 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("s3:x-amz-storage-class", Kind::Text),
     key("s3:x-amz-website-redirect-location", Kind::Text),
+    // Ours: whether the object is one that the session is bound to. Requests of other sessions do not have it.
+    key("two-buckets:Pinned", Kind::Bool),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Key> {

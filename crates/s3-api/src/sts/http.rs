@@ -17,6 +17,7 @@ use super::{ACCOUNT, AssumeRole, AssumeRoleError, Role, Sts, Who, root_arn};
 use crate::access::{self, Asked};
 use crate::auth::{Signed, sts_header};
 use crate::payload::{Payload, PayloadKind, RawBody, declared_size};
+use crate::pins::FUNCTION_ROLE;
 use crate::policy::{Decision, Question};
 use crate::query::Query;
 use crate::refusal::Refusal;
@@ -315,6 +316,15 @@ impl Call<'_> {
     fn assume_role(&self, form: &Form) -> Result<String, Failure> {
         let role_arn = form.required("RoleArn")?;
         self.check("sts:AssumeRole", role_arn)?;
+        if let Who::Session(session) = &self.who
+            && session.role == FUNCTION_ROLE
+        {
+            // It could name the session of another slot, or one of a role that is bound to none.
+            return Err(Failure::denied(format!(
+                "{} is bound to what it works on and cannot assume a role",
+                session.arn
+            )));
+        }
         form.allow_only(&["RoleArn", "RoleSessionName", "Policy", "DurationSeconds"])?;
         let policy = form.get("Policy");
         if policy.is_some_and(|policy| !policy.chars().all(is_policy_char)) {

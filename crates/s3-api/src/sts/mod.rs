@@ -194,6 +194,10 @@ pub(crate) struct Session {
     pub(crate) arn: String,
     /// The role's unique id and the session's name.
     pub(crate) assumed_role_id: String,
+    /// The role's name.
+    pub(crate) role: String,
+    /// The session's name.
+    pub(crate) name: String,
     /// What the role allows now.
     pub(crate) policy: Policy,
     /// What the session was narrowed to.
@@ -340,6 +344,8 @@ impl Sts {
             who: Who::Session(Arc::new(Session {
                 arn: session_arn(&claims),
                 assumed_role_id: assumed_role_id(&claims),
+                role: claims.role,
+                name: claims.session_name,
                 policy: role.policy.clone(),
                 narrowed_to,
             })),

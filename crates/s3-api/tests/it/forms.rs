@@ -21,8 +21,8 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// A form as its sender fills it in.
 #[derive(Clone)]
-struct Form {
-    bucket: String,
+pub(crate) struct Form {
+    pub(crate) bucket: String,
     fields: Vec<(String, String)>,
     file_name: String,
     file: Vec<u8>,
@@ -32,7 +32,7 @@ struct Form {
 }
 
 impl Form {
-    fn of(fields: Vec<(String, String)>) -> Self {
+    pub(crate) fn of(fields: Vec<(String, String)>) -> Self {
         Self {
             bucket: "plain".into(),
             fields,
@@ -148,7 +148,7 @@ impl Form {
         head
     }
 
-    async fn send(&self, server: &Server) -> Answer {
+    pub(crate) async fn send(&self, server: &Server) -> Answer {
         send_body(self, server, &self.body()).await
     }
 }

@@ -70,6 +70,7 @@ impl Server {
             sts: Sts::new(credentials(), vec![uploader_role(&bucket("plain"))]).unwrap(),
             region: REGION.into(),
             clock: read,
+            pins: None,
             refuse_write: None,
             staging_buckets: Vec::new(),
             domain: None,

@@ -22,6 +22,7 @@ mod keys;
 mod listing;
 mod multipart;
 mod permissions;
+mod pins;
 mod presigned;
 mod reads;
 mod server;

@@ -11,7 +11,7 @@ const ROLE: &str = "arn:aws:iam::000000000000:role/two-buckets-uploader";
 const STAMP: &str = "20261123T105050Z";
 
 /// A call of STS, signed by hand as botocore signs it: no hash of the payload in a header.
-struct Call {
+pub(crate) struct Call {
     form: Vec<(String, String)>,
     credentials: Credentials,
     token: Option<String>,
@@ -24,7 +24,7 @@ struct Call {
     token_is_signed: bool,
 }
 
-fn call(action: &str, parameters: &[(&str, &str)]) -> Call {
+pub(crate) fn call(action: &str, parameters: &[(&str, &str)]) -> Call {
     let mut form = vec![
         ("Action".to_owned(), action.to_owned()),
         ("Version".to_owned(), "2011-06-15".to_owned()),
@@ -52,7 +52,7 @@ fn assume(parameters: &[(&str, &str)]) -> Call {
 }
 
 impl Call {
-    fn by(mut self, session: &TemporaryCredentials) -> Self {
+    pub(crate) fn by(mut self, session: &TemporaryCredentials) -> Self {
         self.credentials = session.credentials.clone();
         self.token = Some(session.session_token.clone());
         self
@@ -78,7 +78,7 @@ impl Call {
         pairs.join("&")
     }
 
-    async fn send(&self, server: &Server) -> Answer {
+    pub(crate) async fn send(&self, server: &Server) -> Answer {
         let mac = |key: &[u8], text: &str| -> Vec<u8> {
             let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).unwrap();
             mac.update(text.as_bytes());

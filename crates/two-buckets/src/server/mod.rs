@@ -180,6 +180,7 @@ pub(crate) async fn run<P: Processor>(
         sts,
         region: settings.region.value.clone(),
         clock: Arc::new(clock::now),
+        pins: None,
         refuse_write: Some(Arc::new(refuse_reserved(staging, archive))),
         staging_buckets: vec![staging.clone()],
         domain: reach.s3_url.value.as_ref().map(|url| url.host().to_owned()),
