@@ -838,6 +838,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The key was made for another file: its size or checksum was declared otherwise before, or another one has arrived. Ask with "filename" for a key of its own. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body is too large. */
             413: {
                 headers: {
@@ -966,6 +975,15 @@ export interface operations {
             };
             /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key was made for another file: its size or checksum was declared otherwise before, or another one has arrived. Ask with "filename" for a key of its own. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1170,6 +1188,15 @@ export interface operations {
             };
             /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key was made for another file: its size or checksum was declared otherwise before, or another one has arrived. Ask with "filename" for a key of its own. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1575,6 +1602,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The key was made for another file: its size or checksum was declared otherwise before, or another one has arrived. Ask with "filename" for a key of its own. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The caller began too many uploads; `Retry-After` says in how many seconds to try again. */
             429: {
                 headers: {
@@ -1638,6 +1674,15 @@ export interface operations {
             };
             /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key was made for another file: its size or checksum was declared otherwise before, or another one has arrived. Ask with "filename" for a key of its own. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1839,6 +1884,15 @@ export interface operations {
             };
             /** @description The Host or the Origin is foreign, or the caller may not do this: another prefix, too large, a type that is not allowed. The words say what is allowed. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key was made for another file: its size or checksum was declared otherwise before, or another one has arrived. Ask with "filename" for a key of its own. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

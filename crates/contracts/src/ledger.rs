@@ -600,6 +600,41 @@ pub async fn minting_a_key_again_moves_the_moment_and_never_back<L: Ledger>(ledg
     assert_eq!(ledger.counts().await.unwrap().pending, 1);
 }
 
+/// Nobody can say that the file is another one than the grant before was for.
+pub async fn minting_a_key_again_for_another_file_is_refused_and_changes_nothing<L: Ledger>(
+    ledger: &L,
+) {
+    let minted = mint(ledger, "a", 100).await;
+    let first = minted.expectation.clone().unwrap();
+    let other_size = Expectation {
+        size_bytes: Some(4),
+        ..Expectation::until(ms(300))
+    };
+    let other_bytes = Expectation {
+        checksum: Some(Checksum {
+            value: [0; 8].into(),
+            ..checksum()
+        }),
+        ..Expectation::until(ms(300))
+    };
+    assert!(first.checksum.is_some() && first.size_bytes == Some(3));
+    let refused = async |other| {
+        let again = ledger.mint(&key("a"), &other, ms(9)).await;
+        assert!(
+            matches!(again, Err(Error::DeclaredOtherwise(_))),
+            "{again:?}"
+        );
+    };
+    refused(other_size.clone()).await;
+    refused(other_bytes.clone()).await;
+    assert_eq!(ledger.minted_for(&key("a")).await.unwrap(), Some(minted));
+    let lease = hold(ledger, "a", 2).await;
+    let arrived = note(ledger, &lease, "v", 5).await;
+    refused(other_size).await;
+    refused(other_bytes).await;
+    assert_eq!(ledger.get(&arrived.id).await.unwrap(), Some(arrived));
+}
+
 /// Nobody rejects a file for what was said of it, but it is told.
 pub async fn what_arrives_other_than_declared_says_so<L: Ledger>(ledger: &L) {
     let minted = mint(ledger, "a", 100).await;

@@ -44,6 +44,7 @@ macro_rules! ledger_contract {
             what_is_overdue_is_walked_and_given_up_only_after_its_moment,
             what_comes_after_it_was_given_up_is_an_upload_like_any_other,
             minting_a_key_again_moves_the_moment_and_never_back,
+            minting_a_key_again_for_another_file_is_refused_and_changes_nothing,
             what_arrives_other_than_declared_says_so,
             a_later_version_of_a_minted_key_is_told_of_the_archived_one,
             pages_of_a_list_hold_each_upload_once_the_latest_first,

@@ -73,7 +73,11 @@ pub(crate) fn shown(upload: &Upload) -> Result<uploads::Upload> {
             .as_ref()
             .and_then(|archive| archive.checksum.clone())
             .or_else(|| upload.checksum.clone())
-            .or_else(|| expectation.and_then(|said| said.checksum.clone())),
+            // What came may be other than what was declared.
+            .or_else(|| {
+                let said = expectation.filter(|_| staged.is_none())?;
+                said.checksum.clone()
+            }),
         received_at: upload.received_at,
         started_at: upload.started_at,
         finished_at: upload.finished_at,

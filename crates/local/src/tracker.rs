@@ -220,6 +220,15 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
             checksum: expected.checksum,
         };
         let key = self.staging(&expected.key);
+        // What has come and waits for a worker is not in the ledger yet; what came counts, not what was declared.
+        if let Some(row) = self.ledger.minted_for(&key).await.map_err(failed)? {
+            let mut row = self.as_arrived(row).await?;
+            if !row.is_expected() {
+                row.expect_again(expectation)
+                    .map_err(|why| failed(why.into()))?;
+                return upload_id::of_row(&row);
+            }
+        }
         let row = self
             .ledger
             .mint(&key, &expectation, self.ledger.now())
@@ -345,6 +354,9 @@ fn failed(error: ledger::Error) -> Error {
             what: format!("upload {id}"),
         },
         ledger::Error::NotRetried(why) => Error::Conflict {
+            reason: why.to_string(),
+        },
+        ledger::Error::DeclaredOtherwise(why) => Error::Conflict {
             reason: why.to_string(),
         },
         ledger::Error::Unavailable { .. } | ledger::Error::FencedOff => Error::Unavailable {

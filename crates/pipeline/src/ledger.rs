@@ -9,8 +9,8 @@ use two_buckets_objects::{
 };
 
 use crate::{
-    ArchiveRecord, Begin, End, Expectation, Holder, Lease, NotRetried, Report, State, Upload,
-    UploadId,
+    ArchiveRecord, Begin, DeclaredOtherwise, End, Expectation, Holder, Lease, NotRetried, Report,
+    State, Upload, UploadId,
 };
 
 /// The result of a call on a ledger.
@@ -29,6 +29,9 @@ pub enum Error {
     /// It cannot be retried.
     #[error(transparent)]
     NotRetried(#[from] NotRetried),
+    /// The key was minted for another file.
+    #[error(transparent)]
+    DeclaredOtherwise(#[from] DeclaredOtherwise),
     /// The ledger cannot do this by one call; its capabilities say so.
     #[error("the ledger cannot do this in one call")]
     Unsupported,
@@ -341,7 +344,7 @@ pub trait Ledger: Send + Sync + 'static {
     }
 
     /// Makes the row of an upload that is expected under a key minted for it alone. If the key has such a row, it is
-    /// that one, see [`Upload::expect_again`].
+    /// that one, see [`Upload::expect_again`], or [`Error::DeclaredOtherwise`].
     fn mint(
         &self,
         key: &ObjectRef,

@@ -44,7 +44,7 @@ pub use ledger::Ledger;
 pub use processor::{Cancellation, Content, Incoming, ProcessError, Processor, Report};
 pub use sweep::{Decision, KeySeen, Overdue, SweepError, Sweeper, Swept};
 pub use upload::{
-    ArchiveRecord, Attempt, AttemptOutcome, Begin, End, Expectation, NotRetried, Order, Staged,
-    State, UnknownState, Upload, UploadId,
+    ArchiveRecord, Attempt, AttemptOutcome, Begin, DeclaredOtherwise, End, Expectation, NotRetried,
+    Order, Staged, State, UnknownState, Upload, UploadId,
 };
 pub use wake::{WakeUp, WakeUps, Why};

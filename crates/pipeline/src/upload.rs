@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use two_buckets_objects::{
-    Checksum, ETag, ListedVersion, ObjectRef, Timestamp, VersionId, VersionRef,
+    Algorithm, Checksum, ETag, ListedVersion, ObjectRef, Timestamp, VersionId, VersionRef,
 };
 
 use crate::Report;
@@ -56,7 +56,7 @@ pub enum State {
     Failed,
     /// In the archive beside newer uploads of its key, never current.
     Late,
-    /// A client's repeat of an upload that was archived already; removed.
+    /// A client's repeat of an upload that was archived already and is the archive's current version; removed.
     Duplicate,
 }
 
@@ -304,6 +304,24 @@ pub enum NotRetried {
     NeverArrived,
 }
 
+/// A key that was minted for one file is asked for again for another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DeclaredOtherwise {
+    /// The size is another one.
+    #[error(
+        "this key was made for a file of {first_bytes} bytes, not of {now_bytes}; ask for another one with \"filename\""
+    )]
+    Size {
+        /// As it was declared first, or came.
+        first_bytes: u64,
+        /// As it is declared now.
+        now_bytes: u64,
+    },
+    /// A checksum by the same algorithm is another one.
+    #[error("this key was made for a file with another {0}; ask for another one with \"filename\"")]
+    Checksum(Algorithm),
+}
+
 impl Upload {
     /// The most attempts kept in the log.
     pub const LOG_MAX: usize = 20;
@@ -385,11 +403,13 @@ impl Upload {
         })
     }
 
-    /// Its key is granted anew: it may come until the later moment, and what is said of it now counts; what is not said
-    /// stays. Changes nothing once it has come.
-    pub fn expect_again(&mut self, expectation: Expectation) {
+    /// Its key is granted anew: it may come until the later moment. What was not said of it before is taken from now,
+    /// and a media type that is said now counts; another size or checksum than was said first is refused, for whoever
+    /// was granted the key before is told of the file by it. Once it has come, what came is compared, and nothing changes.
+    pub fn expect_again(&mut self, expectation: Expectation) -> Result<(), DeclaredOtherwise> {
+        self.hold_to_first(&expectation)?;
         if !self.is_expected() {
-            return;
+            return Ok(());
         }
         let before = self
             .expectation
@@ -397,15 +417,41 @@ impl Upload {
             .unwrap_or_else(|| Expectation::until(self.received_at));
         let after = Expectation {
             until: before.until.max(expectation.until),
-            size_bytes: expectation.size_bytes.or(before.size_bytes),
+            size_bytes: before.size_bytes.or(expectation.size_bytes),
             media_type: expectation.media_type.or(before.media_type),
-            checksum: expectation.checksum.or(before.checksum),
+            checksum: before.checksum.or(expectation.checksum),
         };
         self.media_type.clone_from(&after.media_type);
         self.expectation = Some(after);
         self.state = State::Pending;
         self.reason = None;
         self.finished_at = None;
+        Ok(())
+    }
+
+    fn hold_to_first(&self, again: &Expectation) -> Result<(), DeclaredOtherwise> {
+        let declared = self.expectation.as_ref();
+        let came = self.staged.as_ref().map(|staged| staged.size_bytes);
+        if let (Some(first_bytes), Some(now_bytes)) = (
+            came.or_else(|| declared.and_then(|first| first.size_bytes)),
+            again.size_bytes,
+        ) && first_bytes != now_bytes
+        {
+            return Err(DeclaredOtherwise::Size {
+                first_bytes,
+                now_bytes,
+            });
+        }
+        let first = [
+            declared.and_then(|first| first.checksum.as_ref()),
+            self.checksum.as_ref(),
+        ];
+        match &again.checksum {
+            Some(now) if first.into_iter().flatten().any(|first| differ(first, now)) => {
+                Err(DeclaredOtherwise::Checksum(now.algorithm))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Gives up an upload that was not listed by the moment it was expected until. Whoever calls this has seen that
@@ -436,10 +482,7 @@ impl Upload {
             ));
         }
         let (declared, found) = (expectation.checksum.as_ref()?, self.checksum.as_ref()?);
-        let is_other = declared.algorithm == found.algorithm
-            && declared.kind == found.kind
-            && declared != found;
-        is_other.then(|| {
+        differ(declared, found).then(|| {
             format!(
                 "its {} is not the one that was declared",
                 declared.algorithm
@@ -610,6 +653,11 @@ impl Upload {
             attempt.reason = reason;
         }
     }
+}
+
+/// Whether two checksums tell of different bytes; two that cannot be compared tell nothing.
+fn differ(one: &Checksum, other: &Checksum) -> bool {
+    one.algorithm == other.algorithm && one.kind == other.kind && one != other
 }
 
 fn cut(mut reason: String) -> String {
@@ -817,16 +865,57 @@ mod tests {
     fn a_key_granted_again_may_come_until_the_later_moment() {
         let mut row = expected(100);
         row.expire(at(101));
-        row.expect_again(Expectation::until(at(200)));
+        row.expect_again(Expectation::until(at(200))).unwrap();
         assert_eq!((row.state, row.reason.clone()), (State::Pending, None));
-        row.expect_again(Expectation::until(at(150)));
+        row.expect_again(Expectation::until(at(150))).unwrap();
         assert_eq!(row.expected_until(), Some(at(200)));
         let said = row.expectation.clone().unwrap();
         assert_eq!(said.size_bytes, Some(3), "what was known stays");
         row.arrive(1, &version(3));
         let arrived = row.clone();
-        row.expect_again(Expectation::until(at(999)));
+        row.expect_again(Expectation::until(at(999))).unwrap();
         assert_eq!(row, arrived);
+    }
+
+    #[test]
+    fn a_key_granted_again_is_for_the_file_that_was_declared_first_and_for_no_other() {
+        let crc = |value: u8| Checksum {
+            algorithm: Algorithm::Crc64Nvme,
+            kind: two_buckets_objects::ChecksumKind::FullObject,
+            value: [value; 8].into(),
+        };
+        let said = |size_bytes, checksum| Expectation {
+            size_bytes,
+            checksum,
+            ..Expectation::until(at(100))
+        };
+        let mut row = expected(100);
+        let other_size = DeclaredOtherwise::Size {
+            first_bytes: 3,
+            now_bytes: 7,
+        };
+        let other_bytes = DeclaredOtherwise::Checksum(Algorithm::Crc64Nvme);
+        let before = row.clone();
+        assert_eq!(row.expect_again(said(Some(7), None)), Err(other_size));
+        assert_eq!(row, before);
+        row.expect_again(said(Some(3), Some(crc(1)))).unwrap();
+        let full = row.clone();
+        assert_eq!(row.expect_again(said(None, Some(crc(2)))), Err(other_bytes));
+        // Another algorithm's cannot be compared, and does not take the first one's place.
+        let sha = Checksum {
+            algorithm: Algorithm::Sha256,
+            value: [9; 32].into(),
+            ..crc(0)
+        };
+        row.expect_again(said(Some(3), Some(sha))).unwrap();
+        assert_eq!(row, full);
+        // What has come is what counts: the size was not signed by every grant.
+        row.arrive(1, &version(7));
+        let came = row.clone();
+        row.expect_again(said(Some(7), Some(crc(1)))).unwrap();
+        assert_eq!(row, came);
+        row.expect_again(said(Some(3), None)).unwrap_err();
+        assert_eq!(row.expect_again(said(None, Some(crc(2)))), Err(other_bytes));
     }
 
     #[test]

@@ -630,6 +630,16 @@ impl World {
                 {
                     return Err(format!("{id} is set aside and was archived"));
                 }
+                // Only a worker without its lease can archive between the look and the record.
+                if matches!(turn, Turn::Duplicate { .. })
+                    && config.expiries == 0
+                    && self
+                        .current()
+                        .map(|now| content(config, &now.mark.source_version))
+                        != Some(content(config, &self.version_of(id)))
+                {
+                    return Err(format!("{id} is a duplicate and others' bytes are current"));
+                }
                 let now = Timestamp::from_millis(self.now);
                 let end = match turn.clone() {
                     Turn::Deferred {
@@ -1112,6 +1122,28 @@ fn other_bytes_under_a_minted_key_are_a_new_upload() {
             ..CALM
         });
     }
+}
+
+#[test]
+fn the_first_bytes_again_behind_other_bytes_are_a_new_upload_and_current() {
+    const AGAIN: Kind = Kind {
+        name: "v3",
+        last_modified: 30,
+        ..V1
+    };
+    check(&Config {
+        name: "the first bytes again",
+        uploads: &[V1, V2, AGAIN],
+        workers: 1,
+        crashes: 1,
+        wakes_each: &[1],
+        minted: Minted {
+            if_none_match: false,
+            one_copy: false,
+            ..MINTED
+        },
+        ..CALM
+    });
 }
 
 #[test]

@@ -49,7 +49,8 @@ impl Admitted {
     }
 }
 
-/// Lets an upload begin: counts it, mints its key if it shall have one, and makes or renews the row of a minted key.
+/// Lets an upload begin: counts it, mints its key if it shall have one, and makes or renews the row of a minted key,
+/// which holds whoever asks again to the file that was declared first.
 /// The caller's limits of size and type were checked before.
 pub(crate) async fn admit<T: Tracker, G: Grants>(
     api: &Api<T, G>,
@@ -62,17 +63,13 @@ pub(crate) async fn admit<T: Tracker, G: Grants>(
     let key = match place {
         Place::Key(text) => {
             let known = look_up(api, caller, text).await?;
-            match &known.admitted.id {
-                // A grant that is renewed begins nothing anew; an upload in parts may.
-                Some(id) if !known.has_arrived => {
-                    if coming == Coming::InParts {
-                        count(api, caller, now)?;
-                    }
-                    hold_to_row(api, caller, id, facts).await?;
-                    expect(api, known.admitted.key.clone(), facts, coming.until(now)).await?;
-                }
-                // What comes under a key whose file has come is another upload, or a repeat that costs as much.
-                _ => count(api, caller, now)?,
+            // A grant that is renewed begins nothing anew; an upload in parts may. What comes under a key whose file has
+            // come is another upload, or a repeat that costs as much.
+            if known.admitted.id.is_none() || known.has_arrived || coming == Coming::InParts {
+                count(api, caller, now)?;
+            }
+            if known.admitted.id.is_some() {
+                expect(api, known.admitted.key.clone(), facts, coming.until(now)).await?;
             }
             return Ok(known.admitted);
         }
@@ -86,26 +83,6 @@ pub(crate) async fn admit<T: Tracker, G: Grants>(
     count(api, caller, now)?;
     let id = expect(api, key.clone(), facts, coming.until(now)).await?;
     Ok(Admitted { key, id: Some(id) })
-}
-
-/// Holds a caller whose files are limited to the size that was said first: with another one the parts that were signed
-/// before could be more than the file.
-async fn hold_to_row<T: Tracker, G: Grants>(
-    api: &Api<T, G>,
-    caller: &Caller,
-    id: &UploadId,
-    facts: &FileFacts,
-) -> Result<(), Problem> {
-    let (Some(_), Some(size)) = (caller.limits.size_bytes_max, facts.size_bytes) else {
-        return Ok(());
-    };
-    let first = api.tracker.get(id).await?.upload.size_bytes;
-    if first == 0 || first == size {
-        return Ok(());
-    }
-    Err(Problem::Forbidden(format!(
-        "this key was made for a file of {first} bytes; ask for another one with \"filename\""
-    )))
 }
 
 /// A key that somebody named.

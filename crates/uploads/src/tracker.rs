@@ -43,7 +43,8 @@ pub trait Tracker: Send + Sync + 'static {
     ///
     /// Expecting a key again that has not arrived gives the same id and moves the end of waiting, never to an earlier
     /// time; what was known of the file stays where the new expectation does not say. Once it has arrived, this gives
-    /// its id and changes nothing.
+    /// its id and changes nothing. Another size or checksum than was declared first, or arrived, is
+    /// [`Error::Conflict`](crate::Error::Conflict) and changes nothing: the key was made for another file.
     fn expect(&self, expected: Expected) -> impl Future<Output = Result<UploadId>> + Send;
 
     /// The upload this key was minted for, if it was minted here.

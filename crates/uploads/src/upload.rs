@@ -58,7 +58,7 @@ pub enum UploadState {
     Failed,
     /// Archived beside, because a newer upload of its key was archived before it.
     Late,
-    /// A client's repetition of an upload that was already archived; removed.
+    /// A client's repetition of an upload that was archived and is the archive's current version; removed.
     Duplicate,
 }
 

@@ -237,7 +237,7 @@ impl Rows<'_, '_> {
     ) -> Result<Upload> {
         if let Some(before) = self.upload_of(&key, None)? {
             let mut after = before.clone();
-            after.expect_again(expectation);
+            after.expect_again(expectation)?;
             self.set_upload(Some(&before), &after)?;
             return Ok(after);
         }

@@ -10,7 +10,9 @@ use two_buckets_depot::{
     CompletePart, CopyMetadata, CopyObject, CreateUpload, PutObject, Selector,
 };
 use two_buckets_local::{DepotLedger, DepotStore, LedgerTracker, WorkerOptions, Workers};
-use two_buckets_objects::{Algorithm, BucketName, Timestamp, WriteCondition};
+use two_buckets_objects::{
+    Algorithm, BucketName, Checksum, ChecksumKind, Timestamp, WriteCondition,
+};
 use two_buckets_pipeline::{
     Expectation, Holder, Incoming, Ledger, ProcessError, Processor, Report, Settings, State, Upload,
 };
@@ -236,9 +238,39 @@ async fn other_bytes_under_the_key_are_a_new_upload_also_with_the_same_size() {
         assert!(put_new(&host, "a", bytes, None));
         settled(&host, &mut changes, "a", n + 1).await;
     }
+    // The first bytes again: they were called a repeat, removed, and were an older version only.
     host.workers.drain().await;
-    assert_eq!(host.bench.contents(&archive("a")), [b"hello", b"world"]);
+    assert_eq!(
+        host.bench.contents(&archive("a")),
+        [b"hello", b"world", b"hello"]
+    );
     assert_eq!(host.bench.versions("staging"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_of_what_was_deleted_by_name_is_current_again() {
+    let host = host();
+    host.tracker
+        .expect(expected("a", soon(&host)))
+        .await
+        .unwrap();
+    let mut changes = changes(&host);
+    assert!(put_new(&host, "a", b"hello", None));
+    settled(&host, &mut changes, "a", 1).await;
+    // By name: a delete marker on top, the version below it stays.
+    host.bench
+        .depot
+        .delete(&archive("a"), &Selector::Current, &WriteCondition::None)
+        .unwrap();
+    assert!(put_new(&host, "a", b"hello", None));
+    assert_eq!(
+        settled(&host, &mut changes, "a", 2).await,
+        [State::Archived, State::Archived]
+    );
+    host.workers.drain().await;
+    let depot = &host.bench.depot;
+    let current = depot.head(&archive("a"), &Selector::Current).unwrap();
+    assert_eq!(current.info.size_bytes, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -427,7 +459,17 @@ async fn versions_that_wait_for_their_row_are_told_of_listed_and_counted_once() 
     };
     let mut changes = tracker.changes().boxed();
     let until = bench.depot.now().after(Duration::from_mins(1));
-    let id = tracker.expect(expected("t/minted", until)).await.unwrap();
+    let declared = Expected {
+        checksum: Some(Checksum {
+            algorithm: Algorithm::Sha256,
+            kind: ChecksumKind::FullObject,
+            value: [7; 32].into(),
+        }),
+        ..expected("t/minted", until)
+    };
+    let id = tracker.expect(declared.clone()).await.unwrap();
+    let before = tracker.get(&id).await.unwrap().upload;
+    assert_eq!(before.checksum, declared.checksum);
     bench.put("t/minted", b"hello");
     bench.put("t/other", b"hello!");
     let mut told = Vec::new();
@@ -454,6 +496,7 @@ async fn versions_that_wait_for_their_row_are_told_of_listed_and_counted_once() 
         assert_eq!(keys.len(), 2, "{keys:?}");
         let minted = page.uploads.iter().find(|row| row.id == id).unwrap();
         assert!(!minted.is_expected);
+        assert_eq!(minted.checksum, None, "nobody has looked at what came");
         assert_eq!(page.oldest_unfinished.unwrap().key.as_str(), "t/minted");
     }
     let other = ListUploads {
@@ -464,6 +507,16 @@ async fn versions_that_wait_for_their_row_are_told_of_listed_and_counted_once() 
     assert_eq!((page.uploads, page.counts.pending), (Vec::new(), 0));
     let minted = tracker.minted(&"t/minted".parse().unwrap()).await.unwrap();
     assert!(minted.unwrap().has_arrived);
+    // What came counts from now on, though no worker has seen it.
+    let other = Expected {
+        size_bytes: Some(6),
+        ..declared.clone()
+    };
+    match tracker.expect(other).await {
+        Err(Error::Conflict { reason }) => assert!(reason.contains("of 5 bytes"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(tracker.expect(declared).await.unwrap(), id);
     idle.workers.drain().await;
 }
 

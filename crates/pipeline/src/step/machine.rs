@@ -52,6 +52,12 @@ pub(super) enum Phase {
         first: Box<Upload>,
         archived: VersionRef,
     },
+    /// It has the bytes of that upload. Does the archive still show them under the key?
+    Confirming {
+        item: Box<Item>,
+        first: Box<Upload>,
+        archived: VersionRef,
+    },
     Beginning {
         item: Box<Item>,
     },
@@ -253,6 +259,7 @@ impl Work {
                 | Phase::Noting { .. }
                 | Phase::HeadingSource { .. }
                 | Phase::Comparing { .. }
+                | Phase::Confirming { .. }
                 | Phase::Beginning { .. }
         )
     }
@@ -295,7 +302,7 @@ impl Work {
                 id: item.upload.id.clone(),
                 report: item.report.clone().unwrap_or_default(),
             },
-            Phase::HeadingArchive { .. } => Action::HeadArchive,
+            Phase::HeadingArchive { .. } | Phase::Confirming { .. } => Action::HeadArchive,
             Phase::Copying {
                 item,
                 is_late,

@@ -125,12 +125,38 @@ impl Work {
                     begin(item)
                 }
             }
-            (Phase::Comparing { item, first, .. }, Input::Verified(_)) => Phase::Ending {
-                item,
-                turn: Turn::Duplicate {
-                    of: first.id.clone(),
+            (
+                Phase::Comparing {
+                    item,
+                    first,
+                    archived,
                 },
+                Input::Verified(_),
+            ) => Phase::Confirming {
+                item,
+                first,
+                archived,
             },
+            (
+                Phase::Confirming {
+                    item,
+                    first,
+                    archived,
+                },
+                Input::ArchiveHead(current),
+            ) => {
+                if current.is_some_and(|current| current.at == archived) {
+                    Phase::Ending {
+                        item,
+                        turn: Turn::Duplicate {
+                            of: first.id.clone(),
+                        },
+                    }
+                } else {
+                    // Other bytes came after it, or it was deleted: whoever sends it now wants it current.
+                    Phase::Beginning { item }
+                }
+            }
             // Other bytes under the key, or nothing to be a repeat of: an upload like any other.
             (Phase::Comparing { item, .. }, Input::VerifyFailed) => Phase::Beginning { item },
             (Phase::Searching { item, then }, Input::FoundArchived(found)) => match found {
@@ -370,6 +396,7 @@ impl Work {
             }
             Phase::Searching { item, .. }
             | Phase::Comparing { item, .. }
+            | Phase::Confirming { item, .. }
             | Phase::HeadingArchive { item }
             | Phase::Copying { item, .. }
             | Phase::Verifying { item, .. }
@@ -503,7 +530,8 @@ fn set_aside(rules: &Rules, item: Box<Item>, turn: Turn) -> Phase {
 }
 
 /// Goes on with an upload that is in no archive yet. Where it may be a client's repeat of an archived one, the two are
-/// compared first, in the archive itself: a record says what was there once, and a repeat is deleted for good.
+/// compared first, in the archive itself: a record says what was there once, and a repeat is deleted for good. That the
+/// archive shows those bytes under the key is asked last, right before.
 fn begin(mut item: Box<Item>) -> Phase {
     match item.archived_mint.take() {
         Some(first) => match compared_with(&item, &first) {
@@ -524,7 +552,9 @@ fn compared_with(item: &Item, first: &Upload) -> Option<VersionRef> {
     let record = first.archive.as_ref()?;
     // Whoever copies a file back from the archive, which its mark tells, repeats nothing: they want it processed again.
     let is_copied_back = Mark::of(&source.metadata).is_some();
+    // One that came late is under another key, which shows newer bytes.
     let is_other = is_copied_back
+        || record.at.key != first.key.key
         || item.upload.id == first.id
         || first.media_type != source.metadata.content_type
         || staged.size_bytes != source.size_bytes
@@ -546,6 +576,7 @@ fn drain(phase: Phase) -> Phase {
         | Phase::Noting { .. }
         | Phase::HeadingSource { .. }
         | Phase::Comparing { .. }
+        | Phase::Confirming { .. }
         | Phase::Beginning { .. } => Phase::Releasing {
             stalled: Some(Stopped::Drained),
         },

@@ -102,8 +102,13 @@ impl Api {
         patience: &Patience,
     ) -> Result<Value, Trouble> {
         patience
-            .keep_trying(async |_| self.ask(&Method::GET, path, &[]).await)
+            .keep_trying(async |_| self.try_to_get(path).await)
             .await
+    }
+
+    /// Asks, once, and says whether asking again may help.
+    pub(super) async fn try_to_get(&self, path: &str) -> Result<Value, Trouble> {
+        self.ask(&Method::GET, path, &[]).await
     }
 
     /// Changes something, once, and says whether asking again may help.

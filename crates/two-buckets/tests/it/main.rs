@@ -1,6 +1,7 @@
 //! The program from outside: its command line, its two listeners and its data folder.
 
 mod harness;
+mod minted;
 mod proxy;
 mod secure;
 

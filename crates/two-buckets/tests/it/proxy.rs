@@ -28,6 +28,8 @@ pub(crate) enum Fate {
     Spoil,
     /// It is answered with this status in place of the server.
     Answer(u16),
+    /// The same with a word of S3's for it.
+    Refuse(u16, &'static str),
 }
 
 /// A request that was seen.
@@ -175,6 +177,14 @@ fn serve(
             "HTTP/1.1 {status} Spoiled\r\ncontent-length: 0\r\nretry-after: 0\r\nconnection: close\r\n\r\n"
         )
         .into_bytes(),
+        Fate::Refuse(status, code) => {
+            let body = format!("<Error><Code>{code}</Code><Message>spoiled</Message></Error>");
+            format!(
+                "HTTP/1.1 {status} Spoiled\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .into_bytes()
+        }
         Fate::Pass | Fate::Lose | Fate::HoldAnswer | Fate::Spoil => {
             let mut server = TcpStream::connect(to)?;
             server.write_all(head.as_bytes())?;

@@ -11,7 +11,7 @@ use std::process::{Child, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{Server, bare, complaint, lines_of, program};
+use crate::harness::{Asked, Server, bare, complaint, lines_of, program};
 use crate::proxy::{Fate, Proxy, Seen};
 
 /// Five parts of 8 MiB and a small one.
@@ -94,6 +94,25 @@ impl Scene {
             .server
             .s3("GET", "staging", None, &[("uploads", "")], b"");
         listed.text().matches("<Upload>").count()
+    }
+
+    /// Aborts the only upload in parts that the server has.
+    fn abort(&self, key: &str) {
+        let listed = self
+            .server
+            .s3("GET", "staging", None, &[("uploads", "")], b"");
+        let text = listed.text();
+        let (_, id) = text.split_once("<UploadId>").unwrap();
+        let (id, _) = id.split_once("</UploadId>").unwrap();
+        let aborted = self
+            .server
+            .s3("DELETE", "staging", Some(key), &[("uploadId", id)], b"");
+        assert_eq!(aborted.status, 204);
+    }
+
+    fn uploads(&self) -> usize {
+        let all = self.server.json(&["status", "--json"]);
+        all["uploads"].as_array().unwrap().len()
     }
 
     fn assert_archived(&self, key: &str, bytes: &[u8]) {
@@ -250,22 +269,107 @@ fn a_file_that_changed_since_begins_anew_and_says_so() {
 fn an_upload_that_is_gone_on_the_server_begins_anew() {
     let scene = Scene::new();
     scene.killed_after_three_parts(&["--key", "k"]);
-    let listed = scene
-        .server
-        .s3("GET", "staging", None, &[("uploads", "")], b"");
-    let text = listed.text();
-    let (_, id) = text.split_once("<UploadId>").unwrap();
-    let (id, _) = id.split_once("</UploadId>").unwrap();
-    let aborted = scene
-        .server
-        .s3("DELETE", "staging", Some("k"), &[("uploadId", id)], b"");
-    assert_eq!(aborted.status, 204);
+    scene.abort("k");
     let proxy = scene.proxy(|_, _| Fate::Pass);
     let output = scene.put(&["--key", "k"]);
     assert!(output.status.success(), "{}", complaint(&output));
     assert!(complaint(&output).contains("begins anew"));
     assert_eq!(proxy.parts(), PARTS);
     scene.assert_archived("k", &scene.bytes);
+}
+
+#[test]
+fn the_same_bytes_that_were_sent_before_are_not_taken_for_an_upload_that_is_gone() {
+    let scene = Scene::new();
+    let flags = &["--key", "k", "--json"];
+    only_line(&scene.put(flags));
+    scene.assert_archived("k", &scene.bytes);
+    // Somebody wants the file there once more, and what they sent of it is thrown away by the server.
+    scene.killed_after_three_parts(flags);
+    scene.abort("k");
+    let proxy = scene.proxy(|_, _| Fate::Pass);
+    only_line(&scene.put(flags));
+    assert_eq!(proxy.parts(), PARTS);
+    assert_eq!(scene.uploads(), 2);
+    scene.server.wait_for("k", &["archived", "archived"]);
+    assert_eq!(scene.remembered(), [""; 0].map(PathBuf::from));
+}
+
+#[test]
+fn a_completion_that_meets_another_upload_is_aborted_and_begun_anew() {
+    for (flags, refusal) in [
+        (
+            &["--key", "k"][..],
+            Fate::Refuse(409, "ConditionalRequestConflict"),
+        ),
+        (&[], Fate::Refuse(412, "PreconditionFailed")),
+    ] {
+        let scene = Scene::new();
+        let proxy = scene.proxy(move |seen, before| {
+            if seen.is_completion() && !before.iter().any(Seen::is_completion) {
+                refusal
+            } else {
+                Fate::Pass
+            }
+        });
+        let mut all = vec!["--json", "--wait"];
+        all.extend(flags);
+        let line = only_line(&scene.put(&all));
+        assert_eq!(line["state"], "archived");
+        assert_eq!(proxy.parts().len(), 2 * PARTS.len());
+        assert_eq!(scene.under_way(), 0, "the first one's parts are left");
+        scene.assert_archived(line["key"].as_str().unwrap(), &scene.bytes);
+        assert_eq!(scene.remembered(), [""; 0].map(PathBuf::from));
+    }
+}
+
+#[test]
+fn what_came_is_waited_for_until_its_checksum_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = Asked::new();
+    let data = folder.path().join("data");
+    let file = folder.path().join("large.bin");
+    let bytes = noise(SIZE, 1);
+    fs::write(&file, &bytes).unwrap();
+    let scene = Scene {
+        server: asked.start_with(&data, |command| {
+            command.args(["--workers", "1"]);
+        }),
+        folder,
+        file,
+        bytes,
+    };
+    // Its only worker is busy, so nobody has looked at what comes then.
+    let other = scene.folder.path().join("other");
+    fs::write(&other, "x").unwrap();
+    only_line(
+        &scene
+            .server
+            .run(&["put", other.to_str().unwrap(), "--json"]),
+    );
+    let busy = asked.next();
+    let proxy = scene.proxy(|seen, _| {
+        if seen.is_completion() {
+            Fate::HoldAnswer
+        } else {
+            Fate::Pass
+        }
+    });
+    let mut child = scene.begin(&[]);
+    proxy.wait_until(|seen| seen.iter().any(|seen| seen.fate == Some(Fate::HoldAnswer)));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let proxy = scene.proxy(|_, _| Fate::Pass);
+    let output = scene.put(&["--retry-for", "1"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = complaint(&output);
+    assert!(said.contains("does not tell its checksum yet"), "{said}");
+    busy.answer("accept");
+    asked.next().answer("accept");
+    let line = only_line(&scene.put(&["--json", "--wait"]));
+    assert_eq!(proxy.parts(), [0; 0]);
+    assert_eq!(line["state"], "archived");
+    scene.assert_archived(line["key"].as_str().unwrap(), &scene.bytes);
 }
 
 #[test]
@@ -318,8 +422,7 @@ fn what_was_completed_when_it_was_killed_is_not_sent_again() {
     assert_eq!(proxy.parts(), [0; 0]);
     assert_eq!(line["state"], "archived");
     scene.assert_archived(line["key"].as_str().unwrap(), &scene.bytes);
-    let all = scene.server.json(&["status", "--json"]);
-    assert_eq!(all["uploads"].as_array().unwrap().len(), 1);
+    assert_eq!(scene.uploads(), 1);
     assert_eq!(scene.remembered(), [""; 0].map(PathBuf::from));
 }
 

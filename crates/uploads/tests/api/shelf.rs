@@ -322,6 +322,18 @@ impl Tracker for Shared {
             None => {
                 all.insert(expected.key.clone(), (expected, false));
             }
+            Some((known, _))
+                if expected
+                    .size_bytes
+                    .is_some_and(|now| known.size_bytes.is_some_and(|first| first != now))
+                    || expected.checksum.as_ref().is_some_and(|now| {
+                        known.checksum.as_ref().is_some_and(|first| first != now)
+                    }) =>
+            {
+                return Err(Error::Conflict {
+                    reason: "this key was made for another file".into(),
+                });
+            }
             Some((_, true)) => {}
             Some((known, false)) => {
                 known.until = known.until.max(expected.until);

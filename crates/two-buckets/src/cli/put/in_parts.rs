@@ -16,6 +16,7 @@ use super::there::parts_there;
 use crate::cli::print::count;
 use crate::cli::s3::{Heard, Staging};
 use crate::cli::trouble::Trouble;
+use crate::clock;
 
 /// How many parts of one file are on their way at once.
 const PARALLEL_PARTS: usize = 4;
@@ -48,14 +49,26 @@ pub(super) async fn upload(
             Err(trouble) => trouble,
         };
         let is_gone = trouble.is("NoSuchUpload");
-        if is_gone && let Some(accepted) = upload.accepted_before(&begun).await? {
+        if !is_gone && !upload.has_met_another(&trouble) {
+            return Err(upload.end(&begun, &staging, trouble).await);
+        }
+        let accepted = upload.accepted_before(&begun).await?;
+        if accepted.is_none() && beginning == BEGINNINGS_MAX {
+            return Err(upload.end(&begun, &staging, trouble).await);
+        }
+        // It can never be completed: all that is left of it are parts that nobody needs.
+        if !is_gone && let Some(second) = upload.abort(&begun, &staging).await {
+            upload.say(second.trim_start_matches("; "));
+        }
+        if let Some(accepted) = accepted {
             upload.forget();
             return Ok(accepted);
         }
-        if !(is_gone || trouble.is("ConditionalRequestConflict")) || beginning == BEGINNINGS_MAX {
-            return Err(upload.end(&begun, &staging, trouble).await);
-        }
-        upload.say("the server has no such upload any more, so it begins anew");
+        upload.say(if is_gone {
+            "the server has no such upload any more, so it begins anew"
+        } else {
+            "its end met another upload under its key, so it begins anew"
+        });
         upload.forget();
     }
     unreachable!("the loop ends by its beginnings")
@@ -155,8 +168,9 @@ impl<'a> Upload<'a> {
         let part_size_bytes = part_size(source.size_bytes())
             .ok_or_else(|| Trouble::last("it is larger than any file may be"))?;
         let staging = self.uploader.staging(&source.destination).await?;
+        let since = clock::now().to_string();
         let upload_id = begin(&staging, self.uploader.media_type.as_deref()).await?;
-        let begun = Begun::new(source, staging.key(), upload_id, part_size_bytes);
+        let begun = Begun::new(source, staging.key(), upload_id, part_size_bytes, since);
         if let Some(memory) = &mut self.memory
             && let Err(error) = memory.remember(&begun)
         {
@@ -214,7 +228,8 @@ impl<'a> Upload<'a> {
     /// Leaves it on the server for a later run if that may help, and else not.
     async fn end(&mut self, begun: &Begun, staging: &Staging<'_>, trouble: Trouble) -> Trouble {
         let is_changed = !self.source.is_unchanged();
-        if self.memory.is_some() && !is_changed && !trouble.is("BadDigest") {
+        let is_of_use = !trouble.is("BadDigest") && !self.has_met_another(&trouble);
+        if self.memory.is_some() && !is_changed && is_of_use {
             return trouble.and("; what was sent is kept, and the same command goes on from there");
         }
         let trouble = if is_changed {
@@ -240,12 +255,25 @@ impl<'a> Upload<'a> {
         }
     }
 
+    /// Whether its completion met another upload under its key. A key that was made for it alone says so as well where
+    /// something is there already, and would say so again whenever it is gone on with.
+    fn has_met_another(&self, trouble: &Trouble) -> bool {
+        trouble.is("ConditionalRequestConflict")
+            || (self.source.destination.is_minted() && trouble.is("PreconditionFailed"))
+    }
+
     async fn accepted_before(&self, begun: &Begun) -> Result<Option<Accepted>, Trouble> {
+        let since = match (&begun.since, self.source.destination.is_minted()) {
+            (_, true) => None,
+            (Some(since), false) => Some(since.as_str()),
+            // Nothing tells it from what came before.
+            (None, false) => return Ok(None),
+        };
         accepted_before(
             self.uploader.api,
             &self.uploader.patience,
             &begun.key,
-            self.source.destination.is_minted(),
+            since,
             &self.source.content(0, self.source.size_bytes()),
         )
         .await

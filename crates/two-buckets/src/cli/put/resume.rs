@@ -33,6 +33,10 @@ pub(super) struct Begun {
     pub(super) upload_id: String,
     /// How it was cut.
     pub(super) part_size_bytes: u64,
+    /// When it was about to begin, by the clock that this machine shares with the server, as the server writes moments;
+    /// none where an older program began it.
+    #[serde(default)]
+    pub(super) since: Option<String>,
 }
 
 impl Begun {
@@ -41,6 +45,7 @@ impl Begun {
         key: String,
         upload_id: String,
         part_size_bytes: u64,
+        since: String,
     ) -> Self {
         Self {
             format: FORMAT,
@@ -50,6 +55,7 @@ impl Begun {
             key,
             upload_id,
             part_size_bytes,
+            since: Some(since),
         }
     }
 }
@@ -244,7 +250,7 @@ mod tests {
         let minted = || Destination::Minted("file".into());
         let first = source(&path, minted());
         let server = Path::new("/data");
-        let begun = Begun::new(&first, "k".into(), "id".into(), 8 << 20);
+        let begun = Begun::new(&first, "k".into(), "id".into(), 8 << 20, "then".into());
 
         let mut memory = Memory::take(&state, server, &first).unwrap();
         assert!(matches!(memory.recall(&first), Left::Nothing));
@@ -300,7 +306,7 @@ mod tests {
         let path = folder.path().join("file");
         fs::write(&path, "one").unwrap();
         let source = source(&path, Destination::Key("k".into()));
-        let begun = Begun::new(&source, "k".into(), "id".into(), 8 << 20);
+        let begun = Begun::new(&source, "k".into(), "id".into(), 8 << 20, "then".into());
         let state = folder.path().join("state");
         let take = || Memory::take(&state, Path::new("/data"), &source).unwrap();
         take().remember(&begun).unwrap();

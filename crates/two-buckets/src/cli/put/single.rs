@@ -69,7 +69,7 @@ pub(super) async fn upload(
         // The key was made for this file alone, so what is there came by a request whose answer was lost.
         Err(trouble) if trouble.is("PreconditionFailed") && destination.is_minted() => {
             let before =
-                accepted_before(uploader.api, &uploader.patience, &key, true, content).await?;
+                accepted_before(uploader.api, &uploader.patience, &key, None, content).await?;
             return before.ok_or(trouble);
         }
         sent => sent?,
