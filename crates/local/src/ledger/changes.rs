@@ -12,7 +12,7 @@ use two_buckets_pipeline::ledger::{
 use two_buckets_pipeline::step::{Choice, choose};
 use two_buckets_pipeline::verify::{Expected, Verdict, compare};
 use two_buckets_pipeline::{
-    ArchiveRecord, Begin, BootId, Expectation, FencingToken, Lease, State, Upload,
+    ArchiveRecord, Begin, BootId, Expectation, FencingToken, Lease, Route, State, Upload, UploadId,
 };
 
 use super::tables::{NUMBER, Rows, TOKEN, id_of};
@@ -40,6 +40,7 @@ impl Rows<'_, '_> {
             expires_at: expires_at(claim.now, claim.life),
             boot,
             dirty: false,
+            job: claim.job.clone(),
         };
         self.set_lease(&lease);
         Ok(Claim::Held(lease))
@@ -117,7 +118,7 @@ impl Rows<'_, '_> {
         let noted = self.note(&claim.key, &start.versions)?;
         let (choice, has_more) = choose(&noted.uploads, claim.now, true);
         let plain = match choice {
-            Choice::Nothing => return Ok(Started::Nothing),
+            Choice::Nothing | Choice::Wait(_) => return Ok(Started::Nothing),
             Choice::Try(upload) if noted.archived_mint.is_none() => upload.version(),
             Choice::Try(_) | Choice::Leftover(_) | Choice::Refuse(..) => None,
         };
@@ -134,6 +135,9 @@ impl Rows<'_, '_> {
             Err(error) if is_gone(&error) => return Ok(Started::Claimed(lease)),
             Err(error) => return Err(unavailable(error)),
         };
+        if start.routes.of(&source) == Route::Job {
+            return Ok(Started::Claimed(lease));
+        }
         let begin = self.begin_attempt(
             upload.clone(),
             SourceFacts::of(&source, upload),
@@ -244,6 +248,18 @@ impl Rows<'_, '_> {
         let upload = Upload::minted(id_of(self.next(NUMBER)?), key, expectation, now);
         self.set_upload(None, &upload)?;
         Ok(upload)
+    }
+
+    pub(super) fn cancel_job(&mut self, id: &UploadId, now: Timestamp) -> Result<Upload> {
+        let before = self.upload(id)?;
+        let mut after = before.clone();
+        after.cancel_job(now)?;
+        self.set_upload(Some(&before), &after)?;
+        let lease = self.lease(&after.key)?;
+        if lease.is_some_and(|lease| lease.job.as_ref() == Some(id)) {
+            self.remove_lease(&after.key);
+        }
+        Ok(after)
     }
 
     fn current(&self, at: &ObjectRef) -> Result<Option<ObjectInfo>> {

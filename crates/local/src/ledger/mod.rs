@@ -26,8 +26,8 @@ use tables::Rows;
 
 /// The ledger of an embedded store.
 ///
-/// Opening it begins a new boot, which voids the leases of the one before: their holders were threads of a process
-/// that is gone.
+/// Opening it begins a new boot, which voids the workers' leases of the one before: their holders were threads of a
+/// process that is gone. A job's lease lives on.
 #[derive(Clone)]
 pub struct DepotLedger {
     depot: Depot,
@@ -225,6 +225,36 @@ impl Ledger for DepotLedger {
             rows.update(&id, Upload::close).map(drop)
         })
         .await
+    }
+
+    async fn queue_job(&self, lease: &Lease, id: &UploadId, now: Timestamp) -> Result<Upload> {
+        let (lease, id) = (lease.clone(), id.clone());
+        self.change(move |rows| {
+            rows.fenced(&lease)?;
+            rows.update(&id, |upload| upload.queue_job(now))
+        })
+        .await
+    }
+
+    async fn jobs(&self, limit: usize) -> Result<Vec<Upload>> {
+        self.read(move |depot| reading::jobs(depot, limit)).await
+    }
+
+    async fn job_lease(&self, id: &UploadId) -> Result<Option<Lease>> {
+        let id = id.clone();
+        self.read(move |depot| {
+            let Some(upload) = reading::get(depot, &id)? else {
+                return Ok(None);
+            };
+            let lease = reading::lease(depot, &upload.key)?;
+            Ok(lease.filter(|lease| lease.job.as_ref() == Some(&id)))
+        })
+        .await
+    }
+
+    async fn cancel_job(&self, id: &UploadId, now: Timestamp) -> Result<Upload> {
+        let id = id.clone();
+        self.change(move |rows| rows.cancel_job(&id, now)).await
     }
 
     async fn start(&self, start: &StartUpload) -> Result<Started> {

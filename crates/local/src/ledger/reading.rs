@@ -8,7 +8,7 @@ use two_buckets_pipeline::ledger::{Counts, ListUploads, PAGE_MAX, Result, Upload
 use two_buckets_pipeline::{Lease, State, Upload, UploadId};
 
 use super::tables::{
-    COUNTS, DUE, EXPECTED, LEASES, STATES, UNFINISHED, UPLOADS, VERSIONS, id_of, key_bytes,
+    COUNTS, DUE, EXPECTED, JOBS, LEASES, STATES, UNFINISHED, UPLOADS, VERSIONS, id_of, key_bytes,
     moment_key, name_bytes, number_of, state_byte, tail_number, version_bytes,
 };
 use super::{corrupt, encoding, unavailable};
@@ -162,6 +162,14 @@ pub(super) fn due(depot: &Depot, now: Timestamp, limit: usize) -> Result<Vec<Upl
     let range = (Bound::Unbounded, Bound::Included(until.as_slice()));
     let rows = depot
         .rows(DUE, range, false, limit.min(PAGE_MAX))
+        .map_err(unavailable)?;
+    indexed(depot, &rows)
+}
+
+pub(super) fn jobs(depot: &Depot, limit: usize) -> Result<Vec<Upload>> {
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let rows = depot
+        .rows(JOBS, all, false, limit.min(PAGE_MAX))
         .map_err(unavailable)?;
     indexed(depot, &rows)
 }

@@ -27,6 +27,9 @@ pub(super) const COUNTS: RowTable = RowTable(8);
 /// Nothing, by the moment until which it is expected and number; pending uploads of which nothing was noted only.
 pub(super) const EXPECTED: RowTable = RowTable(9);
 
+/// Nothing, by when it was received and number; unfinished uploads of jobs only.
+pub(super) const JOBS: RowTable = RowTable(10);
+
 /// Grows with each opening.
 pub(super) const BOOT: &[u8] = b"boot";
 /// Grows with each claim.
@@ -234,6 +237,11 @@ impl Rows<'_, '_> {
             before.and_then(|row| row.next_attempt_at),
             after.next_attempt_at,
         );
+        let job = |row: &Upload| {
+            let is_owed = matches!(row.state, State::Pending | State::Processing);
+            (row.is_job && is_owed).then_some(row.received_at)
+        };
+        self.set_index(JOBS, number, before.and_then(job), job(after));
         let expected = |row: &Upload| row.expected_until().filter(|_| row.state == State::Pending);
         self.set_index(EXPECTED, number, before.and_then(expected), expected(after));
         if let Some(staged) = &after.staged
