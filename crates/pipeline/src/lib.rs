@@ -30,6 +30,7 @@ mod driver;
 mod lease;
 pub mod ledger;
 mod processor;
+mod running;
 mod staging;
 pub mod step;
 mod sweep;
@@ -41,7 +42,10 @@ pub use clock::Clock;
 pub use driver::{Driver, Outcome, Settings, Tally};
 pub use lease::{BootId, FencingToken, Holder, Lease};
 pub use ledger::Ledger;
-pub use processor::{Cancellation, Content, Incoming, ProcessError, Processor, Report};
+pub use processor::{
+    AttemptLog, CancelOnDrop, Cancellation, Content, DynProcessor, Incoming, LogExcerpt, Outputs,
+    ProcessError, Processing, Processor, Progress, ProgressAt, Report,
+};
 pub use sweep::{Decision, KeySeen, Overdue, SweepError, Sweeper, Swept};
 pub use upload::{
     ArchiveRecord, Attempt, AttemptOutcome, Begin, End, Expectation, NotRetried, Order, Staged,

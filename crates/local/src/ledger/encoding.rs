@@ -7,7 +7,7 @@ use two_buckets_objects::{
 use two_buckets_pipeline::ledger::Result;
 use two_buckets_pipeline::{
     ArchiveRecord, Attempt, AttemptOutcome, BootId, Expectation, FencingToken, Holder, Lease,
-    Order, Report, Staged, State, Upload, UploadId,
+    Order, ProgressAt, Report, Staged, State, Upload, UploadId,
 };
 
 use super::corrupt;
@@ -16,6 +16,8 @@ use super::corrupt;
 const VERSION: u32 = 1;
 /// The version of uploads with an expectation.
 const VERSION_EXPECTED: u32 = 2;
+/// The version of uploads with a progress, with or without an expectation.
+const VERSION_PROGRESS: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct LeaseRow {
@@ -53,6 +55,9 @@ struct UploadRow {
     attempts_ever: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     log: Vec<AttemptRow>,
+    /// From version 3 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<ProgressRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,6 +117,16 @@ struct ArchiveRow {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct ProgressRow {
+    done: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    words: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct AttemptRow {
     number: u32,
     started_at: i64,
@@ -164,7 +179,9 @@ fn unknown_version() -> two_buckets_pipeline::ledger::Error {
 
 pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
     serde_json::to_vec(&UploadRow {
-        v: if upload.expectation.is_some() {
+        v: if upload.progress.is_some() {
+            VERSION_PROGRESS
+        } else if upload.expectation.is_some() {
             VERSION_EXPECTED
         } else {
             VERSION
@@ -196,6 +213,11 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
         attempts: upload.attempts,
         attempts_ever: upload.attempts_ever,
         log: upload.log.iter().map(attempt_to).collect(),
+        progress: upload.progress.as_ref().map(|progress| ProgressRow {
+            done: progress.done,
+            total: progress.total,
+            words: progress.words.clone(),
+        }),
         next_attempt_at: upload.next_attempt_at.map(Timestamp::millis),
         reason: upload.reason.clone(),
         archive: upload.archive.as_ref().map(|record| ArchiveRow {
@@ -217,8 +239,10 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
 
 pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
     let row: UploadRow = serde_json::from_slice(value).map_err(|_| corrupt("an upload"))?;
-    match (row.v, &row.expected) {
-        (VERSION, None) | (VERSION_EXPECTED, Some(_)) => {}
+    match (row.v, &row.expected, &row.progress) {
+        (VERSION, None, None)
+        | (VERSION_EXPECTED, Some(_), None)
+        | (VERSION_PROGRESS, _, Some(_)) => {}
         _ => return Err(unknown_version()),
     }
     Ok(Upload {
@@ -250,6 +274,11 @@ pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
             .into_iter()
             .map(attempt_from)
             .collect::<Result<_>>()?,
+        progress: row.progress.map(|progress| ProgressAt {
+            done: progress.done,
+            total: progress.total,
+            words: progress.words,
+        }),
         next_attempt_at: row.next_attempt_at.map(Timestamp::from_millis),
         reason: row.reason,
         archive: row.archive.map(archive_from).transpose()?,
@@ -453,7 +482,14 @@ mod tests {
             at(6),
         );
         archived.close();
-        for upload in [bare, given_up, processing, deferred, archived] {
+        let mut speaking = processing.clone();
+        let progress = ProgressAt {
+            done: 3,
+            total: Some(u64::MAX),
+            words: "pages".into(),
+        };
+        speaking.say_progress(1, progress);
+        for upload in [bare, given_up, processing, speaking, deferred, archived] {
             assert_eq!(
                 upload_from(id.clone(), &upload_to(&upload)).unwrap(),
                 upload
