@@ -11,11 +11,12 @@ use crate::backoff::{
     ATTEMPT_WAIT_FIRST, ATTEMPT_WAIT_MAX, STORE_WAIT_FIRST, STORE_WAIT_MAX, full_jitter,
 };
 use crate::ledger::{Claim, ClaimKey, MoveUpload, MovedInOne, Release, StartUpload, Started};
+use crate::running::Running;
 use crate::step::{Action, Input, Rules, Stopped, Turn, Work};
 use crate::verify::{Verdict, verify};
 use crate::{
-    Cancellation, Clock, Content, End, Holder, Incoming, Lease, Ledger, ProcessError, Processor,
-    Report, Routes, State, Upload, UploadId, WakeUp, WakeUps, Why, ledger, staging,
+    CancelOnDrop, Clock, End, Holder, Incoming, Lease, Ledger, ProcessError, Processor, Report,
+    Routes, State, Upload, UploadId, WakeUp, WakeUps, Why, ledger, staging,
 };
 
 /// How a driver works.
@@ -44,6 +45,8 @@ impl Settings {
     pub const LEASE_LIFE_DEFAULT: Duration = Duration::from_secs(30);
     /// The life of a job's lease unless configured otherwise.
     pub const JOB_LEASE_LIFE_DEFAULT: Duration = Duration::from_mins(1);
+    /// How often what a run says is kept while it runs: the most of it that is lost with a worker that dies.
+    pub const SAID_KEPT_EVERY: Duration = Duration::from_secs(1);
     /// How long a key rests after a turn that a store's failure ended.
     pub const STALL_WAIT: Duration = Duration::from_secs(5);
 
@@ -356,11 +359,27 @@ where
             return self.perform_unclaimed(action).await;
         };
         let tally = &mut self.tally;
+        let (action, mut running) = match action {
+            Action::Process { upload, source } => {
+                let (running, incoming, guard) = Running::begin(driver, &lease, &upload, *source);
+                (Effect::Process(Box::new(incoming), guard), Some(running))
+            }
+            action => (Effect::Of(action), None),
+        };
         let mut effect = Box::pin(effect(driver, key, lease.clone(), action, tally));
+        let mut next_said = said_later(&*driver.clock, running.is_some());
         let input = loop {
-            match select(effect, self.heartbeat.as_mut()).await {
+            let woken = select(self.heartbeat.as_mut(), next_said.as_mut());
+            match select(effect, woken).await {
                 Either::Left((input, _)) => break input,
-                Either::Right(((), under_way)) => {
+                Either::Right((Either::Right(((), _)), under_way)) => {
+                    effect = under_way;
+                    if let Some(running) = &mut running {
+                        running.keep_said(&*driver.ledger, key).await;
+                    }
+                    next_said = said_later(&*driver.clock, running.is_some());
+                }
+                Either::Right((Either::Left(((), _)), under_way)) => {
                     effect = under_way;
                     self.heartbeat = driver.heartbeat(self.life);
                     let expires_at = driver.clock.now().after(self.life);
@@ -374,6 +393,10 @@ where
                 }
             }
         };
+        // Before the outcome, so that who sees that it ended sees all it wrote; and whatever the end was.
+        if let Some(running) = running {
+            running.keep_last(&*driver.ledger, key).await;
+        }
         self.lease = Some(lease);
         input
     }
@@ -468,12 +491,32 @@ fn refused(error: &ledger::Error) -> Input {
     }
 }
 
+/// What is done under a lease.
+enum Effect {
+    /// The function runs.
+    Process(Box<Incoming>, CancelOnDrop),
+    /// Any other action.
+    Of(Action),
+}
+
+/// Ends when it is time to keep what a run has said since; never while nothing runs.
+fn said_later<C: Clock>(
+    clock: &C,
+    is_running: bool,
+) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    if is_running {
+        Box::pin(clock.sleep(Settings::SAID_KEPT_EVERY))
+    } else {
+        Box::pin(std::future::pending())
+    }
+}
+
 /// One effect under a lease.
 async fn effect<S, L, P, C, W>(
     driver: &Driver<S, L, P, C, W>,
     key: &ObjectRef,
     lease: Lease,
-    action: Action,
+    effect: Effect,
     tally: &mut Tally,
 ) -> Input
 where
@@ -483,6 +526,12 @@ where
     C: Clock,
     W: WakeUps,
 {
+    let action = match effect {
+        Effect::Process(incoming, _guard) => {
+            return Input::Processed(driver.processor.process(*incoming).await);
+        }
+        Effect::Of(action) => action,
+    };
     let store = &*driver.store;
     let ledger = &*driver.ledger;
     let now = driver.clock.now();
@@ -524,9 +573,6 @@ where
             }
             Err(error) => refused(&error),
         },
-        Action::Process { upload, source } => {
-            Input::Processed(process(driver, &lease, &upload, *source).await)
-        }
         Action::HeadArchive => {
             staging::head_archive(store, &driver.settings.archive, &key.key).await
         }
@@ -623,8 +669,9 @@ where
         other @ (Action::Claim
         | Action::ClaimForJob { .. }
         | Action::Start { .. }
+        | Action::Process { .. }
         | Action::Stop(_)) => {
-            unreachable!("{other:?} does not come under a lease")
+            unreachable!("{other:?} does not come here under a lease")
         }
     }
 }
@@ -634,23 +681,6 @@ fn done(result: two_buckets_objects::Result<()>) -> Input {
         Ok(()) => Input::Done,
         Err(error) => Input::StoreFailed(error.to_string()),
     }
-}
-
-async fn process<S: ObjectStore, L, P: Processor, C, W>(
-    driver: &Driver<S, L, P, C, W>,
-    lease: &Lease,
-    upload: &Upload,
-    source: ObjectInfo,
-) -> Result<Report, ProcessError> {
-    let (_guard, cancellation) = Cancellation::new();
-    let incoming = Incoming {
-        content: Content::of_version(Arc::clone(&driver.store), source.at.clone()),
-        source,
-        attempt: upload.attempts_ever,
-        token: lease.token,
-        cancellation,
-    };
-    driver.processor.process(incoming).await
 }
 
 fn end_of<S, L, P, C: Clock, W>(driver: &Driver<S, L, P, C, W>, turn: Turn, failures: u32) -> End {

@@ -9,8 +9,8 @@ use two_buckets_objects::{
 };
 
 use crate::{
-    ArchiveRecord, Begin, DeclaredOtherwise, End, Expectation, Holder, Lease, NotCancelled,
-    NotRetried, Report, Routes, State, Upload, UploadId,
+    ArchiveRecord, Begin, DeclaredOtherwise, End, Expectation, Holder, Lease, LogExcerpt,
+    NotCancelled, NotRetried, ProgressAt, Report, Routes, State, Upload, UploadId,
 };
 
 /// The result of a call on a ledger.
@@ -195,6 +195,24 @@ pub enum MovedInOne {
     SourceGone,
 }
 
+/// What an attempt says of itself while it runs and when it ends.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Said {
+    /// What is kept of its log, if something was written to it; takes the place of what was kept before.
+    pub log: Option<LogExcerpt>,
+    /// How far it is, if it said so.
+    pub progress: Option<ProgressAt>,
+}
+
+/// What is kept of one attempt's log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeptLog {
+    /// The attempt's number.
+    pub attempt: u32,
+    /// What it wrote.
+    pub log: LogExcerpt,
+}
+
 /// Which uploads to list.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ListUploads {
@@ -330,6 +348,23 @@ pub trait Ledger: Send + Sync + 'static {
         report: Option<&Report>,
         now: Timestamp,
     ) -> impl Future<Output = Result<Upload>> + Send;
+
+    /// Keeps what an attempt says of itself. Its log is kept with the attempt, also when it has ended; its progress is
+    /// in the row while the attempt is the one that runs, and changes nothing else there.
+    ///
+    /// No lease is needed, because an attempt's number is of one run only: what a worker that was fenced off kept is
+    /// the log of its own attempt. An attempt that is not among the upload's latest
+    /// [`LOG_MAX`](Upload::LOG_MAX) is [`Error::NotFound`]; logs of attempts that were pushed out are gone.
+    fn keep_said(
+        &self,
+        id: &UploadId,
+        attempt: u32,
+        said: &Said,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// The logs of an upload's attempts, oldest first; of attempts that wrote nothing there is none. An upload that is
+    /// not there has none.
+    fn logs(&self, id: &UploadId) -> impl Future<Output = Result<Vec<KeptLog>>> + Send;
 
     /// Closes a row whose version is gone from staging, see [`Upload::close`].
     fn close(&self, lease: &Lease, id: &UploadId) -> impl Future<Output = Result<()>> + Send;

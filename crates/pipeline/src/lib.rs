@@ -32,6 +32,7 @@ mod lease;
 pub mod ledger;
 mod processor;
 mod route;
+mod running;
 mod staging;
 pub mod step;
 mod sweep;
@@ -43,7 +44,10 @@ pub use clock::Clock;
 pub use driver::{Driver, JobClaim, Outcome, Settings, Tally};
 pub use lease::{BootId, FencingToken, Holder, Lease};
 pub use ledger::Ledger;
-pub use processor::{Cancellation, Content, Incoming, ProcessError, Processor, Report};
+pub use processor::{
+    AttemptLog, CancelOnDrop, Cancellation, Content, DynProcessor, Incoming, LogExcerpt, Outputs,
+    ProcessError, Processing, Processor, Progress, ProgressAt, Report,
+};
 pub use route::{Route, Routes};
 pub use sweep::{Decision, KeySeen, Overdue, SweepError, Sweeper, Swept};
 pub use upload::{

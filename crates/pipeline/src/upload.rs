@@ -8,7 +8,7 @@ use two_buckets_objects::{
     Algorithm, Checksum, ETag, ListedVersion, ObjectRef, Timestamp, VersionId, VersionRef,
 };
 
-use crate::Report;
+use crate::{ProgressAt, Report};
 
 /// The ledger's opaque name of an upload: letters, digits, `-` and `_`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -239,6 +239,8 @@ pub struct Upload {
     pub attempts_ever: u32,
     /// The latest attempts, oldest first, at most [`Self::LOG_MAX`].
     pub log: Vec<Attempt>,
+    /// How far the attempt that runs said it is.
+    pub progress: Option<ProgressAt>,
     /// Not before this moment, after a transient failure.
     pub next_attempt_at: Option<Timestamp>,
     /// Why it failed, waits, or is what it is.
@@ -378,6 +380,7 @@ impl Upload {
             attempts: 0,
             attempts_ever: 0,
             log: Vec::new(),
+            progress: None,
             next_attempt_at: None,
             reason: None,
             archive: None,
@@ -706,7 +709,19 @@ impl Upload {
         self.look_in_archive = true;
     }
 
+    /// The attempt of this number says how far it is. Changes nothing unless it is the one that runs.
+    pub fn say_progress(&mut self, attempt: u32, progress: ProgressAt) {
+        if self
+            .log
+            .last()
+            .is_some_and(|last| last.number == attempt && last.ended.is_none())
+        {
+            self.progress = Some(progress);
+        }
+    }
+
     fn end_attempt(&mut self, now: Timestamp, outcome: AttemptOutcome, reason: Option<String>) {
+        self.progress = None;
         if let Some(attempt) = self.log.last_mut().filter(|last| last.ended.is_none()) {
             attempt.ended = Some((now, outcome));
             attempt.reason = reason;

@@ -6,7 +6,7 @@ use two_buckets_objects::{
 };
 use two_buckets_pipeline::archive::{Mark, Placement, late_key, place, replace};
 use two_buckets_pipeline::ledger::{
-    Claim, ClaimKey, Error, MoveUpload, MovedInOne, Noted, Result, SourceFacts, StartUpload,
+    Claim, ClaimKey, Error, MoveUpload, MovedInOne, Noted, Result, Said, SourceFacts, StartUpload,
     Started,
 };
 use two_buckets_pipeline::step::{Choice, choose};
@@ -15,8 +15,8 @@ use two_buckets_pipeline::{
     ArchiveRecord, Begin, BootId, Expectation, FencingToken, Lease, Route, State, Upload, UploadId,
 };
 
-use super::tables::{NUMBER, Rows, TOKEN, id_of};
-use super::{expires_at, unavailable};
+use super::tables::{LOGS, NUMBER, Rows, TOKEN, id_of, log_key, number_of};
+use super::{expires_at, log_encoding, unavailable};
 
 /// A change that ended without effect.
 pub(super) struct Failed(pub(super) Error);
@@ -106,8 +106,34 @@ impl Rows<'_, '_> {
             upload.checksum = facts.checksum;
             upload.media_type = facts.media_type;
             self.set_upload(Some(&before), upload)?;
+            // The log of an attempt goes with the attempt.
+            if let (Some(oldest), Some(kept)) = (before.log.first(), upload.log.first())
+                && oldest.number < kept.number
+                && let Some(number) = number_of(&upload.id)
+            {
+                self.tx.delete_row(LOGS, &log_key(number, oldest.number));
+            }
         }
         Ok(begin)
+    }
+
+    pub(super) fn keep_said(&mut self, id: &UploadId, attempt: u32, said: Said) -> Result<()> {
+        let before = self.upload(id)?;
+        let number = number_of(id)
+            .filter(|_| before.log.iter().any(|known| known.number == attempt))
+            .ok_or_else(|| Error::NotFound(format!("{id}, attempt {attempt},")))?;
+        if let Some(log) = said.log {
+            let row = log_encoding::log_to(&log);
+            self.tx.set_row(LOGS, &log_key(number, attempt), &row);
+        }
+        if let Some(progress) = said.progress {
+            let mut after = before.clone();
+            after.say_progress(attempt, progress);
+            if after != before {
+                self.set_upload(Some(&before), &after)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn start(&mut self, start: &StartUpload, boot: BootId) -> Result<Started> {

@@ -7,7 +7,7 @@ use two_buckets_objects::{
 use two_buckets_pipeline::ledger::Result;
 use two_buckets_pipeline::{
     ArchiveRecord, Attempt, AttemptOutcome, BootId, Expectation, FencingToken, Holder, Lease,
-    Order, Report, Staged, State, Upload, UploadId,
+    Order, ProgressAt, Report, Staged, State, Upload, UploadId,
 };
 
 use super::corrupt;
@@ -16,8 +16,10 @@ use super::corrupt;
 const VERSION: u32 = 1;
 /// The version of uploads with an expectation.
 const VERSION_EXPECTED: u32 = 2;
-/// The version of uploads of jobs, with an expectation or without: an older program would process them itself.
-const VERSION_JOB: u32 = 3;
+/// The version of uploads with a progress, with or without an expectation.
+const VERSION_PROGRESS: u32 = 3;
+/// The version of uploads of jobs, whatever else they say: an older program would process them itself.
+const VERSION_JOB: u32 = 4;
 /// The version of leases of jobs.
 const VERSION_JOB_LEASE: u32 = 2;
 
@@ -67,6 +69,9 @@ struct UploadRow {
     attempts_ever: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     log: Vec<AttemptRow>,
+    /// From version 3 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<ProgressRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +127,16 @@ struct ArchiveRow {
     version_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checksum: Option<ChecksumRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProgressRow {
+    done: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    words: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -190,6 +205,8 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
     serde_json::to_vec(&UploadRow {
         v: if upload.is_job {
             VERSION_JOB
+        } else if upload.progress.is_some() {
+            VERSION_PROGRESS
         } else if upload.expectation.is_some() {
             VERSION_EXPECTED
         } else {
@@ -223,6 +240,11 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
         attempts: upload.attempts,
         attempts_ever: upload.attempts_ever,
         log: upload.log.iter().map(attempt_to).collect(),
+        progress: upload.progress.as_ref().map(|progress| ProgressRow {
+            done: progress.done,
+            total: progress.total,
+            words: progress.words.clone(),
+        }),
         next_attempt_at: upload.next_attempt_at.map(Timestamp::millis),
         reason: upload.reason.clone(),
         archive: upload.archive.as_ref().map(|record| ArchiveRow {
@@ -244,8 +266,11 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
 
 pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
     let row: UploadRow = serde_json::from_slice(value).map_err(|_| corrupt("an upload"))?;
-    match (row.v, &row.expected, row.job) {
-        (VERSION, None, false) | (VERSION_EXPECTED, Some(_), false) | (VERSION_JOB, _, true) => {}
+    match (row.v, &row.expected, &row.progress, row.job) {
+        (VERSION, None, None, false)
+        | (VERSION_EXPECTED, Some(_), None, false)
+        | (VERSION_PROGRESS, _, Some(_), false)
+        | (VERSION_JOB, _, _, true) => {}
         _ => return Err(unknown_version()),
     }
     Ok(Upload {
@@ -278,6 +303,11 @@ pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
             .into_iter()
             .map(attempt_from)
             .collect::<Result<_>>()?,
+        progress: row.progress.map(|progress| ProgressAt {
+            done: progress.done,
+            total: progress.total,
+            words: progress.words,
+        }),
         next_attempt_at: row.next_attempt_at.map(Timestamp::from_millis),
         reason: row.reason,
         archive: row.archive.map(archive_from).transpose()?,
@@ -481,12 +511,23 @@ mod tests {
             at(6),
         );
         archived.close();
+        let mut speaking = processing.clone();
+        let progress = ProgressAt {
+            done: 3,
+            total: Some(u64::MAX),
+            words: "pages".into(),
+        };
+        speaking.say_progress(1, progress);
         let mut job = deferred.clone();
         job.next_attempt_at = None;
         job.queue_job(at(6));
         let mut foreign_job = job.clone();
         foreign_job.expectation = None;
+        let mut speaking_job = speaking.clone();
+        speaking_job.is_job = true;
         for upload in [
+            speaking,
+            speaking_job,
             bare,
             given_up,
             processing,

@@ -3,6 +3,7 @@
 mod changes;
 mod encoding;
 mod feed;
+mod log_encoding;
 mod reading;
 mod tables;
 
@@ -12,8 +13,8 @@ use std::time::Duration;
 use two_buckets_depot::{Depot, Transaction};
 use two_buckets_objects::{ListedVersion, ObjectRef, Timestamp, VersionRef};
 use two_buckets_pipeline::ledger::{
-    Capabilities, Claim, ClaimKey, Counts, Error, Ledger, ListUploads, MoveUpload, MovedInOne,
-    Noted, Release, Result, SourceFacts, StartUpload, Started, UploadPage,
+    Capabilities, Claim, ClaimKey, Counts, Error, KeptLog, Ledger, ListUploads, MoveUpload,
+    MovedInOne, Noted, Release, Result, Said, SourceFacts, StartUpload, Started, UploadPage,
 };
 use two_buckets_pipeline::{
     ArchiveRecord, Begin, BootId, End, Expectation, Lease, Report, Upload, UploadId,
@@ -216,6 +217,17 @@ impl Ledger for DepotLedger {
             })
         })
         .await
+    }
+
+    async fn keep_said(&self, id: &UploadId, attempt: u32, said: &Said) -> Result<()> {
+        let (id, said) = (id.clone(), said.clone());
+        self.change(move |rows| rows.keep_said(&id, attempt, said))
+            .await
+    }
+
+    async fn logs(&self, id: &UploadId) -> Result<Vec<KeptLog>> {
+        let id = id.clone();
+        self.read(move |depot| reading::logs(depot, &id)).await
     }
 
     async fn close(&self, lease: &Lease, id: &UploadId) -> Result<()> {

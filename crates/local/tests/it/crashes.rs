@@ -15,8 +15,8 @@ use two_buckets_objects::{
 };
 use two_buckets_pipeline::archive::Mark;
 use two_buckets_pipeline::ledger::{
-    Capabilities, Claim, ClaimKey, Counts, Ledger, ListUploads, MoveUpload, MovedInOne, Noted,
-    Release, Result, SourceFacts, StartUpload, Started, UploadPage,
+    Capabilities, Claim, ClaimKey, Counts, KeptLog, Ledger, ListUploads, MoveUpload, MovedInOne,
+    Noted, Release, Result, Said, SourceFacts, StartUpload, Started, UploadPage,
 };
 use two_buckets_pipeline::{
     ArchiveRecord, Begin, Driver, End, Expectation, Holder, Incoming, Lease, ProcessError,
@@ -104,6 +104,8 @@ impl Ledger for Mortal<DepotLedger> {
         async fn begin_attempt(&self, lease: &Lease, id: &UploadId, facts: &SourceFacts, attempts_max: u32, now: Timestamp) -> Result<Begin>;
         async fn end(&self, lease: &Lease, id: &UploadId, end: &End, now: Timestamp) -> Result<Upload>;
         async fn record_archived(&self, lease: &Lease, id: &UploadId, record: &ArchiveRecord, is_late: bool, report: Option<&Report>, now: Timestamp) -> Result<Upload>;
+        async fn keep_said(&self, id: &UploadId, attempt: u32, said: &Said) -> Result<()>;
+        async fn logs(&self, id: &UploadId) -> Result<Vec<KeptLog>>;
         async fn close(&self, lease: &Lease, id: &UploadId) -> Result<()>;
         async fn queue_job(&self, lease: &Lease, id: &UploadId, now: Timestamp) -> Result<Upload>;
         async fn jobs(&self, limit: usize) -> Result<Vec<Upload>>;
