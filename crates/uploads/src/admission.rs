@@ -127,7 +127,7 @@ pub(crate) fn count<T, G>(api: &Api<T, G>, caller: &Caller, now: Timestamp) -> R
     let Some(per_minute) = caller.limits.uploads_per_minute else {
         return Ok(());
     };
-    let counted = api.rates.count(&caller.name, per_minute, now);
+    let counted = api.rates.count(&caller.counted_as(), per_minute, now);
     counted.map_err(|wait| Problem::TooManyUploads { per_minute, wait })
 }
 

@@ -9,9 +9,11 @@ use crate::{InvalidUploadKey, UploadKey, UploadLimits};
 /// the service. A request without one is refused, so a forgotten guard opens nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Caller {
-    /// What they are called in logs, on the page, and where their rate is counted: the same for every request of one
-    /// caller, and different for different ones.
+    /// What they are called in logs and on the page: the same for every request of one caller, and different for
+    /// different ones that are known in the same way.
     pub name: String,
+    /// How it is known that they are who they are.
+    pub known_by: KnownBy,
     /// All they may name, list, read and retry begins with this, and so do the keys minted for them. None: everything.
     pub prefix: Option<KeyPrefix>,
     /// What they may send.
@@ -20,15 +22,39 @@ pub struct Caller {
     pub may_steer: bool,
 }
 
+/// How a caller is known. Each way has names of its own: a subject that the issuer calls `partner` is not the `partner`
+/// of the token file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum KnownBy {
+    /// By where they are, or by what is in the server's own folder.
+    #[default]
+    Machine,
+    /// By a token that is in the token file.
+    TokenFile,
+    /// By a token that the issuer signed.
+    Issuer,
+}
+
 impl Caller {
     /// One who may do everything without limits, as whoever sits at the machine may.
     pub fn unlimited(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            known_by: KnownBy::default(),
             prefix: None,
             limits: UploadLimits::default(),
             may_steer: true,
         }
+    }
+
+    /// Under which name their rate is counted: nobody else has it.
+    pub(crate) fn counted_as(&self) -> String {
+        let known_by = match self.known_by {
+            KnownBy::Machine => "machine",
+            KnownBy::TokenFile => "token",
+            KnownBy::Issuer => "issuer",
+        };
+        format!("{known_by} {}", self.name)
     }
 
     /// Says whether an upload of this key is one of theirs.

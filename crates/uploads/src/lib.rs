@@ -32,7 +32,7 @@ mod tracker;
 mod upload;
 mod wire;
 
-pub use caller::{Caller, InvalidKeyPrefix, KeyPrefix};
+pub use caller::{Caller, InvalidKeyPrefix, KeyPrefix, KnownBy};
 pub use content_type::{ContentType, InvalidContentType};
 pub use error::{Error, Result};
 pub use grants::{

@@ -66,10 +66,14 @@ impl Role {
 }
 
 /// The role that the upload API assumes: it may put objects into staging, list the parts of its uploads and abort
-/// them, and nothing else.
+/// them, and nothing else. Keys with `.` or `..` between slashes it may not name: clients and proxies rewrite such URLs,
+/// and below a folder that was granted they would seem to lead out of it.
 pub fn uploader_role(staging: &BucketName) -> Role {
+    let dots = ["./*", "*/./*", "*/.", ".", "../*", "*/../*", "*/..", ".."]
+        .map(|keys| format!(r#""arn:aws:s3:::{staging}/{keys}""#))
+        .join(",");
     let policy = format!(
-        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":["s3:PutObject","s3:ListMultipartUploadParts","s3:AbortMultipartUpload"],"Resource":"arn:aws:s3:::{staging}/*"}}]}}"#
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":["s3:PutObject","s3:ListMultipartUploadParts","s3:AbortMultipartUpload"],"Resource":"arn:aws:s3:::{staging}/*"}},{{"Effect":"Deny","Action":"*","Resource":[{dots}]}}]}}"#
     );
     Role {
         name: UPLOADER_ROLE.to_owned(),

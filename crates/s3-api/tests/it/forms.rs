@@ -1136,7 +1136,14 @@ async fn the_form_of_a_session_uploads_what_its_policies_allow_while_it_lasts() 
     let token = one.session_token.clone();
     let form = by_session(&server, &one, "a", &token);
     assert_eq!(form.send(&server).await.status, 204);
+    let all = session(&server, None);
     for (what, form, status, code) in [
+        (
+            "a key that seems to lead out of its folder",
+            by_session(&server, &all, "up/../a", &all.session_token),
+            403,
+            "AccessDenied",
+        ),
         (
             "another key",
             by_session(&server, &one, "b", &token),

@@ -479,6 +479,23 @@ async fn a_session_policy_never_widens_its_role() {
 }
 
 #[tokio::test]
+async fn a_folder_that_was_granted_has_no_keys_that_seem_to_lead_out_of_it() {
+    let server = Server::start().await;
+    let below = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::plain/up/*"}]}"#;
+    let session = session(&server, Some(below.to_owned()));
+    for key in ["up/../a", "up/..", "up/a/../../b", "up/./a", "up/."] {
+        upload(&server, &session, "plain", key)
+            .await
+            .assert_error(403, "AccessDenied");
+        // Whoever writes with the key pair may use any key, as everywhere in S3.
+        req("PUT", "plain", key).send(&server).await.assert_ok();
+    }
+    for key in ["up/..a", "up/a..", "up/...", "up/a/.b/c."] {
+        upload(&server, &session, "plain", key).await.assert_ok();
+    }
+}
+
+#[tokio::test]
 async fn what_may_not_be_written_is_refused_before_it_is_sent() {
     let server = Server::start().await;
     let session = session(&server, Some(one_file("a")));

@@ -16,7 +16,19 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let record = Api::find(settings)?.record();
     let key = root_key_of(&record.access_key_id, settings, environment)?;
-    let variables = [
+    let certificate_file = record
+        .certificate_file
+        .as_deref()
+        .map(|file| {
+            file.to_str().ok_or_else(|| {
+                Failure::failed(format!(
+                    "the path of the certificate, {}, is not UTF-8, which AWS_CA_BUNDLE must be",
+                    file.display()
+                ))
+            })
+        })
+        .transpose()?;
+    let mut variables = vec![
         ("AWS_ENDPOINT_URL_S3", record.s3.as_str()),
         ("AWS_ACCESS_KEY_ID", key.access_key_id.as_str()),
         ("AWS_SECRET_ACCESS_KEY", key.secret_access_key.as_str()),
@@ -24,6 +36,8 @@ pub(super) fn run(
         // Some tools (boto3, s3cmd) only read the older name.
         ("AWS_DEFAULT_REGION", record.region.as_str()),
     ];
+    // The endpoint is an address of this machine, whose certificate no public authority signs.
+    variables.extend(certificate_file.map(|file| ("AWS_CA_BUNDLE", file)));
     match output {
         Output::Program => {
             let values: serde_json::Map<_, _> = variables

@@ -197,6 +197,11 @@ pub(crate) async fn run<P: Processor>(
             access_key_id: &root_key.access_key_id,
             admin_token: &admin_token,
             certificate: renewal.tls().map(Tls::certificate),
+            certificate_file: reach
+                .tls_cert
+                .value
+                .as_deref()
+                .map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned())),
         },
     )?;
     let (s3_url, web_url) = (s3_origin.to_string(), web_origin.to_string());

@@ -35,6 +35,10 @@ pub(crate) struct ServerRecord {
     /// The certificate of both addresses (DER, hexadecimal), where they have TLS: by it other commands know the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<String>,
+    /// The file that certificate and chain were read from (PEM), an absolute path, where it has TLS: for other programs,
+    /// which know no authority that signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate_file: Option<PathBuf>,
 }
 
 /// What a server says of itself when it leaves its record.
@@ -47,6 +51,7 @@ pub(crate) struct Running<'a> {
     pub(crate) access_key_id: &'a str,
     pub(crate) admin_token: &'a str,
     pub(crate) certificate: Option<Vec<u8>>,
+    pub(crate) certificate_file: Option<PathBuf>,
 }
 
 impl ServerRecord {
@@ -99,6 +104,7 @@ impl LeftRecord {
             access_key_id: running.access_key_id.to_owned(),
             admin_token: running.admin_token.to_owned(),
             certificate: running.certificate.as_deref().map(hex::encode),
+            certificate_file: running.certificate_file.clone(),
         };
         let left = Self {
             path: data.join(FILE),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use two_buckets_uploads::{Caller, TokenDigest, UploadLimits};
+use two_buckets_uploads::{Caller, KnownBy, TokenDigest, UploadLimits};
 
 use crate::private_file;
 
@@ -118,6 +118,7 @@ fn understand(caller: CallerToml, limits: &UploadLimits) -> Result<(TokenDigest,
         digest,
         Caller {
             name: caller.name,
+            known_by: KnownBy::TokenFile,
             prefix,
             limits: UploadLimits {
                 size_bytes_max: caller.size_bytes_max.or(limits.size_bytes_max),

@@ -54,6 +54,14 @@ fn both_listeners_speak_tls_and_the_command_line_follows() {
     );
     assert_eq!(sweep.status, 403);
 
+    // AWS tools trust it by the file that it was read from.
+    let env = server.json(&["env", "--json"]);
+    assert_eq!(env["AWS_ENDPOINT_URL_S3"], server.record["s3"]);
+    assert_eq!(env["AWS_CA_BUNDLE"], certificate.cert.to_str().unwrap());
+    let text = server.run(&["env"]);
+    let text = String::from_utf8_lossy(&text.stdout);
+    assert!(text.contains("export AWS_CA_BUNDLE="), "{text}");
+
     let file = folder.path().join("note.txt");
     std::fs::write(&file, "by TLS").unwrap();
     let put = server.run(&["put", "--key", "note.txt", "--wait", file.to_str().unwrap()]);

@@ -221,7 +221,7 @@ impl Rules {
             Err(problem) => return Err(problem),
         };
         self.requests
-            .count(&caller.name, self.requests_per_minute, now)
+            .count(&caller.counted_as(), self.requests_per_minute, now)
             .map_err(|wait| Problem::TooOften { wait })?;
         Ok(caller)
     }

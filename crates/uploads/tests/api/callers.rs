@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use two_buckets_objects::Timestamp;
 use two_buckets_uploads::{
-    Access, Algorithm, Caller, Callers, ClientAddress, GuardLayer, Issuer, KeysAddress,
+    Access, Algorithm, Caller, Callers, ClientAddress, GuardLayer, Issuer, KeysAddress, KnownBy,
     KnownCallers, KnownTokens, TokenDigest, TokenRules, UploadLimits,
 };
 
@@ -73,6 +73,7 @@ struct World {
 fn caller(name: &str) -> Caller {
     Caller {
         name: name.into(),
+        known_by: KnownBy::TokenFile,
         prefix: Some("acme/".parse().expect("it is right")),
         limits: UploadLimits::default(),
         may_steer: false,
@@ -799,6 +800,9 @@ async fn a_caller_who_asks_too_often_is_told_when_to_ask_again() {
     let signer = Signer::new("k1", "ES256");
     world.issuer.publishes(&[&signer]);
     assert_eq!(world.me(&signer.token(&claims())).await.status, 200);
+    // Nor one of the same name whom the issuer knows, and who is somebody else.
+    let namesake = signer.token(&changed(|claims| claims["sub"] = json!("partner")));
+    assert_eq!(world.me(&namesake).await.status, 200);
     for _ in 0..20 {
         assert_eq!(world.me(ADMIN).await.status, 200);
     }

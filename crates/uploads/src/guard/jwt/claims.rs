@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use two_buckets_objects::Timestamp;
 
 use super::Refused;
-use crate::{Caller, InvalidKeyPrefix, KeyPrefix, UploadLimits};
+use crate::{Caller, InvalidKeyPrefix, KeyPrefix, KnownBy, UploadLimits};
 
 /// How far the issuer's clock and ours may be apart.
 const CLOCK_SKEW_MAX: Duration = Duration::from_mins(1);
@@ -109,6 +109,7 @@ impl TokenRules {
         };
         Ok(Caller {
             name,
+            known_by: KnownBy::Issuer,
             prefix,
             limits: self.limits.clone(),
             may_steer: is_admin,
