@@ -52,6 +52,12 @@ macro_rules! ledger_contract {
             counts_are_those_of_the_rows,
             unfinished_uploads_are_walked_from_the_oldest,
             waits_that_are_over_are_due,
+            jobs_are_listed_until_they_end,
+            the_lease_of_a_job_is_found_by_its_upload,
+            a_stale_lease_leaves_nothing_to_a_job,
+            a_cancelled_job_is_fenced_off_and_its_key_is_free,
+            cancelling_takes_no_lease_but_the_jobs_own,
+            only_an_unfinished_job_can_be_cancelled,
             an_unknown_id_is_none_and_cannot_be_changed
         }
     };

@@ -356,6 +356,9 @@ fn failed(error: ledger::Error) -> Error {
         ledger::Error::NotRetried(why) => Error::Conflict {
             reason: why.to_string(),
         },
+        ledger::Error::NotCancelled(why) => Error::Conflict {
+            reason: why.to_string(),
+        },
         ledger::Error::DeclaredOtherwise(why) => Error::Conflict {
             reason: why.to_string(),
         },

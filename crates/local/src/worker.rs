@@ -279,6 +279,10 @@ fn random() -> u64 {
 struct InTask<P>(Arc<P>);
 
 impl<P: Processor> Processor for InTask<P> {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
         let processor = Arc::clone(&self.0);
         let task = AbortOnDrop(tokio::spawn(async move { processor.process(upload).await }));

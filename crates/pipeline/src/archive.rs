@@ -1,16 +1,17 @@
 //! What the pipeline writes to the archive beside the bytes, and where an upload belongs there.
 
 use two_buckets_objects::{
-    Algorithm, ETag, Key, Metadata, ObjectInfo, Timestamp, VersionId, WriteCondition,
+    Algorithm, ETag, Key, Metadata, ObjectInfo, Timestamp, VersionId, VersionRef, WriteCondition,
 };
 
-use crate::Order;
+use crate::{Order, Outputs};
 
-/// User metadata of an archived version: the version id its upload had in staging.
+/// User metadata of an archived version and of a result: the version id its upload had in staging.
 pub const SOURCE_VERSION: &str = "two-buckets-source-version";
 /// User metadata of an archived version: its upload's [`Order`], as `{milliseconds}-{number}`.
 pub const ORDER: &str = "two-buckets-order";
-/// User metadata of a late upload: the key it was sent under, percent-encoded; absent where it does not fit.
+/// User metadata of a late upload and of a result: the key it was sent under, percent-encoded; absent where it does
+/// not fit.
 pub const KEY: &str = "two-buckets-key";
 
 /// Where functions write.
@@ -57,15 +58,20 @@ impl Mark {
     /// The user metadata to set on a late upload beside `own`, the metadata it brings.
     pub fn pairs_of_late(&self, key: &Key, own: &Metadata) -> Vec<(String, String)> {
         let mut pairs = self.pairs();
-        let encoded = percent_encoded(key.as_str());
-        let bytes: usize = pairs
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
-        if own.user_bytes() + bytes + KEY.len() + encoded.len() <= Metadata::USER_BYTES_MAX {
-            pairs.push((KEY.into(), encoded));
-        }
+        add_key(&mut pairs, key, own.user_bytes());
         pairs
+    }
+}
+
+/// Adds the key, where it fits beside other user metadata of so many bytes.
+fn add_key(pairs: &mut Vec<(String, String)>, key: &Key, others_bytes: usize) {
+    let encoded = percent_encoded(key.as_str());
+    let bytes: usize = pairs
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if others_bytes + bytes + KEY.len() + encoded.len() <= Metadata::USER_BYTES_MAX {
+        pairs.push((KEY.into(), encoded));
     }
 }
 
@@ -115,6 +121,41 @@ pub fn late_key(key: &Key, mark: &Mark) -> Key {
         .expect("prefix, two digests and two numbers are shorter than a key may be")
 }
 
+/// What the keys of a version's results begin with: `_results/{key}/{version id}/`. Where the longest name behind it
+/// would make a key too long, the key gives way to its SHA-256, and where that is not enough the version id as well;
+/// so the prefix is the same for all names.
+pub fn results_prefix(source: &VersionRef) -> String {
+    let (key, version) = (source.key.as_str(), source.version_id.as_str());
+    let fits = |prefix: &String| prefix.len() + Outputs::NAME_BYTES_MAX <= Key::LENGTH_BYTES_MAX;
+    Some(format!("{RESULTS_PREFIX}{key}/{version}/"))
+        .filter(fits)
+        .or_else(|| Some(format!("{RESULTS_PREFIX}{}/{version}/", sha256_hex(key))).filter(fits))
+        .unwrap_or_else(|| {
+            format!(
+                "{RESULTS_PREFIX}{}/{}/",
+                sha256_hex(key),
+                sha256_hex(version)
+            )
+        })
+}
+
+/// Where a version's result of this name is kept. The name is at most [`Outputs::NAME_BYTES_MAX`] bytes.
+pub(crate) fn result_key(source: &VersionRef, name: &str) -> Key {
+    format!("{}{name}", results_prefix(source))
+        .parse()
+        .expect("the prefix leaves room for the longest name")
+}
+
+/// The user metadata of a result: the version it was made of, and its key where it fits.
+pub(crate) fn pairs_of_result(source: &VersionRef) -> Vec<(String, String)> {
+    let mut pairs = vec![(
+        SOURCE_VERSION.to_owned(),
+        source.version_id.as_str().to_owned(),
+    )];
+    add_key(&mut pairs, &source.key, 0);
+    pairs
+}
+
 /// Where an upload belongs, by what the archive has as its key's current version.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Placement {
@@ -146,7 +187,6 @@ pub fn replace(current: &ETag) -> Placement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use two_buckets_objects::VersionRef;
 
     fn mark(version: &str, millis: i64, number: u64) -> Mark {
         Mark {
@@ -239,5 +279,31 @@ mod tests {
                 .len(),
             2
         );
+    }
+
+    #[test]
+    fn keys_of_results_are_legal_distinct_and_reserved_however_long_key_and_version_are() {
+        let version = |key: &str, version: &str| VersionRef {
+            bucket: "staging".parse().unwrap(),
+            key: key.parse().unwrap(),
+            version_id: VersionId::new(version),
+        };
+        let longest = "n".repeat(Outputs::NAME_BYTES_MAX);
+        let (long, long_version) = ("k".repeat(1_024), "v".repeat(1_024));
+        let all = [
+            version("a", "v1"),
+            version("a", "v2"),
+            version("b", "v1"),
+            version(&long, "v1"),
+            version(&long[1..], "v1"),
+            version("a", &long_version),
+            version(&long, &long_version),
+            version(&long, &long_version[1..]),
+        ];
+        let keys: std::collections::HashSet<Key> =
+            all.iter().map(|one| result_key(one, &longest)).collect();
+        assert_eq!(keys.len(), all.len());
+        assert!(keys.iter().all(is_reserved));
+        assert_eq!(result_key(&all[0], "x").as_str(), "_results/a/v1/x");
     }
 }

@@ -11,11 +11,12 @@ use crate::backoff::{
     ATTEMPT_WAIT_FIRST, ATTEMPT_WAIT_MAX, STORE_WAIT_FIRST, STORE_WAIT_MAX, full_jitter,
 };
 use crate::ledger::{Claim, ClaimKey, MoveUpload, MovedInOne, Release, StartUpload, Started};
+use crate::running::Running;
 use crate::step::{Action, Input, Rules, Stopped, Turn, Work};
 use crate::verify::{Verdict, verify};
 use crate::{
-    Cancellation, Clock, Content, End, Holder, Incoming, Lease, Ledger, ProcessError, Processor,
-    Report, State, Upload, WakeUp, WakeUps, Why, ledger, staging,
+    CancelOnDrop, Clock, End, Holder, Incoming, Lease, Ledger, ProcessError, Processor, Report,
+    Routes, State, Upload, UploadId, WakeUp, WakeUps, Why, ledger, staging,
 };
 
 /// How a driver works.
@@ -29,6 +30,10 @@ pub struct Settings {
     pub holder: Holder,
     /// How long a lease lasts unless renewed, which happens at a third of it.
     pub lease_life: Duration,
+    /// How long the lease of a job lasts unless renewed. It covers the time in which a server is started anew.
+    pub job_lease_life: Duration,
+    /// Where uploads are processed.
+    pub routes: Routes,
     /// The most attempts of an upload.
     pub attempts_max: u32,
     /// How often a store may fail in one turn of an upload.
@@ -38,6 +43,10 @@ pub struct Settings {
 impl Settings {
     /// The life of a lease unless configured otherwise.
     pub const LEASE_LIFE_DEFAULT: Duration = Duration::from_secs(30);
+    /// The life of a job's lease unless configured otherwise.
+    pub const JOB_LEASE_LIFE_DEFAULT: Duration = Duration::from_mins(1);
+    /// How often what a run says is kept while it runs: the most of it that is lost with a worker that dies.
+    pub const SAID_KEPT_EVERY: Duration = Duration::from_secs(1);
     /// How long a key rests after a turn that a store's failure ended.
     pub const STALL_WAIT: Duration = Duration::from_secs(5);
 
@@ -48,6 +57,8 @@ impl Settings {
             archive,
             holder,
             lease_life: Self::LEASE_LIFE_DEFAULT,
+            job_lease_life: Self::JOB_LEASE_LIFE_DEFAULT,
+            routes: Routes::default(),
             attempts_max: Rules::ATTEMPTS_MAX_DEFAULT,
             troubles_max: Rules::TROUBLES_MAX_DEFAULT,
         }
@@ -87,6 +98,22 @@ pub struct Outcome {
     pub tally: Tally,
 }
 
+/// What the first half of a job's turn came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JobClaim {
+    /// The key is the job's and an attempt has begun: run the function, renew the lease meanwhile, and finish.
+    Begun {
+        /// The lease.
+        lease: Lease,
+        /// The upload's row.
+        upload: Box<Upload>,
+        /// Its version in staging.
+        source: Box<ObjectInfo>,
+    },
+    /// There is nothing for the job to do, now or ever; the key is let go.
+    Nothing(Stopped),
+}
+
 /// What happened to uploads in a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
@@ -119,6 +146,7 @@ where
             attempts_max: self.settings.attempts_max,
             troubles_max: self.settings.troubles_max,
             ledger: self.ledger.capabilities(),
+            routes: self.settings.routes.clone(),
         }
     }
 
@@ -133,13 +161,7 @@ where
         stopping: &(dyn Fn() -> bool + Sync),
     ) -> Outcome {
         let rules = self.rules();
-        let mut turn = Turned {
-            driver: self,
-            key,
-            lease: None,
-            heartbeat: self.heartbeat(),
-            tally: Tally::default(),
-        };
+        let mut turn = self.turn(key, None, self.settings.lease_life);
         let (mut work, mut action) = Work::begin(&rules, key.clone(), why);
         loop {
             if let Action::Stop(stopped) = action {
@@ -158,8 +180,134 @@ where
         }
     }
 
-    fn heartbeat(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.clock.sleep(self.settings.lease_life / 3))
+    /// Takes the first half of a job's turn: claims its key and begins an attempt, if its upload is one of a job and
+    /// next in its key.
+    ///
+    /// Dropping the future midway is a crash of the job.
+    pub async fn claim_job(&self, key: &ObjectRef, id: &UploadId) -> JobClaim {
+        let rules = self.rules();
+        let mut turn = self.turn(key, None, self.settings.job_lease_life);
+        let (mut work, mut action) = Work::begin_job(&rules, key.clone(), id.clone());
+        loop {
+            let input = match action {
+                Action::Stop(stopped) => {
+                    self.after_job(key, &stopped).await;
+                    return JobClaim::Nothing(stopped);
+                }
+                Action::Process { upload, source } => match turn.lease.take() {
+                    Some(lease) => {
+                        return JobClaim::Begun {
+                            lease,
+                            upload,
+                            source,
+                        };
+                    }
+                    None => Input::FencedOff,
+                },
+                action => turn.perform(action).await,
+            };
+            (work, action) = work.step(&rules, input);
+        }
+    }
+
+    /// Takes the second half of a job's turn, under the lease of the first: what the function answered, or that its
+    /// process is dead. Where no attempt is open under the lease, it is only let go.
+    ///
+    /// Must not run twice at once for one lease. Repeating it is harmless: the lease is gone then. Dropping the future
+    /// midway is a crash of the job.
+    pub async fn finish_job(
+        &self,
+        lease: &Lease,
+        id: &UploadId,
+        result: Result<Report, ProcessError>,
+    ) -> Outcome {
+        let key = &lease.key;
+        let rules = self.rules();
+        let mut turn = self.turn(key, Some(lease.clone()), self.settings.job_lease_life);
+        let (mut work, mut action) = match self.job_in_attempt(key, id).await {
+            Ok(Some((upload, source))) => Work::finish_job(&rules, upload, source, result),
+            Ok(None) => Work::release_job(&rules, key.clone(), id.clone()),
+            Err(stopped) => {
+                return Outcome {
+                    stopped,
+                    tally: Tally::default(),
+                };
+            }
+        };
+        loop {
+            if let Action::Stop(stopped) = action {
+                self.after_job(key, &stopped).await;
+                return Outcome {
+                    stopped,
+                    tally: turn.tally,
+                };
+            }
+            let input = turn.perform(action).await;
+            (work, action) = work.step(&rules, input);
+        }
+    }
+
+    /// The row of a job's upload in an open attempt, with what staging knows of its version.
+    async fn job_in_attempt(
+        &self,
+        key: &ObjectRef,
+        id: &UploadId,
+    ) -> Result<Option<(Upload, Option<ObjectInfo>)>, Stopped> {
+        let upload = match self.ledger.get(id).await {
+            Ok(Some(upload)) => upload,
+            Ok(None) => return Err(Stopped::FencedOff),
+            Err(error) => {
+                return Err(Stopped::LedgerFailed {
+                    reason: error.to_string(),
+                });
+            }
+        };
+        let Some(version) = upload
+            .version()
+            .filter(|_| upload.is_interrupted() && upload.key == *key)
+        else {
+            return Ok(None);
+        };
+        match staging::head_source(&*self.store, &version).await {
+            Input::Source(source) => Ok(Some((upload, source.map(|source| *source)))),
+            Input::StoreFailed(reason) => Err(Stopped::Stalled { reason }),
+            other => unreachable!("{other:?} is no answer about a source"),
+        }
+    }
+
+    /// Has the key of a job looked at, whatever is left in it: a job looks after its own upload only.
+    async fn after_job(&self, key: &ObjectRef, stopped: &Stopped) {
+        match stopped {
+            Stopped::Busy | Stopped::FencedOff => {}
+            Stopped::Stalled { .. } | Stopped::LedgerFailed { .. } => self.rest(key, stopped).await,
+            Stopped::Idle | Stopped::Drained => {
+                let wake_up = WakeUp {
+                    key: key.clone(),
+                    why: Why::Gone,
+                };
+                self.wake_ups.wake(wake_up, None).await;
+            }
+        }
+    }
+
+    fn turn<'a>(
+        &'a self,
+        key: &'a ObjectRef,
+        lease: Option<Lease>,
+        life: Duration,
+    ) -> Turned<'a, S, L, P, C, W> {
+        Turned {
+            driver: self,
+            key,
+            lease,
+            life,
+            heartbeat: self.heartbeat(life),
+            tally: Tally::default(),
+        }
+    }
+
+    fn heartbeat(&self, life: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.clock.sleep(life / 3))
     }
 
     /// Has a key that could not be finished looked at again.
@@ -190,6 +338,8 @@ struct Turned<'a, S, L, P, C, W> {
     driver: &'a Driver<S, L, P, C, W>,
     key: &'a ObjectRef,
     lease: Option<Lease>,
+    /// How long its lease lasts unless renewed.
+    life: Duration,
     heartbeat: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
     tally: Tally,
 }
@@ -209,14 +359,30 @@ where
             return self.perform_unclaimed(action).await;
         };
         let tally = &mut self.tally;
+        let (action, mut running) = match action {
+            Action::Process { upload, source } => {
+                let (running, incoming, guard) = Running::begin(driver, &lease, &upload, *source);
+                (Effect::Process(Box::new(incoming), guard), Some(running))
+            }
+            action => (Effect::Of(action), None),
+        };
         let mut effect = Box::pin(effect(driver, key, lease.clone(), action, tally));
+        let mut next_said = said_later(&*driver.clock, running.is_some());
         let input = loop {
-            match select(effect, self.heartbeat.as_mut()).await {
+            let woken = select(self.heartbeat.as_mut(), next_said.as_mut());
+            match select(effect, woken).await {
                 Either::Left((input, _)) => break input,
-                Either::Right(((), under_way)) => {
+                Either::Right((Either::Right(((), _)), under_way)) => {
                     effect = under_way;
-                    self.heartbeat = driver.heartbeat();
-                    let expires_at = driver.clock.now().after(driver.settings.lease_life);
+                    if let Some(running) = &mut running {
+                        running.keep_said(&*driver.ledger, key).await;
+                    }
+                    next_said = said_later(&*driver.clock, running.is_some());
+                }
+                Either::Right((Either::Left(((), _)), under_way)) => {
+                    effect = under_way;
+                    self.heartbeat = driver.heartbeat(self.life);
+                    let expires_at = driver.clock.now().after(self.life);
                     match driver.ledger.renew(&lease, expires_at).await {
                         Ok(renewed) => lease = renewed,
                         Err(ledger::Error::FencedOff) => break Input::FencedOff,
@@ -227,6 +393,10 @@ where
                 }
             }
         };
+        // Before the outcome, so that who sees that it ended sees all it wrote; and whatever the end was.
+        if let Some(running) = running {
+            running.keep_last(&*driver.ledger, key).await;
+        }
         self.lease = Some(lease);
         input
     }
@@ -238,22 +408,24 @@ where
             key: self.key.clone(),
             holder: driver.settings.holder.clone(),
             now: driver.clock.now(),
-            life: driver.settings.lease_life,
+            life: self.life,
+            job: None,
         };
         match action {
-            Action::Claim => match driver.ledger.claim(&claim).await {
-                Ok(Claim::Held(lease)) => {
-                    self.hold(lease);
-                    Input::Claimed
-                }
-                Ok(Claim::Busy) => Input::Busy,
-                Err(error) => refused(&error),
-            },
+            Action::Claim => self.claim(claim).await,
+            Action::ClaimForJob { id } => {
+                let claim = ClaimKey {
+                    job: Some(id),
+                    ..claim
+                };
+                self.claim(claim).await
+            }
             Action::Start { versions } => {
                 let start = StartUpload {
                     claim,
                     versions,
                     attempts_max: driver.settings.attempts_max,
+                    routes: driver.settings.routes.clone(),
                 };
                 match driver.ledger.start(&start).await {
                     Ok(started) => {
@@ -271,9 +443,20 @@ where
         }
     }
 
+    async fn claim(&mut self, claim: ClaimKey) -> Input {
+        match self.driver.ledger.claim(&claim).await {
+            Ok(Claim::Held(lease)) => {
+                self.hold(lease);
+                Input::Claimed
+            }
+            Ok(Claim::Busy) => Input::Busy,
+            Err(error) => refused(&error),
+        }
+    }
+
     fn hold(&mut self, lease: Lease) {
         self.lease = Some(lease);
-        self.heartbeat = self.driver.heartbeat();
+        self.heartbeat = self.driver.heartbeat(self.life);
     }
 }
 
@@ -308,12 +491,32 @@ fn refused(error: &ledger::Error) -> Input {
     }
 }
 
+/// What is done under a lease.
+enum Effect {
+    /// The function runs.
+    Process(Box<Incoming>, CancelOnDrop),
+    /// Any other action.
+    Of(Action),
+}
+
+/// Ends when it is time to keep what a run has said since; never while nothing runs.
+fn said_later<C: Clock>(
+    clock: &C,
+    is_running: bool,
+) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    if is_running {
+        Box::pin(clock.sleep(Settings::SAID_KEPT_EVERY))
+    } else {
+        Box::pin(std::future::pending())
+    }
+}
+
 /// One effect under a lease.
 async fn effect<S, L, P, C, W>(
     driver: &Driver<S, L, P, C, W>,
     key: &ObjectRef,
     lease: Lease,
-    action: Action,
+    effect: Effect,
     tally: &mut Tally,
 ) -> Input
 where
@@ -323,6 +526,12 @@ where
     C: Clock,
     W: WakeUps,
 {
+    let action = match effect {
+        Effect::Process(incoming, _guard) => {
+            return Input::Processed(driver.processor.process(*incoming).await);
+        }
+        Effect::Of(action) => action,
+    };
     let store = &*driver.store;
     let ledger = &*driver.ledger;
     let now = driver.clock.now();
@@ -356,9 +565,14 @@ where
                 Err(error) => refused(&error),
             }
         }
-        Action::Process { upload, source } => {
-            Input::Processed(process(driver, &lease, &upload, *source).await)
-        }
+        Action::QueueJob { id } => match ledger.queue_job(&lease, &id, now).await {
+            Ok(upload) => {
+                info!(bucket = %upload.key.bucket, key = %upload.key.key, version_id = version_id(&upload),
+                    "left to a job");
+                Input::Done
+            }
+            Err(error) => refused(&error),
+        },
         Action::HeadArchive => {
             staging::head_archive(store, &driver.settings.archive, &key.key).await
         }
@@ -452,8 +666,12 @@ where
             Ok(Release::LookAgain) => Input::LookAgain,
             Err(error) => refused(&error),
         },
-        other @ (Action::Claim | Action::Start { .. } | Action::Stop(_)) => {
-            unreachable!("{other:?} does not come under a lease")
+        other @ (Action::Claim
+        | Action::ClaimForJob { .. }
+        | Action::Start { .. }
+        | Action::Process { .. }
+        | Action::Stop(_)) => {
+            unreachable!("{other:?} does not come here under a lease")
         }
     }
 }
@@ -463,23 +681,6 @@ fn done(result: two_buckets_objects::Result<()>) -> Input {
         Ok(()) => Input::Done,
         Err(error) => Input::StoreFailed(error.to_string()),
     }
-}
-
-async fn process<S: ObjectStore, L, P: Processor, C, W>(
-    driver: &Driver<S, L, P, C, W>,
-    lease: &Lease,
-    upload: &Upload,
-    source: ObjectInfo,
-) -> Result<Report, ProcessError> {
-    let (_guard, cancellation) = Cancellation::new();
-    let incoming = Incoming {
-        content: Content::of_version(Arc::clone(&driver.store), source.at.clone()),
-        source,
-        attempt: upload.attempts_ever,
-        token: lease.token,
-        cancellation,
-    };
-    driver.processor.process(incoming).await
 }
 
 fn end_of<S, L, P, C: Clock, W>(driver: &Driver<S, L, P, C, W>, turn: Turn, failures: u32) -> End {

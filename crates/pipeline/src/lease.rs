@@ -2,6 +2,8 @@ use std::fmt;
 
 use two_buckets_objects::{ObjectRef, Timestamp};
 
+use crate::UploadId;
+
 /// A number that grows with each claim of a key's lease. A write under an older one than the lease's is refused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FencingToken(pub u64);
@@ -45,22 +47,26 @@ pub struct Lease {
     pub boot: BootId,
     /// Whether somebody was turned away since it was claimed or last found dirty; then the holder looks again.
     pub dirty: bool,
+    /// The upload whose job holds it; none if a worker does. A job is a process of its own and outlives the boot in
+    /// which it claimed the key.
+    pub job: Option<UploadId>,
 }
 
 impl Lease {
     /// Says whether somebody else has to wait for it.
     pub fn is_live(&self, now: Timestamp, boot: BootId) -> bool {
-        self.boot == boot && now < self.expires_at
+        (self.job.is_some() || self.boot == boot) && now < self.expires_at
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{BootId, FencingToken, Holder, Lease};
+    use crate::UploadId;
     use two_buckets_objects::{ObjectRef, Timestamp};
 
     #[test]
-    fn a_lease_of_an_earlier_boot_is_void_though_it_has_not_expired() {
+    fn a_lease_of_an_earlier_boot_is_void_though_it_has_not_expired_unless_a_job_has_it() {
         let lease = Lease {
             key: ObjectRef {
                 bucket: "staging".parse().unwrap(),
@@ -71,9 +77,16 @@ mod tests {
             expires_at: Timestamp::from_millis(1_000),
             boot: BootId(7),
             dirty: false,
+            job: None,
         };
         assert!(lease.is_live(Timestamp::from_millis(999), BootId(7)));
         assert!(!lease.is_live(Timestamp::from_millis(1_000), BootId(7)));
         assert!(!lease.is_live(Timestamp::from_millis(0), BootId(8)));
+        let job = Lease {
+            job: UploadId::new("1"),
+            ..lease
+        };
+        assert!(job.is_live(Timestamp::from_millis(999), BootId(8)));
+        assert!(!job.is_live(Timestamp::from_millis(1_000), BootId(8)));
     }
 }

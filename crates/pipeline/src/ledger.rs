@@ -9,8 +9,8 @@ use two_buckets_objects::{
 };
 
 use crate::{
-    ArchiveRecord, Begin, DeclaredOtherwise, End, Expectation, Holder, Lease, NotRetried, Report,
-    State, Upload, UploadId,
+    ArchiveRecord, Begin, DeclaredOtherwise, End, Expectation, Holder, Lease, LogExcerpt,
+    NotCancelled, NotRetried, ProgressAt, Report, Routes, State, Upload, UploadId,
 };
 
 /// The result of a call on a ledger.
@@ -29,6 +29,9 @@ pub enum Error {
     /// It cannot be retried.
     #[error(transparent)]
     NotRetried(#[from] NotRetried),
+    /// It cannot be cancelled.
+    #[error(transparent)]
+    NotCancelled(#[from] NotCancelled),
     /// The key was minted for another file.
     #[error(transparent)]
     DeclaredOtherwise(#[from] DeclaredOtherwise),
@@ -66,6 +69,8 @@ pub struct ClaimKey {
     pub now: Timestamp,
     /// How long the claim lasts unless renewed.
     pub life: Duration,
+    /// The upload whose job claims; none for a worker.
+    pub job: Option<UploadId>,
 }
 
 /// What a claim found.
@@ -136,6 +141,8 @@ pub struct StartUpload {
     pub versions: Vec<ListedVersion>,
     /// The most attempts.
     pub attempts_max: u32,
+    /// Where uploads are processed; what goes to a job is no plain attempt.
+    pub routes: Routes,
 }
 
 /// What a start found.
@@ -186,6 +193,24 @@ pub enum MovedInOne {
     },
     /// The version is not in staging any more. Nothing was changed.
     SourceGone,
+}
+
+/// What an attempt says of itself while it runs and when it ends.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Said {
+    /// What is kept of its log, if something was written to it; takes the place of what was kept before.
+    pub log: Option<LogExcerpt>,
+    /// How far it is, if it said so.
+    pub progress: Option<ProgressAt>,
+}
+
+/// What is kept of one attempt's log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeptLog {
+    /// The attempt's number.
+    pub attempt: u32,
+    /// What it wrote.
+    pub log: LogExcerpt,
 }
 
 /// Which uploads to list.
@@ -324,8 +349,47 @@ pub trait Ledger: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Upload>> + Send;
 
+    /// Keeps what an attempt says of itself. Its log is kept with the attempt, also when it has ended; its progress is
+    /// in the row while the attempt is the one that runs, and changes nothing else there.
+    ///
+    /// No lease is needed, because an attempt's number is of one run only: what a worker that was fenced off kept is
+    /// the log of its own attempt. An attempt that is not among the upload's latest
+    /// [`LOG_MAX`](Upload::LOG_MAX) is [`Error::NotFound`]; logs of attempts that were pushed out are gone.
+    fn keep_said(
+        &self,
+        id: &UploadId,
+        attempt: u32,
+        said: &Said,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// The logs of an upload's attempts, oldest first; of attempts that wrote nothing there is none. An upload that is
+    /// not there has none.
+    fn logs(&self, id: &UploadId) -> impl Future<Output = Result<Vec<KeptLog>>> + Send;
+
     /// Closes a row whose version is gone from staging, see [`Upload::close`].
     fn close(&self, lease: &Lease, id: &UploadId) -> impl Future<Output = Result<()>> + Send;
+
+    /// Routes an upload to a job, see [`Upload::queue_job`].
+    fn queue_job(
+        &self,
+        lease: &Lease,
+        id: &UploadId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Upload>> + Send;
+
+    /// Unfinished uploads of jobs, pending or processing, those received first first; at most `limit`.
+    fn jobs(&self, limit: usize) -> impl Future<Output = Result<Vec<Upload>>> + Send;
+
+    /// The lease that this upload's job holds, past its end or not.
+    fn job_lease(&self, id: &UploadId) -> impl Future<Output = Result<Option<Lease>>> + Send;
+
+    /// Gives up an upload of a job, see [`Upload::cancel_job`], and ends the lease that its job holds: the job is fenced
+    /// off. No lease is needed. The caller wakes the key.
+    fn cancel_job(
+        &self,
+        id: &UploadId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Upload>> + Send;
 
     /// Claims, notes and begins in one change, where [`Capabilities::starts_in_one`] says so.
     fn start(&self, start: &StartUpload) -> impl Future<Output = Result<Started>> + Send {

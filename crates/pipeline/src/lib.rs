@@ -27,9 +27,12 @@ pub mod archive;
 pub mod backoff;
 mod clock;
 mod driver;
+pub mod job;
 mod lease;
 pub mod ledger;
 mod processor;
+mod route;
+mod running;
 mod staging;
 pub mod step;
 mod sweep;
@@ -38,13 +41,17 @@ pub mod verify;
 mod wake;
 
 pub use clock::Clock;
-pub use driver::{Driver, Outcome, Settings, Tally};
+pub use driver::{Driver, JobClaim, Outcome, Settings, Tally};
 pub use lease::{BootId, FencingToken, Holder, Lease};
 pub use ledger::Ledger;
-pub use processor::{Cancellation, Content, Incoming, ProcessError, Processor, Report};
+pub use processor::{
+    AttemptLog, CancelOnDrop, Cancellation, Content, DynProcessor, Incoming, LogExcerpt, Outputs,
+    ProcessError, Processing, Processor, Progress, ProgressAt, Report,
+};
+pub use route::{Route, Routes};
 pub use sweep::{Decision, KeySeen, Overdue, SweepError, Sweeper, Swept};
 pub use upload::{
-    ArchiveRecord, Attempt, AttemptOutcome, Begin, DeclaredOtherwise, End, Expectation, NotRetried,
-    Order, Staged, State, UnknownState, Upload, UploadId,
+    ArchiveRecord, Attempt, AttemptOutcome, Begin, DeclaredOtherwise, End, Expectation,
+    NotCancelled, NotRetried, Order, Staged, State, UnknownState, Upload, UploadId,
 };
 pub use wake::{WakeUp, WakeUps, Why};

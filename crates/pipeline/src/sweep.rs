@@ -127,6 +127,11 @@ impl KeySeen {
         self.has_version = true;
         match row {
             Some(row) if row.state == State::Failed => {}
+            // Versions are seen the newest first: all that were seen wait for this one, and whoever starts jobs has it.
+            Some(row) if row.is_job && row.is_due(now) => {
+                self.is_due = false;
+                self.due_at = None;
+            }
             Some(row) if row.next_attempt_at.is_some_and(|at| at > now) => {
                 self.due_at = match (self.due_at, row.next_attempt_at) {
                     (Some(one), Some(other)) => Some(one.min(other)),
@@ -447,5 +452,16 @@ mod tests {
     fn only_delete_markers_that_hide_nothing_are_removed() {
         assert!(matches!(decide(&[], 2), Decision::RemoveMarkers(m) if m.len() == 2));
         assert_eq!(decide(&[Some(failed())], 2), Decision::Nothing);
+    }
+
+    #[test]
+    fn what_is_a_jobs_is_nobody_elses_and_newer_versions_wait_for_it() {
+        let mut job = row(None);
+        job.queue_job(now());
+        assert_eq!(decide(&[Some(job.clone())], 0), Decision::Nothing);
+        // The newest first.
+        let waits = [Some(deferred(2_000)), Some(job.clone())];
+        assert_eq!(decide(&waits, 0), Decision::Nothing);
+        assert_eq!(decide(&[Some(job), Some(row(None))], 0), Decision::Wake);
     }
 }

@@ -8,7 +8,7 @@ use two_buckets_objects::{
     Algorithm, Checksum, ETag, ListedVersion, ObjectRef, Timestamp, VersionId, VersionRef,
 };
 
-use crate::Report;
+use crate::{ProgressAt, Report};
 
 /// The ledger's opaque name of an upload: letters, digits, `-` and `_`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -206,6 +206,10 @@ pub struct Attempt {
 
 /// A row of the ledger: one upload.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts that vary independently; each is read by name"
+)]
 pub struct Upload {
     /// Its name in the ledger.
     pub id: UploadId,
@@ -223,6 +227,8 @@ pub struct Upload {
     pub closed: bool,
     /// Whether an attempt ended so that nobody knows if it archived: look in the archive before anything else.
     pub look_in_archive: bool,
+    /// Whether it was routed to a job: only a job begins attempts of it, and while it is due later versions of its key wait.
+    pub is_job: bool,
     /// A checksum over the full object in staging, if the store keeps one.
     pub checksum: Option<Checksum>,
     /// The media type, as the uploader named it.
@@ -233,6 +239,8 @@ pub struct Upload {
     pub attempts_ever: u32,
     /// The latest attempts, oldest first, at most [`Self::LOG_MAX`].
     pub log: Vec<Attempt>,
+    /// How far the attempt that runs said it is.
+    pub progress: Option<ProgressAt>,
     /// Not before this moment, after a transient failure.
     pub next_attempt_at: Option<Timestamp>,
     /// Why it failed, waits, or is what it is.
@@ -304,6 +312,17 @@ pub enum NotRetried {
     NeverArrived,
 }
 
+/// Why a job is not cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotCancelled {
+    /// It is not a job's.
+    #[error("only jobs can be cancelled, and this upload is none")]
+    NotAJob,
+    /// It has ended.
+    #[error("its job has ended, it is {0}")]
+    Ended(State),
+}
+
 /// A key that was minted for one file is asked for again for another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DeclaredOtherwise {
@@ -355,11 +374,13 @@ impl Upload {
             state: State::Pending,
             closed: false,
             look_in_archive: false,
+            is_job: false,
             checksum: None,
             media_type: None,
             attempts: 0,
             attempts_ever: 0,
             log: Vec::new(),
+            progress: None,
             next_attempt_at: None,
             reason: None,
             archive: None,
@@ -525,12 +546,7 @@ impl Upload {
             return Begin::Exhausted(self);
         }
         if self.is_interrupted() {
-            self.end_attempt(
-                now,
-                AttemptOutcome::Crashed,
-                Some("the worker died or lost its lease".into()),
-            );
-            self.look_in_archive = true;
+            self.interrupt_attempt(now);
         }
         self.attempts += 1;
         self.attempts_ever += 1;
@@ -548,6 +564,40 @@ impl Upload {
         self.reason = self.difference();
         self.started_at = Some(now);
         Begin::Begun(self)
+    }
+
+    /// Routes it to a job. An attempt that never ended is closed as crashed, as when another begins.
+    /// Changes nothing about an upload that is not due.
+    pub fn queue_job(&mut self, now: Timestamp) {
+        if !self.is_due(now) {
+            return;
+        }
+        if self.is_interrupted() {
+            self.interrupt_attempt(now);
+            self.state = State::Pending;
+        }
+        self.is_job = true;
+    }
+
+    /// Gives up an upload of a job, in whatever part of it the job is. Whoever keeps the row also ends the job's lease
+    /// in the same change, so that the job is fenced off.
+    pub fn cancel_job(&mut self, now: Timestamp) -> Result<(), NotCancelled> {
+        if !self.is_job {
+            return Err(NotCancelled::NotAJob);
+        }
+        if !matches!(self.state, State::Pending | State::Processing) {
+            return Err(NotCancelled::Ended(self.state));
+        }
+        // It may be archiving at this moment; whoever retries it has to look.
+        self.look_in_archive |= self.is_interrupted();
+        self.end(
+            End::Failed {
+                reason: "its job was cancelled".into(),
+                outcome: AttemptOutcome::Permanent,
+            },
+            now,
+        );
+        Ok(())
     }
 
     /// Ends its turn other than in the archive. An upload that is archived or late stays so, whatever is said later.
@@ -631,7 +681,7 @@ impl Upload {
         }
     }
 
-    /// Makes a failed upload pending again with all its attempts; the log stays.
+    /// Makes a failed upload pending again with all its attempts; the log stays. It is routed anew.
     pub fn retry(&mut self) -> Result<(), NotRetried> {
         if self.state != State::Failed {
             return Err(NotRetried::NotFailed(self.state));
@@ -640,6 +690,7 @@ impl Upload {
             return Err(NotRetried::NeverArrived);
         }
         self.state = State::Pending;
+        self.is_job = false;
         self.attempts = 0;
         self.next_attempt_at = None;
         self.finished_at = None;
@@ -647,7 +698,30 @@ impl Upload {
         Ok(())
     }
 
+    /// Closes an attempt that never ended: it was counted when it began, and may have archived.
+    fn interrupt_attempt(&mut self, now: Timestamp) {
+        let who = if self.is_job { "job" } else { "worker" };
+        self.end_attempt(
+            now,
+            AttemptOutcome::Crashed,
+            Some(format!("the {who} died or lost its lease")),
+        );
+        self.look_in_archive = true;
+    }
+
+    /// The attempt of this number says how far it is. Changes nothing unless it is the one that runs.
+    pub fn say_progress(&mut self, attempt: u32, progress: ProgressAt) {
+        if self
+            .log
+            .last()
+            .is_some_and(|last| last.number == attempt && last.ended.is_none())
+        {
+            self.progress = Some(progress);
+        }
+    }
+
     fn end_attempt(&mut self, now: Timestamp, outcome: AttemptOutcome, reason: Option<String>) {
+        self.progress = None;
         if let Some(attempt) = self.log.last_mut().filter(|last| last.ended.is_none()) {
             attempt.ended = Some((now, outcome));
             attempt.reason = reason;
@@ -953,5 +1027,45 @@ mod tests {
         for bad in ["", "a/b", "ä", "a b", "%", &"a".repeat(129)] {
             assert!(UploadId::new(bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_job_is_given_up_whether_it_began_or_not_and_a_retry_routes_it_anew() {
+        let mut queued = upload();
+        queued.queue_job(at(2));
+        assert!(queued.is_job);
+        let Begin::Begun(mut running) = queued.clone().begin_attempt(3, at(3)) else {
+            panic!("a queued upload is due");
+        };
+        for job in [&mut queued, &mut running] {
+            let began = job.state == State::Processing;
+            job.cancel_job(at(4)).unwrap();
+            assert_eq!(job.state, State::Failed);
+            assert_eq!(job.reason.as_deref(), Some("its job was cancelled"));
+            assert_eq!(job.look_in_archive, began);
+            assert!(job.log.iter().all(|attempt| attempt.ended.is_some()));
+            assert_eq!(
+                job.cancel_job(at(5)),
+                Err(NotCancelled::Ended(State::Failed))
+            );
+            job.retry().unwrap();
+            assert!(!job.is_job);
+        }
+        assert_eq!(upload().cancel_job(at(5)), Err(NotCancelled::NotAJob));
+    }
+
+    #[test]
+    fn an_interrupted_attempt_is_closed_when_its_upload_goes_to_a_job() {
+        let Begin::Begun(mut interrupted) = upload().begin_attempt(3, at(2)) else {
+            panic!("a listed upload is due");
+        };
+        interrupted.queue_job(at(3));
+        assert_eq!(interrupted.state, State::Pending);
+        assert_eq!(interrupted.attempts, 1);
+        assert!(interrupted.look_in_archive);
+        assert_eq!(
+            interrupted.log[0].ended,
+            Some((at(3), AttemptOutcome::Crashed))
+        );
     }
 }

@@ -7,12 +7,17 @@
 //!
 //! An operator may retry what failed once.
 //!
+//! An upload may be routed to a job. A job's turn is in two halves with nothing kept between them but the ledger's rows:
+//! the server may be started anew in between, which ends workers and voids their leases and leaves jobs alone. Jobs
+//! are started at any moment, die at any moment, and may be cancelled.
+//!
 //! The key may be minted: then its row is there before anything has come, a client may send the same bytes again at any
 //! moment (or stay away), and the sweep may give the upload up at any moment, in two effects, with an arrival between.
 //!
 //! Checked at every effect: nothing leaves staging without a record of an archived version that is its copy; no upload
 //! is archived twice; the archive's current version never goes back; no attempt runs beyond the most allowed; what leaves
-//! staging as a duplicate has its very bytes in the archive under a record. Checked
+//! staging as a duplicate has its very bytes in the archive under a record; no worker begins or moves an upload of a job,
+//! and nothing of a key is begun while an older upload of it waits for its job or is held by one. Checked
 //! when all is quiet and swept: every upload is archived, late, a duplicate, or failed with its reason, and one that never
 //! came is failed. No store checks leases, so a
 //! worker that stalled past its own may archive an upload after others set it aside; then a retry must find that copy.
@@ -34,7 +39,7 @@ use two_buckets_pipeline::archive::{Mark, late_key};
 use two_buckets_pipeline::ledger::{Capabilities, Noted};
 use two_buckets_pipeline::step::{Action, CopyFailure, Input, Rules, Stopped, Turn, Work};
 use two_buckets_pipeline::{
-    End, Expectation, Overdue, ProcessError, Report, State, Upload, UploadId, Why,
+    End, Expectation, Overdue, ProcessError, Report, Route, Routes, State, Upload, UploadId, Why,
 };
 
 /// What one upload is.
@@ -80,7 +85,22 @@ struct Config {
     /// How often the sweep may come; without it every wake-up must do.
     sweeps: u8,
     minted: Minted,
+    jobs: Jobs,
 }
+
+/// What may happen to jobs and because of them.
+#[derive(Clone, Copy)]
+struct Jobs {
+    /// How often the server may be started anew.
+    restarts: u8,
+    /// How often a job may be cancelled.
+    cancels: u8,
+}
+
+const NO_JOBS: Jobs = Jobs {
+    restarts: 0,
+    cancels: 0,
+};
 
 /// Whether the key was minted, and what then may happen.
 #[derive(Clone, Copy)]
@@ -122,6 +142,8 @@ struct Worker {
     work: Work,
     action: Action,
     token: u64,
+    /// The upload whose job this is.
+    job: Option<UploadId>,
     /// How many versions the archive had when the function last answered: those a set-aside must have found.
     copies_then: usize,
 }
@@ -134,6 +156,12 @@ struct World {
     rows: Vec<Upload>,
     /// Token and dirty flag of the key's lease.
     lease: Option<(u64, bool)>,
+    /// The upload whose job holds the lease.
+    lease_of_job: Option<UploadId>,
+    restarts: u8,
+    cancels: u8,
+    /// Whether a wake-up that waits was sent by a job that let its key go.
+    is_woken_by_job: bool,
     last_token: u64,
     /// Which uploads the store refused or nobody sent, a bit each.
     absent: u8,
@@ -162,12 +190,24 @@ fn key() -> ObjectRef {
     }
 }
 
+/// Uploads with such names are routed to jobs.
+fn is_for_job(name: &str) -> bool {
+    name.starts_with('j')
+}
+
 fn rules() -> Rules {
     Rules {
         archive: "archive".parse().unwrap(),
         attempts_max: ATTEMPTS_MAX,
         troubles_max: 1,
         ledger: Capabilities::default(),
+        routes: Routes::new(|source| {
+            if is_for_job(source.at.version_id.as_str()) {
+                Route::Job
+            } else {
+                Route::Inline
+            }
+        }),
     }
 }
 
@@ -216,6 +256,10 @@ impl World {
             archive: Vec::new(),
             rows: minted.into_iter().collect(),
             lease: None,
+            lease_of_job: None,
+            restarts: config.jobs.restarts,
+            cancels: config.jobs.cancels,
+            is_woken_by_job: false,
             last_token: 0,
             absent: 0,
             give_ups: config.minted.give_ups,
@@ -286,6 +330,34 @@ impl World {
             && self.wakes == 0
             && self.looked.is_none()
             && self.workers.iter().all(Option::is_none)
+            && self.job_to_start().is_none()
+    }
+
+    /// The job that is started next, as far as the key is free.
+    fn job_to_start(&self) -> Option<UploadId> {
+        let now = Timestamp::from_millis(self.now);
+        let mut jobs: Vec<_> = self
+            .rows
+            .iter()
+            .filter(|row| row.is_job && row.is_due(now))
+            .collect();
+        jobs.sort_by_key(|row| row.staged.as_ref().unwrap().order);
+        jobs.first()
+            .filter(|_| self.lease.is_none())
+            .map(|row| row.id.clone())
+    }
+
+    /// Every upload of a job that is not finished.
+    fn jobs(&self) -> Vec<UploadId> {
+        let rows = self.rows.iter();
+        rows.filter(|row| row.is_job && matches!(row.state, State::Pending | State::Processing))
+            .map(|row| row.id.clone())
+            .collect()
+    }
+
+    /// Whether a job has this upload, or is to have it before anything behind it.
+    fn waits_for_job(&self, row: &Upload) -> bool {
+        row.is_job && row.is_due(Timestamp::from_millis(self.now))
     }
 
     /// Everything that can happen next.
@@ -357,12 +429,62 @@ impl World {
                 next.push(world);
             }
         }
+        if self.restarts > 0 {
+            let mut world = self.clone();
+            world.restarts -= 1;
+            for worker in &mut world.workers {
+                let is_in_its_own_process =
+                    |w: &Worker| w.job.is_some() && matches!(w.action, Action::Process { .. });
+                *worker = worker.take().filter(is_in_its_own_process);
+            }
+            if world.lease_of_job.is_none() {
+                world.lease = None;
+            }
+            world.wakes = 1;
+            next.push(world);
+        }
+        if self.cancels > 0 {
+            for id in self.jobs() {
+                let mut world = self.clone();
+                world.cancels -= 1;
+                world
+                    .row(&id)
+                    .cancel_job(Timestamp::from_millis(self.now))
+                    .unwrap();
+                if world.lease_of_job.as_ref() == Some(&id) {
+                    world.lease = None;
+                    world.lease_of_job = None;
+                }
+                world.wakes = (world.wakes + 1).min(3);
+                next.push(world);
+            }
+        }
         for n in 0..self.workers.len() {
+            if self.workers[n].is_none()
+                && let Some(id) = self.job_to_start()
+            {
+                let mut world = self.clone();
+                let (work, action) = Work::begin_job(&rules(), key(), id.clone());
+                world.workers[n] = Some(Worker {
+                    work,
+                    action,
+                    token: 0,
+                    job: Some(id),
+                    copies_then: 0,
+                });
+                next.push(world);
+            }
             match &self.workers[n] {
                 None if self.wakes > 0 => {
                     let mut world = self.clone();
                     world.wakes -= 1;
-                    world.begin(n, Why::Event);
+                    let why = if world.is_woken_by_job {
+                        Why::Gone
+                    } else {
+                        Why::Event
+                    };
+                    world.is_woken_by_job = false;
+                    world.begin(n, why);
                     next.push(world);
                 }
                 None => {}
@@ -379,6 +501,7 @@ impl World {
                             work,
                             token,
                             copies_then,
+                            job,
                             ..
                         } = worker.clone();
                         let copies_then = match input {
@@ -389,7 +512,18 @@ impl World {
                             Input::Claimed => world.last_token,
                             _ => token,
                         };
-                        let (work, action) = work.step(&rules, input);
+                        let (work, action) = match (&job, input) {
+                            (Some(id), Input::Processed(result)) => {
+                                let Some(finish) = self.finish_job(config, worker, id, result)
+                                else {
+                                    world.workers[n] = None;
+                                    next.push(world);
+                                    continue;
+                                };
+                                finish
+                            }
+                            (_, input) => work.step(&rules, input),
+                        };
                         world.workers[n] = match action {
                             Action::Stop(stopped) => {
                                 if matches!(
@@ -398,12 +532,17 @@ impl World {
                                 ) {
                                     world.wakes = (world.wakes + 1).min(3);
                                 }
+                                if job.is_some() && stopped == Stopped::Idle {
+                                    world.is_woken_by_job = true;
+                                    world.wakes = (world.wakes + 1).min(3);
+                                }
                                 None
                             }
                             action => Some(Worker {
                                 work,
                                 action,
                                 token,
+                                job,
                                 copies_then,
                             }),
                         };
@@ -418,6 +557,7 @@ impl World {
             world.sweeps += 1;
             world.now += 1_000_000_000;
             world.lease = None;
+            world.lease_of_job = None;
             if self.rows.iter().any(Upload::is_unfinished) || self.has_unnoted() {
                 world.begin(0, Why::Gone);
             }
@@ -451,8 +591,88 @@ impl World {
             work,
             action,
             token: 0,
+            job: None,
             copies_then: 0,
         });
+    }
+
+    /// The second half of a job's turn, from the rows alone; none if its lease is gone.
+    fn finish_job(
+        &self,
+        config: &Config,
+        worker: &Worker,
+        id: &UploadId,
+        result: Result<Report, ProcessError>,
+    ) -> Option<(Work, Action)> {
+        if self.lease.is_none_or(|(token, _)| token != worker.token) {
+            return None;
+        }
+        let row = self.rows.iter().find(|row| row.id == *id).unwrap().clone();
+        if !row.is_interrupted() {
+            return Some(Work::release_job(&rules(), key(), id.clone()));
+        }
+        let source = self.source(config, &row.version().unwrap().version_id);
+        Some(Work::finish_job(
+            &rules(),
+            row,
+            source.map(|source| *source),
+            result,
+        ))
+    }
+
+    fn source(&self, config: &Config, version_id: &VersionId) -> Option<Box<ObjectInfo>> {
+        let version = self
+            .staging
+            .iter()
+            .find(|version| version.version_id == *version_id)?;
+        let at = VersionRef {
+            bucket: key().bucket,
+            key: key().key,
+            version_id: version_id.clone(),
+        };
+        let bytes = content(config, version_id);
+        let known = (!config.minted.without_checksums).then_some(bytes);
+        Some(Box::new(info(at, version.version_id.as_str(), known, None)))
+    }
+
+    /// Whether an effect is one that a worker or a job must not have.
+    fn check_jobs(&self, worker: &Worker) -> Result<(), String> {
+        let version = match &worker.action {
+            Action::BeginAttempt { id, .. } | Action::Record { id, .. } => self.version_of(id),
+            Action::Copy { version_id, .. } | Action::DeleteVersion { version_id } => {
+                version_id.clone()
+            }
+            _ => return Ok(()),
+        };
+        let row = self.row_of(version.as_str()).unwrap();
+        let is_own = worker.job.as_ref() == Some(&row.id);
+        let is_begun = matches!(worker.action, Action::BeginAttempt { .. });
+        // What is gone from staging, or archived and not deleted there, is finished by whoever comes.
+        let is_left_over = matches!(worker.action, Action::Record { was_gone: true, .. });
+        let is_with_job = row.is_job && matches!(row.state, State::Pending | State::Processing);
+        if !is_own && ((is_begun && is_for_job(version.as_str())) || (is_with_job && !is_left_over))
+        {
+            return Err(format!("a worker has {}, which is a job's", row.id));
+        }
+        if worker.job.is_some() && !is_own {
+            return Err(format!("the job of another upload has {}", row.id));
+        }
+        let order = |row: &Upload| row.staged.as_ref().map(|staged| staged.order);
+        let is_passed = |older: &&Upload| {
+            self.waits_for_job(older)
+                && older.id != row.id
+                && order(older) < order(row)
+                && self.staging.iter().any(|version| {
+                    Some(&version.version_id) == older.version().map(|at| at.version_id).as_ref()
+                })
+        };
+        if is_begun && let Some(older) = self.rows.iter().find(is_passed) {
+            return Err(format!(
+                "{} does not wait for the job of {}",
+                row.id, older.id
+            ));
+        }
+        Ok(())
     }
 
     /// What a worker's next effect may do and answer.
@@ -462,6 +682,7 @@ impl World {
         let needs_lease = matches!(
             worker.action,
             Action::Note { .. }
+                | Action::QueueJob { .. }
                 | Action::BeginAttempt { .. }
                 | Action::Record { .. }
                 | Action::Close { .. }
@@ -471,8 +692,9 @@ impl World {
         if needs_lease && !is_holder {
             return Ok(vec![(world, Input::FencedOff)]);
         }
+        self.check_jobs(worker)?;
         let input = match &worker.action {
-            Action::Claim => {
+            Action::Claim | Action::ClaimForJob { .. } => {
                 let mut claims = Vec::new();
                 if let Some((token, _)) = self.lease {
                     world.lease = Some((token, true));
@@ -484,6 +706,7 @@ impl World {
                 }
                 world.last_token += 1;
                 world.lease = Some((world.last_token, false));
+                world.lease_of_job.clone_from(&worker.job);
                 claims.push((world, Input::Claimed));
                 return Ok(claims);
             }
@@ -529,21 +752,11 @@ impl World {
                     now: Timestamp::from_millis(self.now),
                 }
             }
-            Action::HeadSource { version_id } => Input::Source(
-                self.staging
-                    .iter()
-                    .find(|version| version.version_id == *version_id)
-                    .map(|version| {
-                        let at = VersionRef {
-                            bucket: key().bucket,
-                            key: key().key,
-                            version_id: version_id.clone(),
-                        };
-                        let bytes = content(config, version_id);
-                        let known = (!config.minted.without_checksums).then_some(bytes);
-                        Box::new(info(at, version.version_id.as_str(), known, None))
-                    }),
-            ),
+            Action::HeadSource { version_id } => Input::Source(self.source(config, version_id)),
+            Action::QueueJob { id } => {
+                world.row(id).queue_job(Timestamp::from_millis(self.now));
+                Input::Done
+            }
             Action::FindArchived { mark, .. } => Input::FoundArchived(
                 self.archive
                     .iter()
@@ -666,6 +879,7 @@ impl World {
                     Input::LookAgain
                 } else {
                     world.lease = None;
+                    world.lease_of_job = None;
                     Input::Released
                 }
             }
@@ -824,7 +1038,11 @@ impl World {
                 }
                 Some(State::Archived | State::Late) => copies == 1 && !is_in_staging,
                 Some(State::Failed) => {
-                    (copies == 0 || (config.expiries > 0 && !self.has_retried))
+                    // Cancelled between a copy and its record, as it is where the two are not one change.
+                    let is_cancelled = row
+                        .and_then(|row| row.reason.as_deref())
+                        .is_some_and(|reason| reason == "its job was cancelled");
+                    (copies == 0 || is_cancelled || (config.expiries > 0 && !self.has_retried))
                         && row.is_some_and(|row| row.reason.is_some())
                         && (is_in_staging || kind.is_deleted_by_client)
                 }
@@ -842,7 +1060,9 @@ impl World {
             if state == Some(State::Failed)
                 && !kind.is_poisoned
                 && !kind.is_deleted_by_client
-                && config.crashes + config.expiries + config.function_faults < 2
+                && config.crashes + config.expiries + config.function_faults + config.jobs.restarts
+                    < 2
+                && config.jobs.cancels == 0
             {
                 return Err(format!("{} failed for no reason of its own", kind.name));
             }
@@ -856,7 +1076,24 @@ impl World {
     }
 }
 
+/// Worlds that differ only in how far the tokens have grown are the same: what counts is which are equal.
 fn hash(world: &World) -> u64 {
+    let mut world = world.clone();
+    let of_workers = world.workers.iter().flatten().map(|worker| worker.token);
+    let of_lease = world.lease.map(|(token, _)| token);
+    let mut tokens: Vec<_> = of_workers
+        .chain(of_lease)
+        .filter(|token| *token > 0)
+        .collect();
+    tokens.sort_unstable();
+    tokens.dedup();
+    let rank = |token: u64| tokens.iter().position(|known| *known == token);
+    let renumbered = |token: u64| rank(token).map_or(0, |rank| rank as u64 + 1);
+    for worker in world.workers.iter_mut().flatten() {
+        worker.token = renumbered(worker.token);
+    }
+    world.lease = world.lease.map(|(token, dirty)| (renumbered(token), dirty));
+    world.last_token = 0;
     let mut hasher = DefaultHasher::new();
     world.hash(&mut hasher);
     hasher.finish()
@@ -919,7 +1156,11 @@ const CALM: Config = Config {
     wakes_each: &[0, 1, 2],
     sweeps: 5,
     minted: NOT_MINTED,
+    jobs: NO_JOBS,
 };
+
+/// A version that goes to a job.
+const JOB: Kind = Kind { name: "j1", ..V1 };
 
 const MINTED: Minted = Minted {
     is: true,
@@ -1207,6 +1448,106 @@ fn a_repeat_that_may_be_in_the_archive_itself_is_looked_for_before_it_is_compare
             one_copy: false,
             ..MINTED
         },
+        ..CALM
+    });
+}
+
+#[test]
+fn a_later_version_waits_for_the_job_of_an_older_one() {
+    check(&Config {
+        name: "job, then a version",
+        uploads: &[JOB, V2],
+        wakes_each: &[0, 1, 2],
+        ..CALM
+    });
+}
+
+#[test]
+fn a_job_behind_a_version_in_work_is_processed_after_it_by_a_job() {
+    const JOB_LATER: Kind = Kind { name: "j2", ..V2 };
+    check(&Config {
+        name: "a version, then a job",
+        uploads: &[V1, JOB_LATER],
+        crashes: 1,
+        wakes_each: &[1],
+        ..CALM
+    });
+    check(&Config {
+        name: "two jobs",
+        uploads: &[JOB, JOB_LATER],
+        crashes: 1,
+        wakes_each: &[1],
+        ..CALM
+    });
+}
+
+#[test]
+fn a_job_that_dies_or_stalls_anywhere_is_tried_again_and_archived_once() {
+    check(&Config {
+        name: "job, crash",
+        uploads: &[JOB, V2],
+        crashes: 2,
+        wakes_each: &[1],
+        ..CALM
+    });
+    check(&Config {
+        name: "job, expiry and copy faults",
+        uploads: &[JOB, V2],
+        expiries: 1,
+        copy_faults: 1,
+        wakes_each: &[1],
+        ..CALM
+    });
+    check(&Config {
+        name: "job, function faults",
+        uploads: &[JOB, V2],
+        expiries: 1,
+        function_faults: 1,
+        wakes_each: &[1],
+        ..CALM
+    });
+}
+
+#[test]
+fn a_server_started_anew_finishes_jobs_that_an_earlier_one_began() {
+    check(&Config {
+        name: "job, restarts",
+        uploads: &[JOB, V2],
+        crashes: 1,
+        wakes_each: &[1],
+        jobs: Jobs {
+            restarts: 2,
+            cancels: 0,
+        },
+        ..CALM
+    });
+}
+
+#[test]
+fn a_cancelled_job_moves_nothing_more_and_later_versions_go_on() {
+    check(&Config {
+        name: "job, cancelled",
+        uploads: &[JOB, V2],
+        wakes_each: &[1],
+        jobs: Jobs {
+            restarts: 1,
+            cancels: 1,
+        },
+        ..CALM
+    });
+}
+
+#[test]
+fn a_job_that_is_deleted_by_its_client_is_explained() {
+    const DELETED: Kind = Kind {
+        is_deleted_by_client: true,
+        ..JOB
+    };
+    check(&Config {
+        name: "job, deleted",
+        uploads: &[DELETED, V2],
+        crashes: 1,
+        wakes_each: &[1],
         ..CALM
     });
 }

@@ -31,7 +31,11 @@ mod tls_client;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-pub use two_buckets_pipeline::{Cancellation, Content, Incoming, ProcessError, Processor, Report};
+pub use two_buckets_objects as objects;
+pub use two_buckets_pipeline::{
+    AttemptLog, Cancellation, Content, DynProcessor, Incoming, Outputs, ProcessError, Processor,
+    Progress, ProgressAt, Report,
+};
 
 use cli::{Command, Stopped};
 use config::{Environment, Settings};

@@ -6,17 +6,17 @@ use two_buckets_objects::{
 };
 use two_buckets_pipeline::archive::{Mark, Placement, late_key, place, replace};
 use two_buckets_pipeline::ledger::{
-    Claim, ClaimKey, Error, MoveUpload, MovedInOne, Noted, Result, SourceFacts, StartUpload,
+    Claim, ClaimKey, Error, MoveUpload, MovedInOne, Noted, Result, Said, SourceFacts, StartUpload,
     Started,
 };
 use two_buckets_pipeline::step::{Choice, choose};
 use two_buckets_pipeline::verify::{Expected, Verdict, compare};
 use two_buckets_pipeline::{
-    ArchiveRecord, Begin, BootId, Expectation, FencingToken, Lease, State, Upload,
+    ArchiveRecord, Begin, BootId, Expectation, FencingToken, Lease, Route, State, Upload, UploadId,
 };
 
-use super::tables::{NUMBER, Rows, TOKEN, id_of};
-use super::{expires_at, unavailable};
+use super::tables::{LOGS, NUMBER, Rows, TOKEN, id_of, log_key, number_of};
+use super::{expires_at, log_encoding, unavailable};
 
 /// A change that ended without effect.
 pub(super) struct Failed(pub(super) Error);
@@ -40,6 +40,7 @@ impl Rows<'_, '_> {
             expires_at: expires_at(claim.now, claim.life),
             boot,
             dirty: false,
+            job: claim.job.clone(),
         };
         self.set_lease(&lease);
         Ok(Claim::Held(lease))
@@ -105,8 +106,34 @@ impl Rows<'_, '_> {
             upload.checksum = facts.checksum;
             upload.media_type = facts.media_type;
             self.set_upload(Some(&before), upload)?;
+            // The log of an attempt goes with the attempt.
+            if let (Some(oldest), Some(kept)) = (before.log.first(), upload.log.first())
+                && oldest.number < kept.number
+                && let Some(number) = number_of(&upload.id)
+            {
+                self.tx.delete_row(LOGS, &log_key(number, oldest.number));
+            }
         }
         Ok(begin)
+    }
+
+    pub(super) fn keep_said(&mut self, id: &UploadId, attempt: u32, said: Said) -> Result<()> {
+        let before = self.upload(id)?;
+        let number = number_of(id)
+            .filter(|_| before.log.iter().any(|known| known.number == attempt))
+            .ok_or_else(|| Error::NotFound(format!("{id}, attempt {attempt},")))?;
+        if let Some(log) = said.log {
+            let row = log_encoding::log_to(&log);
+            self.tx.set_row(LOGS, &log_key(number, attempt), &row);
+        }
+        if let Some(progress) = said.progress {
+            let mut after = before.clone();
+            after.say_progress(attempt, progress);
+            if after != before {
+                self.set_upload(Some(&before), &after)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn start(&mut self, start: &StartUpload, boot: BootId) -> Result<Started> {
@@ -117,7 +144,7 @@ impl Rows<'_, '_> {
         let noted = self.note(&claim.key, &start.versions)?;
         let (choice, has_more) = choose(&noted.uploads, claim.now, true);
         let plain = match choice {
-            Choice::Nothing => return Ok(Started::Nothing),
+            Choice::Nothing | Choice::Wait(_) => return Ok(Started::Nothing),
             Choice::Try(upload) if noted.archived_mint.is_none() => upload.version(),
             Choice::Try(_) | Choice::Leftover(_) | Choice::Refuse(..) => None,
         };
@@ -134,6 +161,9 @@ impl Rows<'_, '_> {
             Err(error) if is_gone(&error) => return Ok(Started::Claimed(lease)),
             Err(error) => return Err(unavailable(error)),
         };
+        if start.routes.of(&source) == Route::Job {
+            return Ok(Started::Claimed(lease));
+        }
         let begin = self.begin_attempt(
             upload.clone(),
             SourceFacts::of(&source, upload),
@@ -244,6 +274,18 @@ impl Rows<'_, '_> {
         let upload = Upload::minted(id_of(self.next(NUMBER)?), key, expectation, now);
         self.set_upload(None, &upload)?;
         Ok(upload)
+    }
+
+    pub(super) fn cancel_job(&mut self, id: &UploadId, now: Timestamp) -> Result<Upload> {
+        let before = self.upload(id)?;
+        let mut after = before.clone();
+        after.cancel_job(now)?;
+        self.set_upload(Some(&before), &after)?;
+        let lease = self.lease(&after.key)?;
+        if lease.is_some_and(|lease| lease.job.as_ref() == Some(id)) {
+            self.remove_lease(&after.key);
+        }
+        Ok(after)
     }
 
     fn current(&self, at: &ObjectRef) -> Result<Option<ObjectInfo>> {

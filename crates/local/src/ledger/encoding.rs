@@ -7,15 +7,21 @@ use two_buckets_objects::{
 use two_buckets_pipeline::ledger::Result;
 use two_buckets_pipeline::{
     ArchiveRecord, Attempt, AttemptOutcome, BootId, Expectation, FencingToken, Holder, Lease,
-    Order, Report, Staged, State, Upload, UploadId,
+    Order, ProgressAt, Report, Staged, State, Upload, UploadId,
 };
 
 use super::corrupt;
 
-/// The version of leases, and of uploads that say nothing that was not in the first format.
+/// The version of leases and uploads that say nothing that was not in the first format.
 const VERSION: u32 = 1;
 /// The version of uploads with an expectation.
 const VERSION_EXPECTED: u32 = 2;
+/// The version of uploads with a progress, with or without an expectation.
+const VERSION_PROGRESS: u32 = 3;
+/// The version of uploads of jobs, whatever else they say: an older program would process them itself.
+const VERSION_JOB: u32 = 4;
+/// The version of leases of jobs.
+const VERSION_JOB_LEASE: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct LeaseRow {
@@ -25,10 +31,17 @@ struct LeaseRow {
     expires_at: i64,
     boot: u64,
     dirty: bool,
+    /// From version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    job: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field for each of the row it is"
+)]
 struct UploadRow {
     v: u32,
     bucket: String,
@@ -45,6 +58,9 @@ struct UploadRow {
     closed: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     look_in_archive: bool,
+    /// From version 3 on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    job: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checksum: Option<ChecksumRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +69,9 @@ struct UploadRow {
     attempts_ever: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     log: Vec<AttemptRow>,
+    /// From version 3 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<ProgressRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,6 +131,16 @@ struct ArchiveRow {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct ProgressRow {
+    done: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    words: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct AttemptRow {
     number: u32,
     started_at: i64,
@@ -133,20 +162,26 @@ fn is_false(value: &bool) -> bool {
 
 pub(super) fn lease_to(lease: &Lease) -> Vec<u8> {
     serde_json::to_vec(&LeaseRow {
-        v: VERSION,
+        v: if lease.job.is_some() {
+            VERSION_JOB_LEASE
+        } else {
+            VERSION
+        },
         holder: lease.holder.0.clone(),
         token: lease.token.0,
         expires_at: lease.expires_at.millis(),
         boot: lease.boot.0,
         dirty: lease.dirty,
+        job: lease.job.as_ref().map(|id| id.as_str().to_owned()),
     })
     .expect("numbers and texts are JSON")
 }
 
 pub(super) fn lease_from(key: &ObjectRef, value: &[u8]) -> Result<Lease> {
     let row: LeaseRow = serde_json::from_slice(value).map_err(|_| corrupt("a lease"))?;
-    if row.v != VERSION {
-        return Err(unknown_version());
+    match (row.v, &row.job) {
+        (VERSION, None) | (VERSION_JOB_LEASE, Some(_)) => {}
+        _ => return Err(unknown_version()),
     }
     Ok(Lease {
         key: key.clone(),
@@ -155,6 +190,10 @@ pub(super) fn lease_from(key: &ObjectRef, value: &[u8]) -> Result<Lease> {
         expires_at: Timestamp::from_millis(row.expires_at),
         boot: BootId(row.boot),
         dirty: row.dirty,
+        job: row
+            .job
+            .map(|id| UploadId::new(&id).ok_or_else(|| corrupt("an id")))
+            .transpose()?,
     })
 }
 
@@ -164,7 +203,11 @@ fn unknown_version() -> two_buckets_pipeline::ledger::Error {
 
 pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
     serde_json::to_vec(&UploadRow {
-        v: if upload.expectation.is_some() {
+        v: if upload.is_job {
+            VERSION_JOB
+        } else if upload.progress.is_some() {
+            VERSION_PROGRESS
+        } else if upload.expectation.is_some() {
             VERSION_EXPECTED
         } else {
             VERSION
@@ -191,11 +234,17 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
             }),
         closed: upload.closed,
         look_in_archive: upload.look_in_archive,
+        job: upload.is_job,
         checksum: upload.checksum.as_ref().map(checksum_to),
         media_type: upload.media_type.clone(),
         attempts: upload.attempts,
         attempts_ever: upload.attempts_ever,
         log: upload.log.iter().map(attempt_to).collect(),
+        progress: upload.progress.as_ref().map(|progress| ProgressRow {
+            done: progress.done,
+            total: progress.total,
+            words: progress.words.clone(),
+        }),
         next_attempt_at: upload.next_attempt_at.map(Timestamp::millis),
         reason: upload.reason.clone(),
         archive: upload.archive.as_ref().map(|record| ArchiveRow {
@@ -217,8 +266,11 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
 
 pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
     let row: UploadRow = serde_json::from_slice(value).map_err(|_| corrupt("an upload"))?;
-    match (row.v, &row.expected) {
-        (VERSION, None) | (VERSION_EXPECTED, Some(_)) => {}
+    match (row.v, &row.expected, &row.progress, row.job) {
+        (VERSION, None, None, false)
+        | (VERSION_EXPECTED, Some(_), None, false)
+        | (VERSION_PROGRESS, _, Some(_), false)
+        | (VERSION_JOB, _, _, true) => {}
         _ => return Err(unknown_version()),
     }
     Ok(Upload {
@@ -241,6 +293,7 @@ pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
         state: row.state.parse().map_err(|_| corrupt("a state"))?,
         closed: row.closed,
         look_in_archive: row.look_in_archive,
+        is_job: row.job,
         checksum: row.checksum.as_ref().map(checksum_from).transpose()?,
         media_type: row.media_type,
         attempts: row.attempts,
@@ -250,6 +303,11 @@ pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
             .into_iter()
             .map(attempt_from)
             .collect::<Result<_>>()?,
+        progress: row.progress.map(|progress| ProgressAt {
+            done: progress.done,
+            total: progress.total,
+            words: progress.words,
+        }),
         next_attempt_at: row.next_attempt_at.map(Timestamp::from_millis),
         reason: row.reason,
         archive: row.archive.map(archive_from).transpose()?,
@@ -453,7 +511,31 @@ mod tests {
             at(6),
         );
         archived.close();
-        for upload in [bare, given_up, processing, deferred, archived] {
+        let mut speaking = processing.clone();
+        let progress = ProgressAt {
+            done: 3,
+            total: Some(u64::MAX),
+            words: "pages".into(),
+        };
+        speaking.say_progress(1, progress);
+        let mut job = deferred.clone();
+        job.next_attempt_at = None;
+        job.queue_job(at(6));
+        let mut foreign_job = job.clone();
+        foreign_job.expectation = None;
+        let mut speaking_job = speaking.clone();
+        speaking_job.is_job = true;
+        for upload in [
+            speaking,
+            speaking_job,
+            bare,
+            given_up,
+            processing,
+            deferred,
+            archived,
+            job,
+            foreign_job,
+        ] {
             assert_eq!(
                 upload_from(id.clone(), &upload_to(&upload)).unwrap(),
                 upload
@@ -470,8 +552,14 @@ mod tests {
             expires_at: Timestamp::from_millis(-1),
             boot: BootId(3),
             dirty: true,
+            job: None,
         };
         assert_eq!(lease_from(&key(), &lease_to(&lease)).unwrap(), lease);
+        let job = Lease {
+            job: UploadId::new("0000000000000001"),
+            ..lease
+        };
+        assert_eq!(lease_from(&key(), &lease_to(&job)).unwrap(), job);
     }
 
     #[test]

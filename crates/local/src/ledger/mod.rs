@@ -3,6 +3,7 @@
 mod changes;
 mod encoding;
 mod feed;
+mod log_encoding;
 mod reading;
 mod tables;
 
@@ -12,8 +13,8 @@ use std::time::Duration;
 use two_buckets_depot::{Depot, Transaction};
 use two_buckets_objects::{ListedVersion, ObjectRef, Timestamp, VersionRef};
 use two_buckets_pipeline::ledger::{
-    Capabilities, Claim, ClaimKey, Counts, Error, Ledger, ListUploads, MoveUpload, MovedInOne,
-    Noted, Release, Result, SourceFacts, StartUpload, Started, UploadPage,
+    Capabilities, Claim, ClaimKey, Counts, Error, KeptLog, Ledger, ListUploads, MoveUpload,
+    MovedInOne, Noted, Release, Result, Said, SourceFacts, StartUpload, Started, UploadPage,
 };
 use two_buckets_pipeline::{
     ArchiveRecord, Begin, BootId, End, Expectation, Lease, Report, Upload, UploadId,
@@ -26,8 +27,8 @@ use tables::Rows;
 
 /// The ledger of an embedded store.
 ///
-/// Opening it begins a new boot, which voids the leases of the one before: their holders were threads of a process
-/// that is gone.
+/// Opening it begins a new boot, which voids the workers' leases of the one before: their holders were threads of a
+/// process that is gone. A job's lease lives on.
 #[derive(Clone)]
 pub struct DepotLedger {
     depot: Depot,
@@ -218,6 +219,17 @@ impl Ledger for DepotLedger {
         .await
     }
 
+    async fn keep_said(&self, id: &UploadId, attempt: u32, said: &Said) -> Result<()> {
+        let (id, said) = (id.clone(), said.clone());
+        self.change(move |rows| rows.keep_said(&id, attempt, said))
+            .await
+    }
+
+    async fn logs(&self, id: &UploadId) -> Result<Vec<KeptLog>> {
+        let id = id.clone();
+        self.read(move |depot| reading::logs(depot, &id)).await
+    }
+
     async fn close(&self, lease: &Lease, id: &UploadId) -> Result<()> {
         let (lease, id) = (lease.clone(), id.clone());
         self.change(move |rows| {
@@ -225,6 +237,36 @@ impl Ledger for DepotLedger {
             rows.update(&id, Upload::close).map(drop)
         })
         .await
+    }
+
+    async fn queue_job(&self, lease: &Lease, id: &UploadId, now: Timestamp) -> Result<Upload> {
+        let (lease, id) = (lease.clone(), id.clone());
+        self.change(move |rows| {
+            rows.fenced(&lease)?;
+            rows.update(&id, |upload| upload.queue_job(now))
+        })
+        .await
+    }
+
+    async fn jobs(&self, limit: usize) -> Result<Vec<Upload>> {
+        self.read(move |depot| reading::jobs(depot, limit)).await
+    }
+
+    async fn job_lease(&self, id: &UploadId) -> Result<Option<Lease>> {
+        let id = id.clone();
+        self.read(move |depot| {
+            let Some(upload) = reading::get(depot, &id)? else {
+                return Ok(None);
+            };
+            let lease = reading::lease(depot, &upload.key)?;
+            Ok(lease.filter(|lease| lease.job.as_ref() == Some(&id)))
+        })
+        .await
+    }
+
+    async fn cancel_job(&self, id: &UploadId, now: Timestamp) -> Result<Upload> {
+        let id = id.clone();
+        self.change(move |rows| rows.cancel_job(&id, now)).await
     }
 
     async fn start(&self, start: &StartUpload) -> Result<Started> {

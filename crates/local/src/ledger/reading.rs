@@ -4,14 +4,15 @@ use std::ops::Bound;
 
 use two_buckets_depot::{Depot, RowTable};
 use two_buckets_objects::{ObjectRef, Timestamp, VersionRef};
-use two_buckets_pipeline::ledger::{Counts, ListUploads, PAGE_MAX, Result, UploadPage};
+use two_buckets_pipeline::ledger::{Counts, KeptLog, ListUploads, PAGE_MAX, Result, UploadPage};
 use two_buckets_pipeline::{Lease, State, Upload, UploadId};
 
 use super::tables::{
-    COUNTS, DUE, EXPECTED, LEASES, STATES, UNFINISHED, UPLOADS, VERSIONS, id_of, key_bytes,
-    moment_key, name_bytes, number_of, state_byte, tail_number, version_bytes,
+    COUNTS, DUE, EXPECTED, JOBS, LEASES, LOGS, STATES, UNFINISHED, UPLOADS, VERSIONS, id_of,
+    key_bytes, log_attempt, log_key, moment_key, name_bytes, number_of, state_byte, tail_number,
+    version_bytes,
 };
-use super::{corrupt, encoding, unavailable};
+use super::{corrupt, encoding, log_encoding, unavailable};
 use crate::waiting::is_below;
 
 /// How many rows one search for a text looks at before it gives an unfinished page back.
@@ -41,6 +42,28 @@ pub(super) fn find(depot: &Depot, version: &VersionRef) -> Result<Option<Upload>
         Some(number) => upload(depot, tail_number(&number)?),
         None => Ok(None),
     }
+}
+
+pub(super) fn logs(depot: &Depot, id: &UploadId) -> Result<Vec<KeptLog>> {
+    let Some(number) = number_of(id) else {
+        return Ok(Vec::new());
+    };
+    let (first, last) = (log_key(number, 0), log_key(number, u32::MAX));
+    let range = (
+        Bound::Included(first.as_slice()),
+        Bound::Included(last.as_slice()),
+    );
+    depot
+        .rows(LOGS, range, false, Upload::LOG_MAX)
+        .map_err(unavailable)?
+        .iter()
+        .map(|(key, value)| {
+            Ok(KeptLog {
+                attempt: log_attempt(key)?,
+                log: log_encoding::log_from(value)?,
+            })
+        })
+        .collect()
 }
 
 fn upload(depot: &Depot, number: u64) -> Result<Option<Upload>> {
@@ -162,6 +185,14 @@ pub(super) fn due(depot: &Depot, now: Timestamp, limit: usize) -> Result<Vec<Upl
     let range = (Bound::Unbounded, Bound::Included(until.as_slice()));
     let rows = depot
         .rows(DUE, range, false, limit.min(PAGE_MAX))
+        .map_err(unavailable)?;
+    indexed(depot, &rows)
+}
+
+pub(super) fn jobs(depot: &Depot, limit: usize) -> Result<Vec<Upload>> {
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let rows = depot
+        .rows(JOBS, all, false, limit.min(PAGE_MAX))
         .map_err(unavailable)?;
     indexed(depot, &rows)
 }

@@ -27,6 +27,11 @@ pub(super) const COUNTS: RowTable = RowTable(8);
 /// Nothing, by the moment until which it is expected and number; pending uploads of which nothing was noted only.
 pub(super) const EXPECTED: RowTable = RowTable(9);
 
+/// Logs of attempts by the upload's number and the attempt's (4 bytes, big-endian).
+pub(super) const LOGS: RowTable = RowTable(10);
+/// Nothing, by when it was received and number; unfinished uploads of jobs only.
+pub(super) const JOBS: RowTable = RowTable(11);
+
 /// Grows with each opening.
 pub(super) const BOOT: &[u8] = b"boot";
 /// Grows with each claim.
@@ -76,6 +81,18 @@ pub(super) fn moment_bytes(moment: Timestamp) -> [u8; 8] {
 
 pub(super) fn moment_key(moment: Timestamp, number: u64) -> Vec<u8> {
     [moment_bytes(moment), number.to_be_bytes()].concat()
+}
+
+/// The key of an attempt's log.
+pub(super) fn log_key(number: u64, attempt: u32) -> Vec<u8> {
+    [&number.to_be_bytes()[..], &attempt.to_be_bytes()].concat()
+}
+
+/// The attempt of such a key.
+pub(super) fn log_attempt(key: &[u8]) -> Result<u32> {
+    key.last_chunk()
+        .map(|last| u32::from_be_bytes(*last))
+        .ok_or_else(|| corrupt("the key of a log"))
 }
 
 pub(super) fn state_byte(state: State) -> u8 {
@@ -234,6 +251,11 @@ impl Rows<'_, '_> {
             before.and_then(|row| row.next_attempt_at),
             after.next_attempt_at,
         );
+        let job = |row: &Upload| {
+            let is_owed = matches!(row.state, State::Pending | State::Processing);
+            (row.is_job && is_owed).then_some(row.received_at)
+        };
+        self.set_index(JOBS, number, before.and_then(job), job(after));
         let expected = |row: &Upload| row.expected_until().filter(|_| row.state == State::Pending);
         self.set_index(EXPECTED, number, before.and_then(expected), expected(after));
         if let Some(staged) = &after.staged

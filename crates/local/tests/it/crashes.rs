@@ -15,8 +15,8 @@ use two_buckets_objects::{
 };
 use two_buckets_pipeline::archive::Mark;
 use two_buckets_pipeline::ledger::{
-    Capabilities, Claim, ClaimKey, Counts, Ledger, ListUploads, MoveUpload, MovedInOne, Noted,
-    Release, Result, SourceFacts, StartUpload, Started, UploadPage,
+    Capabilities, Claim, ClaimKey, Counts, KeptLog, Ledger, ListUploads, MoveUpload, MovedInOne,
+    Noted, Release, Result, Said, SourceFacts, StartUpload, Started, UploadPage,
 };
 use two_buckets_pipeline::{
     ArchiveRecord, Begin, Driver, End, Expectation, Holder, Incoming, Lease, ProcessError,
@@ -27,7 +27,7 @@ use crate::bench::{self, Bench, archive, bucket, staging};
 
 /// When to die.
 #[derive(Default)]
-struct Plan {
+pub(crate) struct Plan {
     effects: AtomicUsize,
     /// At this effect, from 1; never if 0.
     at: usize,
@@ -55,7 +55,7 @@ impl Plan {
     }
 }
 
-struct Mortal<T> {
+pub(crate) struct Mortal<T> {
     inner: T,
     plan: Arc<Plan>,
     is_in_one: bool,
@@ -104,7 +104,13 @@ impl Ledger for Mortal<DepotLedger> {
         async fn begin_attempt(&self, lease: &Lease, id: &UploadId, facts: &SourceFacts, attempts_max: u32, now: Timestamp) -> Result<Begin>;
         async fn end(&self, lease: &Lease, id: &UploadId, end: &End, now: Timestamp) -> Result<Upload>;
         async fn record_archived(&self, lease: &Lease, id: &UploadId, record: &ArchiveRecord, is_late: bool, report: Option<&Report>, now: Timestamp) -> Result<Upload>;
+        async fn keep_said(&self, id: &UploadId, attempt: u32, said: &Said) -> Result<()>;
+        async fn logs(&self, id: &UploadId) -> Result<Vec<KeptLog>>;
         async fn close(&self, lease: &Lease, id: &UploadId) -> Result<()>;
+        async fn queue_job(&self, lease: &Lease, id: &UploadId, now: Timestamp) -> Result<Upload>;
+        async fn jobs(&self, limit: usize) -> Result<Vec<Upload>>;
+        async fn job_lease(&self, id: &UploadId) -> Result<Option<Lease>>;
+        async fn cancel_job(&self, id: &UploadId, now: Timestamp) -> Result<Upload>;
         async fn start(&self, start: &StartUpload) -> Result<Started>;
         async fn move_in_one(&self, lease: &Lease, upload: &MoveUpload) -> Result<MovedInOne>;
         async fn mint(&self, key: &ObjectRef, expectation: &Expectation, now: Timestamp) -> Result<Upload>;
@@ -124,7 +130,7 @@ impl Ledger for Mortal<DepotLedger> {
 }
 
 /// A function that dies where the plan says, too.
-struct Function(Arc<Plan>);
+pub(crate) struct Function(Arc<Plan>);
 
 impl Processor for Function {
     async fn process(&self, upload: Incoming) -> std::result::Result<Report, ProcessError> {
@@ -133,9 +139,10 @@ impl Processor for Function {
     }
 }
 
-type TestDriver = Driver<Mortal<DepotStore>, Mortal<DepotLedger>, Function, DepotClock, WakeQueue>;
+pub(crate) type TestDriver =
+    Driver<Mortal<DepotStore>, Mortal<DepotLedger>, Function, DepotClock, WakeQueue>;
 
-fn driver(bench: &Bench, plan: &Arc<Plan>, is_in_one: bool) -> TestDriver {
+pub(crate) fn driver(bench: &Bench, plan: &Arc<Plan>, is_in_one: bool) -> TestDriver {
     Driver {
         store: Arc::new(Mortal {
             inner: DepotStore::new(bench.depot.clone()),
@@ -156,7 +163,7 @@ fn driver(bench: &Bench, plan: &Arc<Plan>, is_in_one: bool) -> TestDriver {
     }
 }
 
-async fn work_off(driver: &TestDriver, queue: &WakeQueue) {
+pub(crate) async fn work_off(driver: &TestDriver, queue: &WakeQueue) {
     while let Some(Some(woken)) = queue.next().now_or_never() {
         driver
             .run(&woken.wake_up.key, woken.wake_up.why, &|| false)

@@ -8,5 +8,6 @@
 mod bench;
 mod contracts;
 mod crashes;
+mod jobs;
 mod minted;
 mod workers;

@@ -14,6 +14,11 @@ use crate::{ArchiveRecord, AttemptOutcome, Begin, ProcessError, Report, Upload, 
 pub enum Action {
     /// Claim the key's lease: `Claimed` or `Busy`.
     Claim,
+    /// Claim the key's lease for the job of this upload: `Claimed` or `Busy`.
+    ClaimForJob {
+        /// The upload.
+        id: UploadId,
+    },
     /// List the key's versions in staging: `Listed`.
     List,
     /// Claim, note and begin in one: `Started`.
@@ -39,6 +44,11 @@ pub enum Action {
         mark: Mark,
         /// The size it must have.
         size_bytes: u64,
+    },
+    /// Route an upload to a job: `Done`.
+    QueueJob {
+        /// The upload.
+        id: UploadId,
     },
     /// Record an attempt: `Begun`.
     BeginAttempt {

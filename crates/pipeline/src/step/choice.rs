@@ -14,6 +14,8 @@ pub enum Choice<'a> {
     Refuse(&'a Upload, &'static str),
     /// Try this one.
     Try(&'a Upload),
+    /// A job has this one or will have it: nothing behind it may be tried.
+    Wait(&'a Upload),
 }
 
 /// Chooses among the rows of a key's versions, oldest first: the first that is due. Failed ones and those that wait
@@ -27,6 +29,8 @@ pub fn choose(uploads: &[Upload], now: Timestamp, with_leftovers: bool) -> (Choi
             State::Archived | State::Late | State::Duplicate
         ) {
             with_leftovers.then_some(Choice::Leftover(upload))
+        } else if upload.is_due(now) && upload.is_job {
+            Some(Choice::Wait(upload))
         } else if upload.is_due(now) {
             Some(refusal(upload).map_or(Choice::Try(upload), |why| Choice::Refuse(upload, why)))
         } else {

@@ -6,13 +6,17 @@ use super::{Action, Input, Rules, Stopped, Turn};
 use crate::archive::{Mark, late_key};
 use crate::ledger::SourceFacts;
 use crate::verify::Expected;
-use crate::{ArchiveRecord, Attempt, AttemptOutcome, Report, Staged, Upload, Why};
+use crate::{
+    ArchiveRecord, Attempt, AttemptOutcome, ProcessError, Report, Staged, Upload, UploadId, Why,
+};
 
 /// A worker's turn on one key: where in the protocol it is.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Work {
     pub(super) key: ObjectRef,
     pub(super) why: Why,
+    /// The upload whose job this turn is; none for a worker's turn.
+    pub(super) job: Option<UploadId>,
     /// Unfinished rows whose version is gone, still to be finished or explained.
     pub(super) gone: Vec<Upload>,
     /// Troubles since an upload's turn last came to an end.
@@ -57,6 +61,9 @@ pub(super) enum Phase {
         item: Box<Item>,
         first: Box<Upload>,
         archived: VersionRef,
+    },
+    Queueing {
+        item: Box<Item>,
     },
     Beginning {
         item: Box<Item>,
@@ -222,9 +229,46 @@ impl Work {
         } else {
             Phase::Claiming
         };
+        Self::new(rules, key, why, None, phase)
+    }
+
+    /// Begins the turn of a job: for its upload and no other. What would run the function is the end of its first half.
+    pub fn begin_job(rules: &Rules, key: ObjectRef, id: UploadId) -> (Self, Action) {
+        Self::new(rules, key, Why::Event, Some(id), Phase::Claiming)
+    }
+
+    /// Goes on with the turn of a job whose function has answered: with the row of its upload as it is, in an attempt that
+    /// has begun, what staging knows of its version, if that is still there, and under the lease of the first half.
+    pub fn finish_job(
+        rules: &Rules,
+        upload: Upload,
+        source: Option<ObjectInfo>,
+        result: Result<Report, ProcessError>,
+    ) -> (Self, Action) {
+        let (key, id) = (upload.key.clone(), upload.id.clone());
+        let mut item = Item::new(upload, source, false);
+        item.has_begun = true;
+        let phase = super::transition::processed(rules, Box::new(item), result);
+        Self::new(rules, key, Why::Event, Some(id), phase)
+    }
+
+    /// Lets the key of a job go that has begun nothing under its lease.
+    pub fn release_job(rules: &Rules, key: ObjectRef, id: UploadId) -> (Self, Action) {
+        let phase = Phase::Releasing { stalled: None };
+        Self::new(rules, key, Why::Event, Some(id), phase)
+    }
+
+    fn new(
+        rules: &Rules,
+        key: ObjectRef,
+        why: Why,
+        job: Option<UploadId>,
+        phase: Phase,
+    ) -> (Self, Action) {
         let work = Self {
             key,
             why,
+            job,
             gone: Vec::new(),
             troubles: 0,
             undeletable: None,
@@ -260,6 +304,7 @@ impl Work {
                 | Phase::HeadingSource { .. }
                 | Phase::Comparing { .. }
                 | Phase::Confirming { .. }
+                | Phase::Queueing { .. }
                 | Phase::Beginning { .. }
         )
     }
@@ -270,7 +315,10 @@ impl Work {
             Phase::Starting { versions } => Action::Start {
                 versions: versions.clone(),
             },
-            Phase::Claiming => Action::Claim,
+            Phase::Claiming => match &self.job {
+                Some(id) => Action::ClaimForJob { id: id.clone() },
+                None => Action::Claim,
+            },
             Phase::FindingUnfinished { .. } => Action::FindUnfinished,
             Phase::Noting { versions, .. } => Action::Note {
                 versions: versions.clone(),
@@ -281,6 +329,9 @@ impl Work {
             Phase::Searching { item, .. } => Action::FindArchived {
                 mark: item.mark(),
                 size_bytes: staged(&item.upload).size_bytes,
+            },
+            Phase::Queueing { item } => Action::QueueJob {
+                id: item.upload.id.clone(),
             },
             Phase::Beginning { item } => Action::BeginAttempt {
                 id: item.upload.id.clone(),

@@ -9,6 +9,10 @@
 //!       -> head archive -> copy -> verify -> record -> delete -> close -> list ... -> release
 //! ```
 //!
+//! An upload that is routed to a job is queued instead of begun, and the key let go. A job's turn is the same, for its
+//! own upload only, and in two halves with the function between them: [`Work::begin_job`] to [`Action::Process`], and
+//! [`Work::finish_job`].
+//!
 //! Where ledger and buckets are one store, `list -> start -> process -> move` is all of it; every way that is not plain
 //! goes through the same steps as elsewhere.
 
@@ -23,7 +27,7 @@ pub use machine::Work;
 
 use two_buckets_objects::BucketName;
 
-use crate::ledger;
+use crate::{Routes, ledger};
 
 /// What the steps have to know of their host.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -36,6 +40,8 @@ pub struct Rules {
     pub troubles_max: u32,
     /// What the ledger can do in one call.
     pub ledger: ledger::Capabilities,
+    /// Where uploads are processed.
+    pub routes: Routes,
 }
 
 impl Rules {

@@ -4,7 +4,7 @@ use super::machine::{AfterSearch, Item, Origin, Phase, Work};
 use super::{Choice, CopyFailure, Input, Rules, Stopped, Turn, choose};
 use crate::archive::{Mark, Placement, place, replace};
 use crate::ledger::{MovedInOne, NOTE_MAX, Started};
-use crate::{AttemptOutcome, Begin, ProcessError, State, Upload, Why};
+use crate::{AttemptOutcome, Begin, ProcessError, Route, State, Upload, Why};
 
 impl Work {
     pub(super) fn next(&mut self, rules: &Rules, phase: Phase, input: Input) -> Phase {
@@ -47,8 +47,10 @@ impl Work {
                     }
                 }
             },
-            (Phase::Claiming, Input::Claimed)
-            | (Phase::Releasing { stalled: None }, Input::LookAgain) => Phase::Listing,
+            (Phase::Claiming, Input::Claimed) => Phase::Listing,
+            (Phase::Releasing { stalled: None }, Input::LookAgain) if self.job.is_none() => {
+                Phase::Listing
+            }
             (Phase::Claiming, Input::Busy) => Phase::Stopped(Stopped::Busy),
             (
                 Phase::Listing,
@@ -83,10 +85,22 @@ impl Work {
                 }
             }
             (Phase::Noting { rest, .. }, Input::Noted { noted, now }) => {
-                let (choice, has_more) = choose(&noted.uploads, now, self.undeletable.is_none());
+                // What has ended and cannot be deleted must not stand in a job's way.
+                let with_leftovers = self.undeletable.is_none() && self.job.is_none();
+                let (choice, has_more) = choose(&noted.uploads, now, with_leftovers);
                 let has_more = has_more || !rest.is_empty();
                 match choice {
                     Choice::Nothing => self.note(rest),
+                    Choice::Wait(upload) if self.job.as_ref() == Some(&upload.id) => {
+                        Phase::HeadingSource {
+                            upload: Box::new(upload.clone()),
+                            has_more,
+                            archived_mint: noted.archived_mint,
+                        }
+                    }
+                    Choice::Wait(_) => self.note(Vec::new()),
+                    // Others are first, and not a job's to do: whoever is woken with the key does them.
+                    _ if self.job.is_some() => self.note(Vec::new()),
                     Choice::Leftover(upload) => Phase::Deleting {
                         upload: Box::new(upload.clone()),
                         has_more,
@@ -122,7 +136,7 @@ impl Work {
                         then: AfterSearch::Begin,
                     }
                 } else {
-                    begin(item)
+                    self.try_it(rules, item)
                 }
             }
             (
@@ -154,11 +168,13 @@ impl Work {
                     }
                 } else {
                     // Other bytes came after it, or it was deleted: whoever sends it now wants it current.
-                    Phase::Beginning { item }
+                    self.routed(rules, item)
                 }
             }
             // Other bytes under the key, or nothing to be a repeat of: an upload like any other.
-            (Phase::Comparing { item, .. }, Input::VerifyFailed) => Phase::Beginning { item },
+            (Phase::Comparing { item, .. }, Input::VerifyFailed) => self.routed(rules, item),
+            // Whatever is behind it waits for its job.
+            (Phase::Queueing { .. }, Input::Done) => self.note(Vec::new()),
             (Phase::Searching { item, then }, Input::FoundArchived(found)) => match found {
                 Some(archived) if item.distrusted.as_ref() != Some(&archived.version_id) => {
                     Phase::Verifying {
@@ -327,6 +343,9 @@ impl Work {
     /// An upload's turn came to its end.
     fn after_upload(&mut self, has_more: bool) -> Phase {
         self.troubles = 0;
+        if self.job.is_some() {
+            return self.note(Vec::new());
+        }
         if let Some(upload) = self.gone.pop() {
             return match upload.state {
                 State::Archived | State::Late | State::Duplicate => Phase::Closing {
@@ -362,7 +381,9 @@ impl Work {
 
     fn list_again(&mut self, rules: &Rules, reason: &str) -> Phase {
         self.troubles += 1;
-        if self.troubles > rules.troubles_max {
+        if self.job.is_some() {
+            self.note(Vec::new())
+        } else if self.troubles > rules.troubles_max {
             stall(reason.into())
         } else {
             Phase::Listing
@@ -448,7 +469,7 @@ impl Work {
     /// The archive does not have the upload in work.
     fn not_found(&mut self, rules: &Rules, item: Box<Item>, then: AfterSearch) -> Phase {
         match then {
-            AfterSearch::Begin => begin(item),
+            AfterSearch::Begin => self.try_it(rules, item),
             AfterSearch::Archive => Phase::HeadingArchive { item },
             AfterSearch::End(turn) => Phase::Ending { item, turn },
             AfterSearch::ExplainGone => Phase::Ending {
@@ -459,6 +480,34 @@ impl Work {
                 },
             },
             AfterSearch::SourceGone => self.explain_gone(rules),
+        }
+    }
+
+    /// Goes on with an upload that is in no archive yet. Where it may be a client's repeat of an archived one, the two are
+    /// compared first, in the archive itself: a record says what was there once, and a repeat is deleted for good. That the
+    /// archive shows those bytes under the key is asked last, right before.
+    fn try_it(&self, rules: &Rules, mut item: Box<Item>) -> Phase {
+        let compared = item.archived_mint.take().and_then(|first| {
+            let archived = compared_with(&item, &first)?;
+            Some((first, archived))
+        });
+        match compared {
+            Some((first, archived)) => Phase::Comparing {
+                item,
+                first,
+                archived,
+            },
+            None => self.routed(rules, item),
+        }
+    }
+
+    /// Begins an attempt, or leaves it to a job.
+    fn routed(&self, rules: &Rules, item: Box<Item>) -> Phase {
+        let is_for_job = |source| rules.routes.of(source) == Route::Job;
+        if self.job.is_none() && item.source.as_ref().is_some_and(is_for_job) {
+            Phase::Queueing { item }
+        } else {
+            Phase::Beginning { item }
         }
     }
 
@@ -481,7 +530,7 @@ impl Work {
     }
 }
 
-fn processed(
+pub(super) fn processed(
     rules: &Rules,
     mut item: Box<Item>,
     result: Result<crate::Report, ProcessError>,
@@ -529,23 +578,6 @@ fn set_aside(rules: &Rules, item: Box<Item>, turn: Turn) -> Phase {
     }
 }
 
-/// Goes on with an upload that is in no archive yet. Where it may be a client's repeat of an archived one, the two are
-/// compared first, in the archive itself: a record says what was there once, and a repeat is deleted for good. That the
-/// archive shows those bytes under the key is asked last, right before.
-fn begin(mut item: Box<Item>) -> Phase {
-    match item.archived_mint.take() {
-        Some(first) => match compared_with(&item, &first) {
-            Some(archived) => Phase::Comparing {
-                item,
-                first,
-                archived,
-            },
-            None => Phase::Beginning { item },
-        },
-        None => Phase::Beginning { item },
-    }
-}
-
 /// Where the upload is archived that the one in work may repeat; none where what is known of both tells them apart.
 fn compared_with(item: &Item, first: &Upload) -> Option<VersionRef> {
     let (staged, source) = (first.staged.as_ref()?, item.source.as_ref()?);
@@ -577,6 +609,7 @@ fn drain(phase: Phase) -> Phase {
         | Phase::HeadingSource { .. }
         | Phase::Comparing { .. }
         | Phase::Confirming { .. }
+        | Phase::Queueing { .. }
         | Phase::Beginning { .. } => Phase::Releasing {
             stalled: Some(Stopped::Drained),
         },

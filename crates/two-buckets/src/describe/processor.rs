@@ -33,13 +33,10 @@ pub(super) async fn describe<R: Future<Output = Result<Body, Error>>>(
     read: impl Fn(Option<ByteRange>) -> R,
 ) -> Result<Description, ProcessError> {
     let mut examination = Examination::new(name, size);
-    let mut body = read(None).await.map_err(|error| unreadable(&error))?;
+    let mut body = read(None).await.map_err(unreadable)?;
     let mut since_turn = 0;
     while let Some(piece) = body.next().await {
-        for part in piece
-            .map_err(|error| unreadable(&error))?
-            .chunks(TURN_BYTES)
-        {
+        for part in piece.map_err(unreadable)?.chunks(TURN_BYTES) {
             examination.update(part);
             since_turn += part.len();
             if since_turn >= TURN_BYTES {
@@ -57,12 +54,8 @@ pub(super) async fn describe<R: Future<Output = Result<Body, Error>>>(
             first: range.start,
             last: range.end - 1,
         };
-        let body = read(Some(asked))
-            .await
-            .map_err(|error| unreadable(&error))?;
-        let bytes = read_to_bytes(body, length)
-            .await
-            .map_err(|error| unreadable(&error))?;
+        let body = read(Some(asked)).await.map_err(unreadable)?;
+        let bytes = read_to_bytes(body, length).await.map_err(unreadable)?;
         if bytes.len() != length {
             return Err(ProcessError::Transient(format!(
                 "{} bytes were read of a range of {length}",
@@ -74,11 +67,6 @@ pub(super) async fn describe<R: Future<Output = Result<Body, Error>>>(
     Ok(finishing.description())
 }
 
-/// Bytes that are not what they were when they came stay so; anything else about a store may pass.
-fn unreadable(error: &Error) -> ProcessError {
-    let reason = format!("the upload cannot be read: {error}");
-    match error {
-        Error::Integrity { .. } | Error::Refused { .. } => ProcessError::Permanent(reason),
-        _ => ProcessError::Transient(reason),
-    }
+fn unreadable(error: Error) -> ProcessError {
+    ProcessError::from(error).context("the upload cannot be read")
 }

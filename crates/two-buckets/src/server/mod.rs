@@ -106,7 +106,7 @@ pub(crate) async fn run<P: Processor>(
     roles.extend(settings.roles.value.iter().cloned());
     let sts =
         Sts::new(credentials.clone(), roles).map_err(|error| Failure::usage(error.to_string()))?;
-    let name = processor_name::<P>();
+    let name = processor.name();
     let ledger = DepotLedger::open(depot.clone())
         .map_err(|error| Failure::failed(format!("the ledger cannot be opened: {error}")))?;
     let workers = Workers::start(
@@ -324,11 +324,4 @@ async fn keep_up(depot: &Depot, stop: impl Future<Output = ()>) {
             () = &mut stop => return,
         }
     }
-}
-
-/// What a person calls the function: the name of its type, `Describe` as `describe`.
-fn processor_name<P>() -> String {
-    let path = std::any::type_name::<P>();
-    let path = path.split('<').next().unwrap_or(path);
-    path.rsplit("::").next().unwrap_or(path).to_lowercase()
 }

@@ -1,0 +1,79 @@
+use tracing::warn;
+use two_buckets_objects::{ObjectInfo, ObjectRef, ObjectStore};
+
+use crate::ledger::Said;
+use crate::{
+    AttemptLog, CancelOnDrop, Driver, Incoming, Lease, Ledger, Progress, ProgressAt, Upload,
+    UploadId,
+};
+
+/// An attempt that runs, as far as it speaks: its log and its progress, and how much of them the ledger has.
+pub(crate) struct Running {
+    id: UploadId,
+    attempt: u32,
+    log: AttemptLog,
+    progress: Progress,
+    kept_bytes: u64,
+    kept_progress: Option<ProgressAt>,
+}
+
+impl Running {
+    /// The run of an attempt that was recorded, and what its function is given.
+    pub(crate) fn begin<S: ObjectStore, L, P, C, W>(
+        driver: &Driver<S, L, P, C, W>,
+        lease: &Lease,
+        upload: &Upload,
+        source: ObjectInfo,
+    ) -> (Self, Incoming, CancelOnDrop) {
+        let (incoming, guard) = Incoming::of_version(
+            &driver.store,
+            driver.settings.archive.clone(),
+            source,
+            upload.attempts_ever,
+            lease.token,
+        );
+        let running = Self {
+            id: upload.id.clone(),
+            attempt: upload.attempts_ever,
+            log: incoming.log.clone(),
+            progress: incoming.progress.clone(),
+            kept_bytes: 0,
+            kept_progress: None,
+        };
+        (running, incoming, guard)
+    }
+
+    /// Keeps what was said since the last call; costs nothing where that is nothing. What cannot be kept is said to
+    /// the operator and kept the next time: an upload does not fail for its log.
+    pub(crate) async fn keep_said<L: Ledger>(&mut self, ledger: &L, key: &ObjectRef) {
+        let progress = self
+            .progress
+            .now()
+            .filter(|now| self.kept_progress.as_ref() != Some(now));
+        self.keep(ledger, key, progress).await;
+    }
+
+    /// Keeps the rest of the log of a run that has ended. How far it was interests nobody any more.
+    pub(crate) async fn keep_last<L: Ledger>(mut self, ledger: &L, key: &ObjectRef) {
+        self.keep(ledger, key, None).await;
+    }
+
+    async fn keep<L: Ledger>(&mut self, ledger: &L, key: &ObjectRef, progress: Option<ProgressAt>) {
+        let log = (self.log.written_bytes() > self.kept_bytes).then(|| self.log.excerpt());
+        if log.is_none() && progress.is_none() {
+            return;
+        }
+        let written_bytes = log.as_ref().map(crate::LogExcerpt::written_bytes);
+        let said = Said { log, progress };
+        match ledger.keep_said(&self.id, self.attempt, &said).await {
+            Ok(()) => {
+                self.kept_bytes = written_bytes.unwrap_or(self.kept_bytes);
+                self.kept_progress = said.progress.or(self.kept_progress.take());
+            }
+            Err(error) => {
+                warn!(bucket = %key.bucket, key = %key.key, attempt = self.attempt, %error,
+                    "the log of a run was not kept");
+            }
+        }
+    }
+}
