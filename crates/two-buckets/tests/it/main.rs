@@ -5,6 +5,7 @@ mod proxy;
 mod secure;
 
 mod callers;
+mod command;
 mod commands;
 mod files;
 mod put;
