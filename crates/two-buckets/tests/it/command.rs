@@ -25,12 +25,12 @@ fn settled(server: &Server, key: &str, state: &str) -> Value {
 fn log(server: &Server, arguments: &[&str]) -> String {
     let output = server.run(&[&["logs"], arguments].concat());
     assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("logs are text")
 }
 
 fn scratch_is_empty(data: &Path) -> bool {
     std::fs::read_dir(data.join("scratch/command"))
-        .unwrap()
+        .expect("the server made it")
         .next()
         .is_none()
 }
