@@ -23,7 +23,10 @@ export type Json = null | boolean | number | string | Json[] | { [name: string]:
 type Reported<T> = Omit<T, "report"> & { report: { [name: string]: Json } | null };
 
 export type Upload = Reported<Schemas["Upload"]>;
-export type UploadDetail = Reported<Schemas["UploadHistory"]>;
+type History = Reported<Schemas["UploadHistory"]>;
+/** An upload with its attempts and what they wrote. */
+export type UploadDetail = History & { logs: AttemptLog[] };
+export type AttemptLog = Schemas["AttemptLog"];
 export type Attempt = Schemas["Attempt"];
 export type Listing = Omit<Schemas["UploadPage"], "uploads"> & { uploads: Upload[] };
 export type Server = Schemas["Server"];
@@ -125,7 +128,13 @@ export function list(query: Query): Promise<Listing> {
 	return call("GET", `/api/uploads?${search}`);
 }
 
-export const detail = (id: string): Promise<UploadDetail> => call("GET", one(id));
+export async function detail(id: string): Promise<UploadDetail> {
+	// One after the other: of an attempt that is seen to have ended, the log is then whole.
+	const history = await call<History>("GET", one(id));
+	if (history.attempts_log.length === 0) return { ...history, logs: [] };
+	const { logs } = await call<Schemas["Logs"]>("GET", `${one(id)}/logs`);
+	return { ...history, logs };
+}
 
 export const contentUrl = (id: string): string => `${one(id)}/content`;
 

@@ -332,6 +332,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/uploads/{id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the upload's attempts wrote for people to read, oldest first; attempts that wrote nothing are left out. */
+        get: operations["uploadLogs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/uploads/{id}/retry": {
         parameters: {
             query?: never;
@@ -368,6 +385,16 @@ export interface components {
              * @description RFC 3339 in UTC with milliseconds.
              */
             started_at: string;
+        };
+        AttemptLog: {
+            attempt: number;
+            /** @description How many of them, between the pieces, were not kept. */
+            dropped_bytes: number;
+            /** @description The from to go on with. */
+            next_from: number;
+            pieces: components["schemas"]["LogPiece"][];
+            /** @description How many bytes it wrote. */
+            written_bytes: number;
         };
         /** @description A checksum of the file's bytes, as S3 writes it. */
         Checksum: {
@@ -464,6 +491,15 @@ export interface components {
             /** @description The only media type the form may send. Empty or missing: any. */
             type?: string | null;
         };
+        LogPiece: {
+            /** @description The place of the text, in bytes. */
+            from: number;
+            /** @description What was written there; bytes that are no UTF-8 as U+FFFD. */
+            text: string;
+        };
+        Logs: {
+            logs: components["schemas"]["AttemptLog"][];
+        };
         Multipart: {
             bucket: string;
             /** @description The upload that is expected, as in the list of uploads; null unless the key was minted. */
@@ -529,6 +565,14 @@ export interface components {
             title: string;
             /** @constant */
             type: "about:blank";
+        };
+        Progress: {
+            /** @description How much is done, in a unit of the function's own. */
+            done: number;
+            /** @description How much there is to do, if it is known. */
+            total: number | null;
+            /** @description What is counted or being done; may be empty. */
+            words: string;
         };
         Retried: {
             retried: number;
@@ -703,6 +747,8 @@ export interface components {
              * @description When a pending upload is tried again.
              */
             next_attempt_at: string | null;
+            /** @description How far the attempt that runs said it is. */
+            progress: components["schemas"]["Progress"] | null;
             /** @description Why it failed, or why its last attempt did. */
             reason: string | null;
             /**
@@ -751,6 +797,8 @@ export interface components {
              * @description When a pending upload is tried again.
              */
             next_attempt_at: string | null;
+            /** @description How far the attempt that runs said it is. */
+            progress: components["schemas"]["Progress"] | null;
             /** @description Why it failed, or why its last attempt did. */
             reason: string | null;
             /**
@@ -2171,6 +2219,78 @@ export interface operations {
             };
             /** @description No byte lies in the range. */
             416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    uploadLogs: {
+        parameters: {
+            query?: {
+                /** @description Only this attempt's. */
+                attempt?: number;
+                /** @description Only what is behind this many bytes of the log of the attempt that is named. */
+                from?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The logs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Logs"];
+                };
+            };
+            /** @description A parameter is not what it must be. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody known asked, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such upload. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

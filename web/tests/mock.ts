@@ -11,7 +11,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { extname, join, normalize } from "node:path";
-import type { Attempt, Server as Described, Json, State, Upload } from "../src/api.ts";
+import type { Attempt, AttemptLog, Server as Described, Json, State, Upload } from "../src/api.ts";
 import { Crc64Nvme } from "../src/send/crc64nvme.ts";
 
 export interface Faults {
@@ -132,6 +132,8 @@ export class Mock {
 	brokenOff = 0;
 	/** How many calls for the list were answered. */
 	listings = 0;
+	/** What attempts wrote, by the id of their upload. */
+	readonly logs = new Map<string, AttemptLog[]>();
 	processingMs = 60;
 	private page: Server;
 	private s3: Server;
@@ -237,6 +239,7 @@ export class Mock {
 			started_at: null,
 			finished_at: null,
 			attempts: attempts.length,
+			progress: null,
 			next_attempt_at: null,
 			reason: null,
 			archive: null,
@@ -320,6 +323,8 @@ export class Mock {
 				return json(this.list(url.searchParams));
 			case "GET uploads/:id":
 				return json({ ...upload, content: undefined });
+			case "GET uploads/:id/logs":
+				return json({ logs: this.logs.get(upload?.id ?? "") ?? [] });
 			case "GET uploads/:id/content":
 				response.writeHead(200, {
 					"content-type": "application/octet-stream",

@@ -21,6 +21,7 @@ function upload(id: string, given: Partial<Upload> = {}): Upload {
 		started_at: null,
 		finished_at: null,
 		attempts: 1,
+		progress: null,
 		next_attempt_at: null,
 		reason: null,
 		archive: null,

@@ -82,6 +82,11 @@ pub(crate) fn shown(upload: &Upload) -> Result<uploads::Upload> {
         started_at: upload.started_at,
         finished_at: upload.finished_at,
         attempts: upload.attempts_ever,
+        progress: upload.progress.as_ref().map(|progress| uploads::Progress {
+            done: progress.done,
+            total: progress.total,
+            words: progress.words.clone(),
+        }),
         next_attempt_at: upload.next_attempt_at,
         reason: upload.reason.clone(),
         archive: upload.archive.as_ref().map(|archive| archive.at.clone()),
@@ -96,6 +101,15 @@ pub(crate) fn shown(upload: &Upload) -> Result<uploads::Upload> {
 struct Findings {
     media_type: Option<String>,
     sha256: Option<String>,
+}
+
+pub(crate) fn shown_log(kept: two_buckets_pipeline::ledger::KeptLog) -> uploads::AttemptLog {
+    uploads::AttemptLog {
+        attempt: kept.attempt,
+        first: kept.log.first,
+        dropped_bytes: kept.log.dropped_bytes,
+        last: kept.log.last,
+    }
 }
 
 pub(crate) fn shown_attempt(attempt: &two_buckets_pipeline::Attempt) -> uploads::Attempt {

@@ -12,7 +12,7 @@ use uploads::{
     ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage, UploadState,
 };
 
-use crate::shown::{ledger_state, listed, shown, shown_attempt};
+use crate::shown::{ledger_state, listed, shown, shown_attempt, shown_log};
 use crate::upload_id::{self, Named};
 use crate::waiting::{self, Waiting};
 use crate::{DepotLedger, DepotStore, SweepHandle, WakeQueue, changes};
@@ -108,6 +108,14 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
                 attempts_log: Vec::new(),
             }),
         }
+    }
+
+    async fn logs(&self, id: &uploads::UploadId) -> Result<Vec<uploads::AttemptLog>> {
+        let Found::Row(upload) = self.find(id).await? else {
+            return Ok(Vec::new());
+        };
+        let logs = self.ledger.logs(&upload.id).await.map_err(failed)?;
+        Ok(logs.into_iter().map(shown_log).collect())
     }
 
     async fn content(&self, id: &uploads::UploadId, range: Option<ByteRange>) -> Result<Body> {

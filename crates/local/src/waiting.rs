@@ -160,6 +160,7 @@ pub(crate) fn shown(key: ObjectRef, version: &ListedVersion) -> Result<uploads::
         started_at: None,
         finished_at: None,
         attempts: 0,
+        progress: None,
         next_attempt_at: None,
         reason: None,
         archive: None,

@@ -1,22 +1,161 @@
 //! Files come in, a function runs on each, and they are kept.
 //!
 //! [`run`] is the whole program around one function: the server with its S3 endpoint, page and workers, and the
-//! commands that speak to it. A program of your own is one line:
+//! commands that speak to it. A program of your own is one line in `main`, and a [`Processor`]:
 //!
 //! ```no_run
-//! # struct Mine;
-//! # impl two_buckets::Processor for Mine {
-//! #     async fn process(&self, _: two_buckets::Incoming) -> Result<two_buckets::Report, two_buckets::ProcessError> {
-//! #         Ok(two_buckets::Report::default())
-//! #     }
-//! # }
+//! use two_buckets::{Incoming, ProcessError, Processor, Report};
+//!
+//! struct CountLines;
+//!
+//! impl Processor for CountLines {
+//!     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
+//!         let text = upload.content.bytes(10 << 20).await?;
+//!         let lines = text.iter().filter(|byte| **byte == b'\n').count();
+//!         Report::from_json(format!("{{\"lines\": {lines}}}"))
+//!     }
+//! }
+//!
 //! fn main() -> std::process::ExitCode {
-//!     two_buckets::run(Mine)
+//!     two_buckets::run(CountLines)
 //! }
 //! ```
+//!
+//! When `process` gives `Ok`, the file is moved to the archive; when it fails, the file stays in staging and is tried
+//! again, or is set aside with the reason. A panic, a killed process or a lost lease is a failed attempt like any other.
+//! A function runs at least once for each file, and may run again: what it does elsewhere should bear that, with
+//! [`Incoming::idempotency_key`] or [`Incoming::token`].
+//!
+//! # Read a file of any size
+//!
+//! [`Content::stream`] holds one piece in memory, and ends with an error unless the bytes are those that were uploaded.
+//!
+//! ```
+//! use futures::StreamExt as _;
+//! use two_buckets::{Incoming, ProcessError};
+//!
+//! async fn longest_line(upload: &Incoming) -> Result<usize, ProcessError> {
+//!     let (mut longest, mut current) = (0, 0);
+//!     let mut body = upload.content.stream().await?;
+//!     while let Some(piece) = body.next().await {
+//!         for byte in piece? {
+//!             current = if byte == b'\n' { 0 } else { current + 1 };
+//!             longest = longest.max(current);
+//!         }
+//!     }
+//!     Ok(longest)
+//! }
+//! ```
+//!
+//! # Read a part of it
+//!
+//! ```
+//! use two_buckets::objects::{ByteRange, read_to_bytes};
+//! use two_buckets::{Incoming, ProcessError};
+//!
+//! async fn is_parquet(upload: &Incoming) -> Result<bool, ProcessError> {
+//!     if upload.content.size_bytes() < 12 {
+//!         return Ok(false);
+//!     }
+//!     let end = upload.content.read(Some(ByteRange::Last { length: 4 })).await?;
+//!     Ok(&read_to_bytes(end, 4).await?[..] == b"PAR1")
+//! }
+//! ```
+//!
+//! # Write what you make of it
+//!
+//! Outputs are in the archive bucket under `_results/{key}/{version id}/{name}`, the same in every attempt.
+//!
+//! ```
+//! use two_buckets::{Incoming, ProcessError};
+//!
+//! async fn shout(upload: &Incoming) -> Result<(), ProcessError> {
+//!     let text = upload.content.bytes(1 << 20).await?.to_ascii_uppercase();
+//!     upload.outputs.put_bytes("loud.txt", "text/plain", text).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Fail, for now or for good
+//!
+//! ```
+//! use two_buckets::{Incoming, ProcessError};
+//!
+//! async fn checked(upload: &Incoming) -> Result<serde_json::Value, ProcessError> {
+//!     let bytes = upload.content.bytes(1 << 20).await?;
+//!     // The file will not get better: it is set aside with this reason.
+//!     serde_json::from_slice(&bytes)
+//!         .map_err(|error| ProcessError::permanent(error).context("it is no JSON"))
+//! }
+//!
+//! fn announced(found: std::io::Result<()>) -> Result<(), ProcessError> {
+//!     // The other side may be back later: the file is tried again after a wait.
+//!     found.map_err(|error| ProcessError::transient(error).context("the index does not answer"))
+//! }
+//! ```
+//!
+//! # Say what happens
+//!
+//! `two-buckets logs KEY --follow` and the page show the log of each attempt, and how far it is.
+//!
+//! ```
+//! use std::io::Write as _;
+//! use two_buckets::Incoming;
+//!
+//! fn page_was_read(upload: &Incoming, page: u64, pages: u64) {
+//!     upload.progress.say(page, Some(pages), "pages read");
+//!     // Writing to it cannot fail.
+//!     _ = writeln!(upload.log.clone(), "page {page} is read");
+//! }
+//! ```
+//!
+//! # Work on a thread, and stop when nobody waits any more
+//!
+//! ```
+//! use two_buckets::{Incoming, ProcessError, Processor, Report};
+//!
+//! struct Heavy;
+//!
+//! impl Processor for Heavy {
+//!     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
+//!         let bytes = upload.content.bytes(64 << 20).await?;
+//!         let cancellation = upload.cancellation.clone();
+//!         let working = tokio::task::spawn_blocking(move || {
+//!             let mut sum = 0_u64;
+//!             for piece in bytes.chunks(1 << 20) {
+//!                 if cancellation.is_cancelled() {
+//!                     return Err(ProcessError::Transient("it is not wanted any more".into()));
+//!                 }
+//!                 sum += piece.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+//!             }
+//!             Report::from_json(format!("{{\"sum\": {sum}}}"))
+//!         });
+//!         working.await.map_err(|error| ProcessError::Crashed(error.to_string()))?
+//!     }
+//! }
+//! ```
+//!
+//! # Choose a function at the start
+//!
+//! ```
+//! use std::sync::Arc;
+//! use two_buckets::{DynProcessor, describe::Describe};
+//! # use two_buckets::{Incoming, ProcessError, Processor, Report};
+//! # struct Mine;
+//! # impl Processor for Mine {
+//! #     async fn process(&self, _: Incoming) -> Result<Report, ProcessError> { Ok(Report::default()) }
+//! # }
+//!
+//! fn chosen(is_mine: bool) -> Arc<dyn DynProcessor> {
+//!     if is_mine { Arc::new(Mine) } else { Arc::new(Describe) }
+//! }
+//! ```
+//!
+//! Without Rust, the same program runs a command of any language on each file: see [`command`].
 
 mod cli;
 mod clock;
+pub mod command;
 mod config;
 pub mod describe;
 mod failure;

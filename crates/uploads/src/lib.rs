@@ -56,7 +56,9 @@ pub use tracker::{
     Change, Counts, Cursor, Expected, ListUploads, Minted, Oldest, RetrySelection, S3Address,
     ServerFacts, Swept, Tracker, UploadPage,
 };
-pub use upload::{Attempt, AttemptOutcome, Upload, UploadHistory, UploadId, UploadState};
+pub use upload::{
+    Attempt, AttemptLog, AttemptOutcome, Progress, Upload, UploadHistory, UploadId, UploadState,
+};
 
 /// The largest JSON body a call may carry.
 pub const JSON_BODY_BYTES_MAX: usize = 64 << 10;

@@ -13,7 +13,7 @@ use two_buckets_objects::Timestamp;
 use crate::problem::Problem;
 use crate::rate::Rates;
 use crate::routes::{
-    content, credentials, events, form, s3, server, signed_url, steering, uploads,
+    content, credentials, events, form, logs, s3, server, signed_url, steering, uploads,
 };
 use crate::{Grants, KeyTemplate, Tracker};
 
@@ -132,6 +132,7 @@ routes! {
     GET "/api/server" => server::facts::<T, G>;
     GET "/api/uploads" => uploads::list::<T, G>;
     GET "/api/uploads/{id}" => uploads::one::<T, G>;
+    GET "/api/uploads/{id}/logs" => logs::logs::<T, G>;
     GET "/api/uploads/{id}/content" => content::download::<T, G>;
     POST "/api/uploads/{id}/retry" => steering::retry::<T, G>;
     POST "/api/retry" => steering::retry_many::<T, G>;

@@ -3,7 +3,7 @@ use std::future::Future;
 use futures::Stream;
 use two_buckets_objects::{Body, BucketName, ByteRange, Checksum, Key, Timestamp};
 
-use crate::{Result, Upload, UploadHistory, UploadId, UploadKey, UploadState};
+use crate::{AttemptLog, Result, Upload, UploadHistory, UploadId, UploadKey, UploadState};
 
 /// Where each upload is, and steering it.
 ///
@@ -20,6 +20,10 @@ pub trait Tracker: Send + Sync + 'static {
 
     /// One upload and its attempts, or [`Error::NotFound`](crate::Error::NotFound).
     fn get(&self, id: &UploadId) -> impl Future<Output = Result<UploadHistory>> + Send;
+
+    /// What is kept of the logs of an upload's attempts, oldest first; of attempts that wrote nothing there is none.
+    /// What an attempt wrote is there at the latest when [`Self::get`] shows that it ended.
+    fn logs(&self, id: &UploadId) -> impl Future<Output = Result<Vec<AttemptLog>>> + Send;
 
     /// The bytes of an upload from the archive, or from staging while they are there; none left is
     /// [`Error::NotFound`](crate::Error::NotFound). The range lies within [`Upload::size_bytes`].

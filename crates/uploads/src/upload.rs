@@ -1,6 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use two_buckets_objects::{BucketName, Checksum, ETag, Key, Timestamp, VersionId, VersionRef};
 
 /// The opaque name of an upload in this API: 1 to [`UploadId::LENGTH_MAX`] letters, digits, `-`, `_`, `.` and `~`,
@@ -137,6 +138,8 @@ pub struct Upload {
     pub finished_at: Option<Timestamp>,
     /// How many attempts were begun.
     pub attempts: u32,
+    /// How far the attempt that runs said it is.
+    pub progress: Option<Progress>,
     /// When it is tried again; only while pending.
     pub next_attempt_at: Option<Timestamp>,
     /// Why it failed, or why its last attempt did.
@@ -173,6 +176,30 @@ pub struct Attempt {
     pub outcome: Option<AttemptOutcome>,
     /// What the function or the worker said.
     pub reason: Option<String>,
+}
+
+/// How far an attempt is, in a unit of its processor's own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// How much is done.
+    pub done: u64,
+    /// How much there is to do, if it is known.
+    pub total: Option<u64>,
+    /// What is counted or being done; may be empty.
+    pub words: String,
+}
+
+/// What is kept of what an attempt wrote for people to read: any bytes, mostly lines of UTF-8.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AttemptLog {
+    /// The attempt's number.
+    pub attempt: u32,
+    /// What it wrote first.
+    pub first: Bytes,
+    /// How many bytes behind that were dropped.
+    pub dropped_bytes: u64,
+    /// What it wrote last, behind those.
+    pub last: Bytes,
 }
 
 /// How an attempt ended.

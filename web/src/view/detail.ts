@@ -2,6 +2,7 @@
 
 import {
 	type Attempt,
+	type AttemptLog,
 	content,
 	contentUrl,
 	isSignedIn,
@@ -132,6 +133,7 @@ export class DetailPanel {
 				["SHA-256", upload.sha256 ? copied("SHA-256", upload.sha256) : null],
 				["ETag", upload.etag ? mono(upload.etag) : null],
 			]),
+			upload.progress ? h("p", { class: "progress" }, howFar(upload.progress)) : null,
 			upload.report ? section("Report", report(upload.report, shownAbove(upload))) : null,
 			section(
 				"Times",
@@ -164,7 +166,7 @@ export class DetailPanel {
 					: null,
 			),
 			detail && detail.attempts_log.length > 0
-				? section("Attempts", attempts(detail.attempts_log))
+				? section("Attempts", attempts(detail.attempts_log, detail.logs))
 				: null,
 		);
 		return parts.filter((part) => part !== null);
@@ -296,6 +298,13 @@ function when(time: string | null): Node | null {
 	return time === null ? null : h("time", { datetime: time }, moment(Date.parse(time)));
 }
 
+/** In a unit of the function's own: `3 of 12 pages read`. */
+function howFar({ done, total, words }: NonNullable<Upload["progress"]>): HTMLElement {
+	const count = (n: number): string => n.toLocaleString("en");
+	const counted = total === null ? count(done) : `${count(done)} of ${count(total)}`;
+	return named(`${counted} ${words}`.trim());
+}
+
 const outcomes: Record<NonNullable<Attempt["outcome"]>, string> = {
 	succeeded: "Succeeded",
 	transient: "Failed for now",
@@ -303,8 +312,9 @@ const outcomes: Record<NonNullable<Attempt["outcome"]>, string> = {
 	crashed: "Crashed",
 };
 
-function attempts(log: readonly Attempt[]): HTMLElement {
+function attempts(log: readonly Attempt[], wrote: readonly AttemptLog[]): HTMLElement {
 	const items = log.map((attempt) => {
+		const lines = wrote.find((one) => one.attempt === attempt.number);
 		const outcome = attempt.outcome === null ? "Under way" : outcomes[attempt.outcome];
 		const ms = attempt.ended_at
 			? Date.parse(attempt.ended_at) - Date.parse(attempt.started_at)
@@ -319,8 +329,21 @@ function attempts(log: readonly Attempt[]): HTMLElement {
 				h("p", {}, ms === null ? outcome : `${outcome} after ${duration(ms)}`),
 				attempt.reason ? h("p", { class: "why" }, named(sentence(attempt.reason))) : null,
 				h("p", { class: "faint" }, when(attempt.started_at)),
+				lines ? written(lines) : null,
 			),
 		);
 	});
 	return h("ol", { class: "attempts" }, ...items);
+}
+
+/** What an attempt wrote, and where something of it was not kept. */
+function written({ attempt, dropped_bytes, pieces }: AttemptLog): HTMLElement {
+	const shown = pieces.flatMap((piece, n) =>
+		n > 0 && dropped_bytes > 0
+			? [h("em", {}, `${bytes(dropped_bytes)} were not kept`), piece.text]
+			: [piece.text],
+	);
+	// Long lines scroll inside, which the keyboard can do only where it can go.
+	const name = `What attempt ${attempt} wrote`;
+	return h("pre", { class: "log", tabindex: "0", role: "region", "aria-label": name }, ...shown);
 }

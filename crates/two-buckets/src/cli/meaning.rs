@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Put(Put),
     /// Show uploads.
     Status(Status),
+    /// Show logs.
+    Logs(Logs),
     /// Make failed uploads pending.
     Retry {
         /// Of one key, or all of them.
@@ -103,6 +105,28 @@ pub(crate) struct Status {
     pub(crate) output: Output,
 }
 
+/// What `logs` shall show.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Logs {
+    /// Of which upload.
+    pub(crate) of: LogsOf,
+    /// Only this attempt, from 1.
+    pub(crate) attempt: Option<u32>,
+    /// Whether to go on until the upload is archived or has failed.
+    pub(crate) follow: bool,
+    /// How to print.
+    pub(crate) output: Output,
+}
+
+/// Whose logs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LogsOf {
+    /// The latest upload of this key, or the upload with this id.
+    KeyOrId(Key),
+    /// The upload with this id.
+    Id(String),
+}
+
 /// Which failed uploads to retry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Which {
@@ -175,6 +199,15 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
     Ok(match command {
         TypedCommand::Put(put) => Command::Put(put_meaning(put)?),
         TypedCommand::Status(status) => Command::Status(status_meaning(status)?),
+        TypedCommand::Logs(logs) => Command::Logs(Logs {
+            of: match (logs.id, logs.key) {
+                (Some(id), _) => LogsOf::Id(id),
+                (None, key) => LogsOf::KeyOrId(parse_key(&key.unwrap_or_default())?),
+            },
+            attempt: logs.attempt,
+            follow: logs.follow,
+            output: logs.output.into(),
+        }),
         TypedCommand::Retry(retry) => Command::Retry {
             which: match retry.key {
                 Some(key) => Which::Key(parse_key(&key)?),
@@ -265,7 +298,8 @@ fn parse_key(key: &str) -> Result<Key, Failure> {
 
 /// The flags of the server that were given, by name. One that may be repeated is joined by commas.
 fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
-    let (reach, callers) = (&flags.reach, &flags.callers);
+    let (reach, callers, command) = (&flags.reach, &flags.callers, &flags.command);
+    let shell = command.shell.then(|| OsString::from("true"));
     let once = [
         ("s3", &flags.s3),
         ("web", &flags.web),
@@ -285,6 +319,12 @@ fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
         ("upload-size-max", &callers.upload_size_max),
         ("upload-types", &callers.upload_types),
         ("uploads-per-minute", &callers.uploads_per_minute),
+        ("command", &command.command),
+        ("shell", &shell),
+        ("command-timeout-s", &command.command_timeout_s),
+        ("command-permanent-exit", &command.command_permanent_exit),
+        ("command-scratch-mib", &command.command_scratch_mib),
+        ("command-stdout-mib", &command.command_stdout_mib),
         ("staging", &flags.staging),
         ("archive", &flags.archive),
         ("region", &flags.region),
@@ -295,16 +335,18 @@ fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
         ("abort-incomplete-days", &flags.abort_incomplete_days),
     ];
     let repeated = [
-        ("behind-proxy", &reach.behind_proxy),
-        ("allow-origin", &reach.allow_origin),
+        ("behind-proxy", &reach.behind_proxy, ","),
+        ("allow-origin", &reach.allow_origin, ","),
+        // A value may have commas in it.
+        ("command-env", &command.command_env, "\n"),
     ];
     once.into_iter()
         .filter_map(|(name, value)| Some((name, value.clone()?)))
         .chain(
             repeated
                 .into_iter()
-                .filter(|(_, values)| !values.is_empty())
-                .map(|(name, values)| (name, values.join(std::ffi::OsStr::new(",")))),
+                .filter(|(_, values, _)| !values.is_empty())
+                .map(|(name, values, between)| (name, values.join(std::ffi::OsStr::new(between)))),
         )
         .collect()
 }

@@ -3,6 +3,7 @@
 mod api;
 mod config;
 mod env;
+mod logs;
 pub(crate) mod meaning;
 mod patience;
 mod print;
@@ -31,6 +32,7 @@ pub(crate) async fn run(
         Command::Serve => unreachable!("the caller runs the server itself"),
         Command::Put(put) => put::run(put, settings, environment).await,
         Command::Status(status) => status::run(&status, settings).await,
+        Command::Logs(logs) => logs::run(&logs, settings).await,
         Command::Retry { which, output } => retry::run(&which, output, settings).await,
         Command::Sweep(output) => sweep::run(output, settings).await,
         Command::Env(output) => env::run(output, settings, environment),

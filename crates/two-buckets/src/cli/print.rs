@@ -67,6 +67,18 @@ pub(crate) fn harmless(text: &str) -> String {
     safe
 }
 
+/// Lines that others wrote, made safe for a terminal: each as [`harmless`] makes it, tabs kept.
+pub(crate) fn harmless_lines(text: &str) -> String {
+    text.split('\n')
+        .map(|line| {
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            let pieces: Vec<String> = line.split('\t').map(harmless).collect();
+            pieces.join("\t")
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
 /// A size for people, in binary units: `1.5 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::api::Api;
 use super::meaning::{Output, STATES, Status};
 use super::print;
-use super::wire::{Page, Upload, read};
+use super::wire::{Page, Progress, Upload, read};
 use crate::config::Settings;
 use crate::failure::Failure;
 
@@ -120,6 +120,13 @@ fn row(upload: &Upload) -> Vec<String> {
     ]
 }
 
+/// In a unit of the function's own: `3 of 12 pages read`.
+fn how_far(progress: &Progress) -> String {
+    let Progress { done, total, words } = progress;
+    let counted = total.map_or_else(|| done.to_string(), |total| format!("{done} of {total}"));
+    format!("{counted} {words}").trim_end().to_owned()
+}
+
 /// Why it is where it is.
 fn why(upload: &Upload) -> Option<&str> {
     upload
@@ -140,6 +147,7 @@ fn detail(upload: &Upload) -> String {
     line("version", upload.version_id.clone());
     line("state", Some(upload.state.clone()));
     line("reason", why(upload).map(str::to_owned));
+    line("progress", upload.progress.as_ref().map(how_far));
     line(
         "size",
         upload
@@ -225,13 +233,13 @@ fn summary(page: &Page) -> String {
 }
 
 /// A stamp as the API writes it, shorter: `2026-11-23 10:50:50 UTC`.
-fn moment(stamp: &str) -> String {
+pub(super) fn moment(stamp: &str) -> String {
     match (stamp.get(..10), stamp.get(11..19)) {
         (Some(day), Some(time)) => format!("{day} {time} UTC"),
         _ => stamp.to_owned(),
     }
 }
 
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

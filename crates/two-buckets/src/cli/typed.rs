@@ -47,6 +47,8 @@ pub(crate) struct ServeFlags {
     pub(crate) reach: ReachFlags,
     #[command(flatten)]
     pub(crate) callers: CallerFlags,
+    #[command(flatten)]
+    pub(crate) command: CommandFlags,
     /// The bucket that files come into
     #[arg(long, value_name = "NAME")]
     pub(crate) staging: Option<OsString>,
@@ -143,6 +145,35 @@ pub(crate) struct CallerFlags {
     pub(crate) uploads_per_minute: Option<OsString>,
 }
 
+/// The flags that bring a program to run on each file.
+#[derive(clap::Args, Debug, Default, Clone)]
+#[command(next_help_heading = "A program of your own for each file")]
+pub(crate) struct CommandFlags {
+    /// The program and its arguments, split as a shell would but run without one. The file is on its standard input, or
+    /// where {path} stands as a file; facts are in its environment as `TWO_BUCKETS_KEY` and so on. Exit code 0 accepts
+    /// the file; standard output is the report, standard error the log
+    #[arg(long, value_name = "PROGRAM ARGS")]
+    pub(crate) command: Option<OsString>,
+    /// Take --command as a script for /bin/sh. It reads the file from `"$TWO_BUCKETS_PATH"` if it speaks of that
+    #[arg(long)]
+    pub(crate) shell: bool,
+    /// Seconds after which it is stopped with all its children, and the file tried again later [default: 900]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) command_timeout_s: Option<OsString>,
+    /// The exit code by which it says that a file cannot be processed; others but 0 mean: again later [default: 65, `EX_DATAERR`]
+    #[arg(long, value_name = "CODE")]
+    pub(crate) command_permanent_exit: Option<OsString>,
+    /// A variable to pass on, by NAME, or to set, by NAME=VALUE; repeat for more. PATH, HOME, LANG and TMPDIR are passed on
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(crate) command_env: Vec<OsString>,
+    /// How many MiB the files for {path} may take together [default: 10240]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) command_scratch_mib: Option<OsString>,
+    /// How many MiB it may write on standard output [default: 1024]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) command_stdout_mib: Option<OsString>,
+}
+
 /// The commands.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum TypedCommand {
@@ -152,6 +183,8 @@ pub(crate) enum TypedCommand {
     Put(PutFlags),
     /// Show what became of uploads, the newest first
     Status(StatusFlags),
+    /// Show what the function wrote about an upload, attempt by attempt
+    Logs(LogsFlags),
     /// Make failed uploads pending again
     Retry(RetryFlags),
     /// Look through the staging bucket now, and wake whatever has something to do
@@ -224,6 +257,25 @@ pub(crate) struct StatusFlags {
     /// The most uploads to show
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+/// The flags of `logs`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct LogsFlags {
+    /// The key, of which the latest upload is meant, or an upload's id
+    #[arg(required_unless_present = "id", conflicts_with = "id")]
+    pub(crate) key: Option<String>,
+    /// The upload's id, as `status --json` shows it
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// Only this attempt
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) attempt: Option<u32>,
+    /// Show what is written from now on as well, until the upload is archived or has failed
+    #[arg(long, short)]
+    pub(crate) follow: bool,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
 }

@@ -19,6 +19,7 @@ pub(super) struct Upload {
     pub(super) finished_at: Option<String>,
     #[serde(default)]
     pub(super) attempts: u32,
+    pub(super) progress: Option<Progress>,
     pub(super) next_attempt_at: Option<String>,
     pub(super) reason: Option<String>,
     pub(super) media_type: Option<String>,
@@ -29,6 +30,15 @@ pub(super) struct Upload {
     pub(super) report: Option<Value>,
     #[serde(default)]
     pub(super) attempts_log: Vec<Attempt>,
+}
+
+/// How far its attempt is.
+#[derive(Deserialize, Debug)]
+pub(super) struct Progress {
+    pub(super) done: u64,
+    pub(super) total: Option<u64>,
+    #[serde(default)]
+    pub(super) words: String,
 }
 
 /// A checksum of its bytes.
@@ -53,6 +63,27 @@ pub(super) struct Attempt {
     pub(super) started_at: Option<String>,
     pub(super) outcome: Option<String>,
     pub(super) reason: Option<String>,
+}
+
+/// What attempts wrote.
+#[derive(Deserialize, Debug)]
+pub(super) struct Logs {
+    pub(super) logs: Vec<AttemptLog>,
+}
+
+/// What one attempt wrote.
+#[derive(Deserialize, Debug)]
+pub(super) struct AttemptLog {
+    pub(super) attempt: u32,
+    pub(super) pieces: Vec<LogPiece>,
+    pub(super) next_from: u64,
+}
+
+/// A piece of what an attempt wrote.
+#[derive(Deserialize, Debug)]
+pub(super) struct LogPiece {
+    pub(super) from: u64,
+    pub(super) text: String,
 }
 
 /// A page of uploads.

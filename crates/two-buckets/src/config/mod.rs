@@ -3,6 +3,7 @@
 //! Each keeps where it came from, for `two-buckets config`. Every problem is listed, not only the first.
 
 mod callers;
+mod command;
 mod origin;
 mod reach;
 mod roles;
@@ -18,6 +19,7 @@ use two_buckets_s3_api::Role;
 use two_buckets_uploads::{Algorithm, ClaimName, WebOrigin};
 
 pub(crate) use callers::CallerSettings;
+pub(crate) use command::CommandSettings;
 pub(crate) use origin::{Origin, Setting};
 use reach::Exposure;
 pub(crate) use reach::Reach;
@@ -71,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) reach: Reach,
     /// Who may call the page's API.
     pub(crate) callers: CallerSettings,
+    /// The program that runs on each file, if one is brought.
+    pub(crate) command: CommandSettings,
     /// The bucket that files come into.
     pub(crate) staging: Setting<BucketName>,
     /// The bucket that keeps them; never the same.
@@ -114,6 +118,7 @@ impl Settings {
         );
         let reach = Self::reach(&mut sources);
         let callers = Self::callers(&mut sources);
+        let command = CommandSettings::of(&mut sources);
         let staging = sources.setting("staging", bucket, "staging".parse().ok());
         let archive = sources.setting("archive", bucket, "archive".parse().ok());
         let region = sources.setting("region", region, Some("us-east-1".to_owned()));
@@ -189,6 +194,7 @@ impl Settings {
                 web: web?,
                 reach: reach?,
                 callers: callers?,
+                command: command?,
                 staging: staging?,
                 archive: archive?,
                 region: region?,
@@ -279,6 +285,12 @@ impl Settings {
 
     /// Each setting as name, value and origin, in the order of the documentation.
     pub(crate) fn rows(&self) -> Vec<(&'static str, String, &Origin)> {
+        let mut rows = self.rows_of_the_server();
+        rows.extend(self.command.rows());
+        rows
+    }
+
+    fn rows_of_the_server(&self) -> Vec<(&'static str, String, &Origin)> {
         vec![
             (
                 "data",

@@ -28,13 +28,14 @@ use two_buckets_local::{
 };
 use two_buckets_objects::{BucketName, Key};
 use two_buckets_pipeline::archive::{LATE_PREFIX, RESULTS_PREFIX};
-use two_buckets_pipeline::{Holder, Processor, Settings as PipelineSettings};
+use two_buckets_pipeline::{DynProcessor, Holder, Processor, Settings as PipelineSettings};
 use two_buckets_s3_api::{
     Config, Credentials, Limits, Listening, S3Service, Sts, TrustedProxies, uploader_role,
 };
 use two_buckets_uploads::{Access, Callers, Issuer, KnownCallers, WebOrigin};
 
 use crate::clock;
+use crate::command::{self, Command};
 use crate::config::{Environment, Origin, Reach, Settings};
 use crate::failure::Failure;
 use crate::root_key::{RootKey, random_text};
@@ -106,6 +107,7 @@ pub(crate) async fn run<P: Processor>(
     roles.extend(settings.roles.value.iter().cloned());
     let sts =
         Sts::new(credentials.clone(), roles).map_err(|error| Failure::usage(error.to_string()))?;
+    let processor = chosen(processor, settings)?;
     let name = processor.name();
     let ledger = DepotLedger::open(depot.clone())
         .map_err(|error| Failure::failed(format!("the ledger cannot be opened: {error}")))?;
@@ -268,6 +270,28 @@ fn page_origins(public: &WebOrigin, bound: SocketAddr, reach: &Reach) -> Vec<Web
     let mut seen = HashSet::new();
     origins.retain(|origin| seen.insert(origin.clone()));
     origins
+}
+
+/// The function: the program that the settings bring, else the one this program was built with.
+fn chosen<P: Processor>(
+    processor: P,
+    settings: &Settings,
+) -> Result<Arc<dyn DynProcessor>, Failure> {
+    let Some(program) = settings.command.program().map_err(Failure::usage)? else {
+        return Ok(Arc::new(processor));
+    };
+    let scratch = settings.data.value.join("scratch").join("command");
+    let shown = scratch.display().to_string();
+    let command = Command::start(command::Settings {
+        timeout: settings.command.timeout.value,
+        permanent_exit: settings.command.permanent_exit.value,
+        variables: settings.command.environment(),
+        scratch_bytes_max: settings.command.scratch_bytes_max.value,
+        stdout_bytes_max: settings.command.stdout_bytes_max.value,
+        ..command::Settings::new(program, scratch)
+    })
+    .map_err(|error| Failure::failed(format!("the scratch folder {shown}: {error}")))?;
+    Ok(Arc::new(command))
 }
 
 fn pipeline_settings(settings: &Settings) -> PipelineSettings {

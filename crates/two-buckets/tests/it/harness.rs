@@ -173,7 +173,7 @@ impl Server {
     pub(crate) fn wait_for(&self, key: &str, states: &[&str]) -> Vec<Value> {
         let mut last = Value::Null;
         for _ in 0..TRIES_MAX {
-            last = self.json(&["status", key, "--json"]);
+            last = self.json(&["status", "--json", "--", key]);
             let uploads = last["uploads"].as_array().expect("a list");
             let found: Vec<_> = uploads.iter().map(|upload| &upload["state"]).collect();
             if found == states {

@@ -6,6 +6,7 @@ mod proxy;
 mod secure;
 
 mod callers;
+mod command;
 mod commands;
 mod files;
 mod put;

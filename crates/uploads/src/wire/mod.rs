@@ -1,6 +1,7 @@
 //! The JSON of the API. Domain types become these and nothing else, so a renamed field cannot reach the wire by accident.
 
 pub(crate) mod grants;
+pub(crate) mod logs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -92,6 +93,7 @@ pub(crate) struct UploadJson {
     started_at: Option<String>,
     finished_at: Option<String>,
     attempts: u32,
+    progress: Option<ProgressJson>,
     next_attempt_at: Option<String>,
     reason: Option<String>,
     archive: Option<ArchiveJson>,
@@ -124,6 +126,13 @@ impl From<Checksum> for ChecksumJson {
 }
 
 #[derive(Serialize)]
+struct ProgressJson {
+    done: u64,
+    total: Option<u64>,
+    words: String,
+}
+
+#[derive(Serialize)]
 struct ArchiveJson {
     bucket: String,
     key: String,
@@ -150,6 +159,11 @@ impl From<Upload> for UploadJson {
             started_at: rfc3339(upload.started_at),
             finished_at: rfc3339(upload.finished_at),
             attempts: upload.attempts,
+            progress: upload.progress.map(|progress| ProgressJson {
+                done: progress.done,
+                total: progress.total,
+                words: progress.words,
+            }),
             next_attempt_at: rfc3339(upload.next_attempt_at),
             reason: upload.reason,
             archive: upload.archive.map(|at| ArchiveJson {

@@ -41,7 +41,7 @@ async fn a_page_has_uploads_counts_and_the_age_of_the_oldest_unfinished() {
             "expected": false, "size": 10, "etag": "abc123",
             "checksum": {"algorithm": "CRC64NVME", "value": "AAECAwQFBgc=", "kind": "FULL_OBJECT"}, "received_at": "2026-11-23T10:49:19.507Z",
             "started_at": "2026-11-23T10:50:50.007Z", "finished_at": "2026-11-23T10:50:50.007Z",
-            "attempts": 1, "next_attempt_at": null, "reason": null,
+            "attempts": 1, "progress": null, "next_attempt_at": null, "reason": null,
             "archive": {"bucket": "archive", "key": "2026/a.txt", "version_id": "v9"},
             "media_type": "text/plain", "sha256": "00".repeat(32), "report": {"lines": 1},
         })
@@ -223,5 +223,35 @@ async fn no_answer_is_sniffed_embedded_or_kept() {
             "{uri}"
         );
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn the_logs_of_an_upload_are_read_whole_by_attempt_and_from_a_place_on() {
+    let (app, _) = service();
+    let whole = json!({"logs": [{
+        "attempt": 1, "written_bytes": 115, "dropped_bytes": 92, "next_from": 115,
+        "pieces": [{"from": 0, "text": "reading\n"}, {"from": 100, "text": "no such column\n"}],
+    }]});
+    assert_eq!(get(&app, "/api/uploads/f1/logs").await.json(), whole);
+    let first = get(&app, "/api/uploads/f1/logs?attempt=1").await;
+    assert_eq!(first.json(), whole);
+    let rest = get(&app, "/api/uploads/f1/logs?attempt=1&from=103").await;
+    assert_eq!(
+        rest.json()["logs"][0]["pieces"],
+        json!([{"from": 103, "text": "such column\n"}])
+    );
+    for none in ["f1/logs?attempt=2", "a0/logs"] {
+        let answer = get(&app, &format!("/api/uploads/{none}")).await;
+        assert_eq!(answer.json(), json!({"logs": []}), "{none}");
+    }
+    for (refused, status) in [
+        ("f1/logs?from=3", 400),
+        ("f1/logs?attempt=x", 400),
+        ("f1/logs?attempts=1", 400),
+        ("none/logs", 404),
+    ] {
+        let answer = get(&app, &format!("/api/uploads/{refused}")).await;
+        assert_eq!(answer.status, status, "{refused}");
     }
 }

@@ -15,12 +15,12 @@ use tokio::sync::{broadcast, watch};
 use tower::ServiceExt as _;
 use two_buckets_objects::{ByteRange, ETag, Timestamp, VersionId, VersionRef};
 use two_buckets_uploads::{
-    Attempt, AttemptOutcome, Caller, Change, CompleteMultipart, Completed, Counts, CreateMultipart,
-    CredentialScope, Cursor, Error, Expected, FormTarget, FormToSign, Grants, KeyTemplate,
-    ListUploads, Minted, MultipartId, MultipartRef, Oldest, ReceivedPart, RequestToSign, Result,
-    RetrySelection, S3Address, ServerFacts, SignedForm, SignedRequest, Sources, Swept, Tracker,
-    UntilStop, Upload, UploadApi, UploadCredentials, UploadHistory, UploadId, UploadKey,
-    UploadPage, UploadState, router,
+    Attempt, AttemptLog, AttemptOutcome, Caller, Change, CompleteMultipart, Completed, Counts,
+    CreateMultipart, CredentialScope, Cursor, Error, Expected, FormTarget, FormToSign, Grants,
+    KeyTemplate, ListUploads, Minted, MultipartId, MultipartRef, Oldest, ReceivedPart,
+    RequestToSign, Result, RetrySelection, S3Address, ServerFacts, SignedForm, SignedRequest,
+    Sources, Swept, Tracker, UntilStop, Upload, UploadApi, UploadCredentials, UploadHistory,
+    UploadId, UploadKey, UploadPage, UploadState, router,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_431_050_007);
@@ -124,6 +124,7 @@ pub(crate) fn upload(id: &str, key: &str, state: UploadState) -> Upload {
         started_at: begun.then_some(NOW),
         finished_at: done.then_some(NOW),
         attempts: u32::from(begun),
+        progress: None,
         next_attempt_at: (!begun).then_some(NOW),
         reason: (state == UploadState::Failed).then(|| "no such column".into()),
         archive: done.then(|| VersionRef {
@@ -263,6 +264,18 @@ impl Tracker for Shared {
             attempts_log: failed.then_some(attempt).into_iter().collect(),
             upload,
         })
+    }
+
+    async fn logs(&self, id: &UploadId) -> Result<Vec<AttemptLog>> {
+        let upload = self.find(id)?;
+        let log = AttemptLog {
+            attempt: 1,
+            first: Bytes::from_static(b"reading\n"),
+            dropped_bytes: 92,
+            last: Bytes::from_static(b"no such column\n"),
+        };
+        let failed = upload.state == UploadState::Failed;
+        Ok(failed.then_some(log).into_iter().collect())
     }
 
     async fn content(
