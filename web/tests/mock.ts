@@ -409,6 +409,11 @@ export class Mock {
 		const headers: Record<string, string> = {};
 		const type = (wanted.type ?? wanted.contentType) || "application/octet-stream";
 		const makesObject = uploadId === undefined ? method === "PUT" : method === "POST";
+		if (wanted.crc64nvme !== undefined) {
+			headers["x-amz-checksum-crc64nvme"] = wanted.crc64nvme;
+			headers["x-amz-checksum-type"] = "FULL_OBJECT";
+			headers["x-amz-mp-object-size"] = String(size);
+		}
 		if (uploadId === undefined) headers["content-type"] = type;
 		if (uploadId === undefined && method === "POST") query.set("uploads", "");
 		if (makesObject) headers["if-none-match"] = "*";
@@ -496,7 +501,8 @@ export class Mock {
 				? {
 						"access-control-allow-origin": this.url,
 						"access-control-allow-methods": "PUT, POST, GET, DELETE",
-						"access-control-allow-headers": "content-type, if-none-match, x-amz-checksum-sha256",
+						"access-control-allow-headers":
+							"content-type, if-none-match, x-amz-checksum-sha256, x-amz-checksum-crc64nvme, x-amz-checksum-type, x-amz-mp-object-size",
 						"access-control-expose-headers": "ETag, x-amz-error-code",
 					}
 				: {};
@@ -521,6 +527,7 @@ export class Mock {
 							? "complete"
 							: "abort";
 		const checksum = request.headers["x-amz-checksum-sha256"] ?? null;
+		const crc = request.headers["x-amz-checksum-crc64nvme"] ?? null;
 		const asked: Asked = {
 			what,
 			key,
@@ -528,7 +535,7 @@ export class Mock {
 			size: 0,
 			lent: query.has("X-Amz-Credential"),
 			status: 0,
-			checksum: checksum === null ? null : String(checksum),
+			checksum: checksum === null ? crc && String(crc) : String(checksum),
 			ifNoneMatch: request.headers["if-none-match"] ?? null,
 			authorization: request.headers.authorization ?? null,
 		};
@@ -626,8 +633,12 @@ export class Mock {
 					}
 					bodies.push(part.body);
 				}
+				const whole = Buffer.concat(bodies);
+				if (crc !== null && base64Crc(whole) !== crc) {
+					return error(400, "BadDigest", "The CRC64NVME you specified did not match");
+				}
 				this.multiparts.delete(uploadId ?? "");
-				const upload = this.arrive(key, Buffer.concat(bodies), null);
+				const upload = this.arrive(key, whole, null);
 				const result = `<CompleteMultipartUploadResult><Location>${this.s3Url}/staging/x</Location><Bucket>staging</Bucket><Key>${xml(key)}</Key><ETag>&quot;${upload.etag}&quot;</ETag></CompleteMultipartUploadResult>`;
 				this.completed.set(uploadId ?? "", result);
 				if (this.loses(request)) return;
@@ -698,9 +709,7 @@ export class Mock {
 	private arrive(key: string, body: Buffer, sha256: string | null): Kept {
 		const at = this.expected.findIndex((upload) => upload.key === key);
 		const [row] = at >= 0 ? this.expected.splice(at, 1) : [];
-		const crc = new Crc64Nvme();
-		crc.update(body);
-		const value = sha256 ?? Buffer.from(crc.digest()).toString("base64");
+		const value = sha256 ?? base64Crc(body);
 		const algorithm = sha256 === null ? "CRC64NVME" : "SHA256";
 		const upload = this.add(key, body, {
 			...(row ? { id: row.id } : {}),
@@ -760,6 +769,7 @@ interface Wish {
 	contentType?: string;
 	size?: number;
 	sha256?: string;
+	crc64nvme?: string;
 	uploadId?: string;
 	partNumber?: number;
 }
@@ -768,6 +778,12 @@ const xml = (text: string): string =>
 	text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 
 const base64Sha256 = (body: Buffer): string => createHash("sha256").update(body).digest("base64");
+
+function base64Crc(body: Buffer): string {
+	const crc = new Crc64Nvme();
+	crc.update(body);
+	return Buffer.from(crc.digest()).toString("base64");
+}
 
 /** Signature Version 4 of a request signed in its query, as the documentation of S3 describes it. */
 function signatureOf(request: IncomingMessage, url: URL, secret: string): string {

@@ -1,7 +1,7 @@
 /** How files get from the page to the store: both ways, every size, and everything that may go wrong. */
 
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test as anyTest } from "node:test";
@@ -133,6 +133,11 @@ for (const way of ["Signed URLs", "One-file credentials"]) {
 					assert.deepEqual(
 						asked.map(({ what }) => what).filter((what) => what !== "part"),
 						["create", "complete"],
+					);
+					assert.match(
+						last?.checksum ?? "",
+						/^[A-Za-z0-9+/]{11}=$/,
+						`${name} could be made of other parts`,
 					);
 				}
 			}
@@ -275,6 +280,41 @@ test(
 		await until("nothing of it is kept", async () => (await kept(page)) === 0);
 	},
 );
+
+for (const way of ["Signed URLs", "One-file credentials"]) {
+	test(
+		`a file that was replaced by one that looks the same is sent whole, not joined to the first: ${way.toLowerCase()}`,
+		nothing,
+		async ({ page, mock }) => {
+			await chooseWay(page, way);
+			const first = some(40_000_000);
+			const path = await halfSent(page, mock, first);
+			const { mtimeMs } = await stat(path);
+			await page.reload();
+			await inState(page, "half.bin", "wanted");
+			const second = Buffer.from(first).reverse();
+			await writeFile(path, second);
+			await utimes(path, mtimeMs / 1000, mtimeMs / 1000);
+			const from = mock.asked.length;
+			mock.faults.bytesPerS = 30_000_000;
+			await chooseBy(page, "Choose half.bin again", path);
+			await row(page, "half.bin").getByText("not this file; the file is sent anew").waitFor();
+			mock.faults.bytesPerS = Number.POSITIVE_INFINITY;
+			await inState(page, "half.bin", "archived");
+			arrivedAs(mock, "half.bin", second);
+			assert.equal(mock.multiparts.size, 0, "the mixed parts are taken back");
+			assert.deepEqual(numbers(parts(mock, from)).slice(-5), [1, 2, 3, 4, 5]);
+			const completions = mock.asked.filter(({ what }) => what === "complete");
+			assert.deepEqual(
+				completions.map(({ status }) => status),
+				[400, 200],
+			);
+			await page.getByRole("button", { name: "half.bin", exact: true }).click();
+			const dialog = page.getByRole("dialog");
+			await dialog.getByText("Equal from your browser to the archive").waitFor();
+		},
+	);
+}
 
 test(
 	"the same file dropped again after a reload is the one that was begun",

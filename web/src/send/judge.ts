@@ -1,7 +1,7 @@
 /** What follows from a run that failed: the one place that decides it. */
 
 import { Away, Refused, Unknown } from "../api.ts";
-import { Broken } from "./transport.ts";
+import { Broken, Unread } from "./transport.ts";
 
 export type Verdict =
 	/** It is there already. */
@@ -14,15 +14,20 @@ export type Verdict =
 			patient: boolean;
 			/** What leave there was is not to be used again. */
 			signAgain: boolean;
-			/** The multipart is no longer there. */
+			/** The multipart is no longer there, or of no use. */
 			anew: boolean;
+			/** What arrived is not this file: not gone on with, and not tried for ever. */
+			isOther: boolean;
 	  }
 	| { do: "signIn"; why: string };
 
 const again = (
 	why: string,
-	given: { patient?: boolean; signAgain?: boolean; anew?: boolean } = {},
-): Verdict => ({ do: "again", why, patient: false, signAgain: false, anew: false, ...given });
+	given: Partial<Omit<Extract<Verdict, { do: "again" }>, "do" | "why">> = {},
+): Verdict => {
+	const nothing = { patient: false, signAgain: false, anew: false, isOther: false };
+	return { do: "again", why, ...nothing, ...given };
+};
 
 const fail = (why: string): Verdict => ({ do: "fail", why });
 
@@ -43,6 +48,7 @@ export function judge(failure: unknown): Verdict {
 		return fail(failure.message);
 	}
 	if (failure instanceof Broken) return again(failure.message, { patient: true });
+	if (failure instanceof Unread) return again(failure.message);
 	const answer = answerOf(failure);
 	if (!answer) {
 		if (isLost(failure)) return again("the connection was lost", { patient: true });
@@ -63,6 +69,11 @@ export function judge(failure: unknown): Verdict {
 		return again("the server no longer knows the grant; a new one is asked for", {
 			signAgain: true,
 		});
+	}
+	// Parts of an earlier visit were of another file that looked the same, or bytes were changed on their way.
+	if (code === "BadDigest" || (code === "InvalidRequest" && /mp-object-size/i.test(message))) {
+		const why = "what had arrived is not this file; the file is sent anew";
+		return again(why, { anew: true, isOther: true });
 	}
 	if (code === "InvalidPart") return again("the store asks for a part again", { anew: true });
 	if (status === 408 || status === 409 || status === 429) return again(words(answer));
@@ -86,7 +97,6 @@ const isLost = (failure: unknown): boolean =>
 
 const known: Record<string, string> = {
 	AccessDenied: "the store refused this upload",
-	BadDigest: "what arrived is not what was sent; the file may have changed meanwhile",
 	EntityTooLarge: "the file is larger than the store takes in one piece",
 	ServiceUnavailable: "the store is busy",
 	SlowDown: "the store is busy",

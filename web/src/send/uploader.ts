@@ -17,7 +17,7 @@ import type { Memory, Remembered } from "./memory.ts";
 import { singleBytesMax } from "./part-size.ts";
 import { isOpen, type Phase, type Sending, sentOf } from "./sending.ts";
 import { speedometer } from "./speed.ts";
-import { Broken, type Parcel, type Transport } from "./transport.ts";
+import { Broken, type Parcel, type Transport, Unread } from "./transport.ts";
 import type { Way } from "./way.ts";
 
 interface Job extends Sending, Parcel {
@@ -31,6 +31,8 @@ interface Job extends Sending, Parcel {
 	file: File | Blob | null;
 	handle: FileHandle | null;
 	failures: number;
+	/** How often what arrived was found not to be this file. */
+	others: number;
 	/** Ends the reading of the file for its checksums. */
 	stop: AbortController;
 	digesting: Promise<unknown> | null;
@@ -44,6 +46,10 @@ interface Job extends Sending, Parcel {
 const parallel = 4;
 /** For failures that the store or the server answered; silence is waited out. */
 const triesMax = 8;
+/** How often a file is sent anew because something else arrived: each time costs all of its bytes. */
+const othersMax = 3;
+/** Parts that cannot be taken back soon end in the store by themselves. */
+const takeBackWithinMs = 5000;
 const backoff: Backoff = { firstMs: 1000, maxMs: 30_000 };
 /** How many files the page takes in one session before it asks for a reload. */
 export const filesMax = 10_000;
@@ -185,7 +191,7 @@ export class Uploader {
 			return `${job.name} was changed since it was begun; add it as a new file`;
 		}
 		job.handle = handle ?? job.handle;
-		job.file = file;
+		this.hold(job, file);
 		this.set(job, { is: "waiting" });
 		this.memory.keep([record(job)]);
 		this.next();
@@ -204,7 +210,7 @@ export class Uploader {
 			}
 			const file = await this.reread(job);
 			if (file) {
-				job.file = file;
+				this.hold(job, file);
 				this.set(job, { is: "waiting" });
 			} else {
 				job.handle = null;
@@ -255,6 +261,7 @@ export class Uploader {
 		if (job.phase.is !== "failed" && job.phase.is !== "cancelled") return;
 		if (!job.file) return;
 		job.failures = 0;
+		job.others = 0;
 		job.stop = new AbortController();
 		this.set(job, { is: "waiting" });
 		this.memory.keep([record(job)]);
@@ -283,11 +290,12 @@ export class Uploader {
 
 	private job({ isPaused: _, ...given }: Omit<Remembered, "slot">): Job {
 		const { folder, name } = given;
-		return {
+		const job: Job = {
 			...given,
 			filename: folder + name,
 			way: this.way(),
 			sha256: null,
+			crc64nvme: null,
 			minting: null,
 			credentials: null,
 			phase: { is: "waiting" },
@@ -295,18 +303,45 @@ export class Uploader {
 			digest: null,
 			file: null,
 			failures: 0,
+			others: 0,
 			stop: new AbortController(),
 			digesting: null,
 			wake: null,
 			isActive: false,
+			readChecksums: async () => {
+				if (job.file && job.digest === null) await this.read(job, job.file);
+				if (job.digest === null) throw new Unread();
+			},
 		};
+		return job;
+	}
+
+	/** What was found of another file, that only looked the same, says nothing of this one. */
+	private hold(job: Job, file: File | Blob): void {
+		job.file = file;
+		this.unread(job);
+	}
+
+	/** The file is read anew for its checksums. */
+	private unread(job: Job): void {
+		job.stop.abort();
+		job.stop = new AbortController();
+		job.digesting = null;
+		this.found(job, null);
+	}
+
+	private found(job: Job, digest: Sending["digest"]): void {
+		job.digest = digest;
+		job.crc64nvme = digest?.crc64nvme ?? null;
+		job.sha256 = job.size <= singleBytesMax ? (digest?.sha256 ?? null) : null;
+		this.changed();
 	}
 
 	/** A file chosen again: one that was wanted, failed or cancelled is that one. */
 	private take(job: Job, chosen: Chosen): boolean {
 		if (job.phase.is === "wanted") return this.give(job.id, chosen) === null;
 		if (job.phase.is !== "failed" && job.phase.is !== "cancelled") return false;
-		job.file = chosen.file;
+		this.hold(job, chosen.file);
 		this.retry(job.id);
 		return true;
 	}
@@ -392,8 +427,17 @@ export class Uploader {
 				// A multipart is also gone once it was completed, in an answer that was lost.
 				if (await hasArrived(job.key)) return this.finish(job);
 				if (isStopped()) return;
-				this.transport.forget(job);
+				if (verdict.isOther) {
+					job.others += 1;
+					if (job.others > othersMax) return this.fail(job, changing, true);
+					this.unread(job);
+					await within(takeBackWithinMs, this.transport.restart(job));
+					if (isStopped()) return;
+				} else {
+					this.transport.forget(job);
+				}
 				job.remark = verdict.why;
+				this.set(job, { is: "sending", sent: 0, bytesPerS: null });
 			}
 			if (!verdict.patient && job.failures >= triesMax) return this.fail(job, verdict.why, true);
 			if (verdict.signAgain && job.failures === 1) continue;
@@ -407,7 +451,9 @@ export class Uploader {
 		if (!navigator.onLine) throw new Broken("stall");
 		job.way = this.way();
 		this.set(job, { is: "sending", sent: sentOf(job), bytesPerS: null });
-		await this.read(job, file);
+		const reading = this.read(job, file);
+		// A large one is read beside its sending, and made a file of its parts only when that is done.
+		if (file.size <= singleBytesMax) await reading;
 		// Stopped, and perhaps wished for again, while it was read.
 		if (this.phaseOf(job) !== "sending") throw new Broken("pause");
 		if (!navigator.onLine) throw new Broken("stall");
@@ -423,19 +469,19 @@ export class Uploader {
 		});
 	}
 
-	/** Has the checksums computed: before a file that declares one, beside a large one. */
+	/** Has the checksums computed, which then are on the job. */
 	private async read(job: Job, file: File | Blob): Promise<void> {
-		const isSmall = file.size <= singleBytesMax;
-		if (job.digest === null && job.digesting === null) {
-			const { signal } = job.stop;
-			job.digesting = digest(file, isSmall, signal).then((found) => {
+		if (job.digest !== null) return;
+		if (job.digesting === null) {
+			const reading = digest(file, file.size <= singleBytesMax, job.stop.signal).then((digest) => {
+				// Of a file that is no longer this one, or a reading that was given up.
+				if (job.digesting !== reading) return;
 				job.digesting = null;
-				job.digest = found;
-				job.sha256 = isSmall ? (found?.sha256 ?? null) : null;
-				this.changed();
+				this.found(job, digest);
 			});
+			job.digesting = reading;
 		}
-		if (isSmall) await job.digesting;
+		await job.digesting;
 	}
 
 	private finish(job: Job): void {
@@ -490,6 +536,13 @@ function record(job: Job): Omit<Remembered, "slot"> {
 	const file = { id, name, folder, size, type, lastModified, addedAt, sequence };
 	return { ...file, uppyId, key, handle, isPaused };
 }
+
+const changing =
+	"what arrives is not what was sent, each time anew; the file may be changing, or the connection spoils it";
+
+/** Waits for something that is only best effort, and not for long. */
+const within = (ms: number, done: Promise<unknown>): Promise<unknown> =>
+	Promise.race([done.catch(() => {}), new Promise((resolve) => setTimeout(resolve, ms))]);
 
 /** Whether the server has an upload of this key; no answer says nothing. */
 async function hasArrived(key: string | null): Promise<boolean> {
