@@ -121,6 +121,10 @@ export class Mock {
 	private readonly streams = new Set<ServerResponse>();
 	/** Rows of keys under which nothing has arrived yet. */
 	private readonly expected: Kept[] = [];
+	private readonly declared = new Map<
+		string,
+		{ size: number | undefined; sha256: string | undefined }
+	>();
 	private readonly signed = new Map<string, Grant>();
 	private readonly lent = new Map<string, Lent>();
 	/** Every PUT that began, by key. */
@@ -296,6 +300,8 @@ export class Mock {
 			if (refusal) return problem(422, refusal);
 			const wanted = JSON.parse(body.toString()) as Wish;
 			this.grantsAsked.push({ path: url.pathname, body: { ...wanted } });
+			const why = this.declaredOtherwise(wanted);
+			if (why) return problem(409, why);
 			return json(this.sign(wanted, wanted.method ?? ""));
 		}
 		const [, , resource, id, action] = url.pathname.split("/");
@@ -341,6 +347,8 @@ export class Mock {
 				if (refusal) return problem(422, refusal);
 				const wanted = JSON.parse(body.toString()) as Wish;
 				this.grantsAsked.push({ path: url.pathname, body: { ...wanted } });
+				const why = this.declaredOtherwise(wanted);
+				if (why) return problem(409, why);
 				return json({ ...this.sign(wanted, "PUT"), method: "PUT" });
 			}
 			case "POST credentials": {
@@ -348,6 +356,8 @@ export class Mock {
 				if (refusal) return problem(422, refusal);
 				const wanted = JSON.parse(body.toString()) as Wish;
 				this.grantsAsked.push({ path: url.pathname, body: { ...wanted } });
+				const why = this.declaredOtherwise(wanted);
+				if (why) return problem(409, why);
 				const { key, id } = this.mint(wanted);
 				const lent: Lent = {
 					secret: randomBytes(20).toString("base64"),
@@ -373,6 +383,19 @@ export class Mock {
 		problem(404, "there is no such call");
 	}
 
+	/** A minted key is held to the size and checksum that were declared for it first. */
+	private declaredOtherwise({ key, uploadId, size, sha256 }: Wish): string | null {
+		const first = uploadId === undefined ? this.declared.get(key ?? "") : undefined;
+		if (!first) return null;
+		const differs = <T>(one?: T, other?: T): boolean =>
+			one !== undefined && other !== undefined && one !== other;
+		first.size ??= size;
+		first.sha256 ??= sha256;
+		return differs(first.size, size) || differs(first.sha256, sha256)
+			? "this key was made for another file; ask for another one"
+			: null;
+	}
+
 	private expiry(): number {
 		if (this.faults.expired <= 0) return Date.now() + 900_000;
 		this.faults.expired -= 1;
@@ -380,7 +403,7 @@ export class Mock {
 	}
 
 	/** A key made for a name, with a row from the start; or the key that was asked for. */
-	private mint({ filename, key, size }: Wish): { key: string; id: string | null } {
+	private mint({ filename, key, size, sha256 }: Wish): { key: string; id: string | null } {
 		if (key !== undefined) {
 			const row = [...this.expected, ...this.uploads].find((upload) => upload.key === key);
 			return { key, id: row?.id ?? null };
@@ -395,6 +418,7 @@ export class Mock {
 			size: size ?? 0,
 			expected: true,
 		});
+		this.declared.set(made, { size, sha256 });
 		this.uploads.splice(this.uploads.indexOf(row), 1);
 		this.expected.unshift(row);
 		return { key: made, id: row.id };

@@ -553,6 +553,64 @@ for (const forgetful of [false, true]) {
 	);
 }
 
+for (const [size, kind] of [
+	[3_000_000, "whole"],
+	[20_000_000, "in parts"],
+] as const) {
+	test(
+		`what another put under the key is not taken for the file, sent ${kind}`,
+		(mock) => {
+			mock.faults.bytesPerS = 12_000_000;
+		},
+		async ({ page, mock }) => {
+			const bytes = some(size);
+			await choose(page, named("mine.bin", bytes));
+			await until("it is being sent", () => mock.puts.length > 0);
+			const theirs = Buffer.from(bytes).reverse();
+			mock.arrivesFromElsewhere(mock.puts[0] ?? "", theirs);
+			const mine = (): Buffer[] =>
+				mock.uploads.map(({ content }) => content).filter((content) => content.equals(bytes));
+			await until("it has arrived", () => mine().length === 1);
+			await until("nothing is on its way", async () => (await page.title()) === "Two Buckets");
+			assert.equal(mock.uploads.length, 2);
+			assert.equal(mine().length, 1);
+			assert.equal(new Set(mock.uploads.map(({ key }) => key)).size, 2, "it has its own key");
+			assert.equal(mock.multiparts.size, 0, "parts under the other key are taken back");
+			assert.ok(mock.asked.some(({ status }) => status === 412));
+			await until("nothing is kept in the browser", async () => (await kept(page)) === 0);
+		},
+	);
+}
+
+test(
+	"a small file that was replaced by one that looks the same asks for a key of its own",
+	nothing,
+	async ({ page, mock }) => {
+		mock.faults.bytesPerS = 3_000_000;
+		const first = some(12_000_000);
+		const folder = await mkdtemp(join(tmpdir(), "two-buckets-replaced-"));
+		after(() => rm(folder, { recursive: true, force: true }));
+		const path = join(folder, "replaced.bin");
+		await writeFile(path, first);
+		const { mtimeMs } = await stat(path);
+		await page.setInputFiles("input[type=file]", path);
+		await row(page, "replaced.bin")
+			.getByText(/[1-9]\d* %/)
+			.waitFor();
+		await page.reload();
+		await inState(page, "replaced.bin", "wanted");
+		const second = Buffer.from(first).reverse();
+		await writeFile(path, second);
+		await utimes(path, mtimeMs / 1000, mtimeMs / 1000);
+		mock.faults.bytesPerS = Number.POSITIVE_INFINITY;
+		await chooseBy(page, "Choose replaced.bin again", path);
+		await inState(page, "replaced.bin", "archived");
+		arrivedAs(mock, "replaced.bin", second);
+		const byName = mock.grantsAsked.filter(({ body }) => body.filename !== undefined);
+		assert.equal(byName.length, 2);
+	},
+);
+
 test(
 	"a busy store gets its parts later, and a part that fails alone is sent alone",
 	nothing,

@@ -4,8 +4,6 @@ import { Away, Refused, Unknown } from "../api.ts";
 import { Broken, Unread } from "./transport.ts";
 
 export type Verdict =
-	/** It is there already. */
-	| { do: "finish" }
 	| { do: "fail"; why: string }
 	| {
 			do: "again";
@@ -18,6 +16,11 @@ export type Verdict =
 			anew: boolean;
 			/** What arrived is not this file: not gone on with, and not tried for ever. */
 			isOther: boolean;
+			/**
+			 * What of its key: `taken` where something is there that may be this file, from a try whose answer was lost;
+			 * `lost` where it was made for another file, and nothing of this one is taken under it any more.
+			 */
+			key: "kept" | "taken" | "lost";
 	  }
 	| { do: "signIn"; why: string };
 
@@ -26,7 +29,7 @@ const again = (
 	given: Partial<Omit<Extract<Verdict, { do: "again" }>, "do" | "why">> = {},
 ): Verdict => {
 	const nothing = { patient: false, signAgain: false, anew: false, isOther: false };
-	return { do: "again", why, ...nothing, ...given };
+	return { do: "again", why, ...nothing, key: "kept", ...given };
 };
 
 const fail = (why: string): Verdict => ({ do: "fail", why });
@@ -45,6 +48,7 @@ export function judge(failure: unknown): Verdict {
 		if (failure.status === 429 || failure.status >= 500) {
 			return again(failure.message, { patient: failure.status !== 500 });
 		}
+		if (failure.status === 409) return again(failure.message, { key: "lost" });
 		return fail(failure.message);
 	}
 	if (failure instanceof Broken) return again(failure.message, { patient: true });
@@ -55,9 +59,12 @@ export function judge(failure: unknown): Verdict {
 		return fail(`this page broke: ${failure instanceof Error ? failure.message : failure}`);
 	}
 	const { status, code, message } = answer;
-	// The key was minted for this file, so what is there is this file: an earlier try of ours, or one
-	// the browser made by itself on a connection it found closed, whose answer was lost.
-	if (status === 412) return { do: "finish" };
+	// An earlier try of ours, or one the browser made by itself on a connection it found closed; or another's file.
+	if (status === 412) {
+		const why =
+			"something is there already, and the server does not say yet whether it is this file";
+		return again(why, { key: "taken" });
+	}
 	if (code === "NoSuchUpload") {
 		const why = "the parts sent before are no longer there; the file is sent anew";
 		return again(why, { anew: true, signAgain: true });

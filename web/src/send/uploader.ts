@@ -3,13 +3,15 @@
  * it is there, refused, or cancelled.
  *
  * A try that ended without an answer may have arrived. It is sent again to the same key, whose first
- * write wins: "already there" then means that it had arrived.
+ * write wins: "already there" means that it had arrived, if what is there has its size and checksum.
+ * Else the key is another file's, and this one asks for a key of its own.
  */
 
 import { list } from "../api.ts";
 import { type Backoff, waitMs } from "../backoff.ts";
 import type { Chosen } from "../intake.ts";
 import { type Limits, refusal } from "../limits.ts";
+import { isSame } from "./digest.ts";
 import { askToRead, type FileHandle, mayRead } from "./file-system.ts";
 import { digest } from "./hash.ts";
 import { judge } from "./judge.ts";
@@ -50,6 +52,8 @@ const triesMax = 8;
 const othersMax = 3;
 /** Parts that cannot be taken back soon end in the store by themselves. */
 const takeBackWithinMs = 5000;
+/** A minted key takes one file; more are there only where it was not minted. */
+const keysFilesMax = 100;
 const backoff: Backoff = { firstMs: 1000, maxMs: 30_000 };
 /** How many files the page takes in one session before it asks for a reload. */
 export const filesMax = 10_000;
@@ -414,7 +418,6 @@ export class Uploader {
 						why: "the file was changed, moved or deleted after you chose it; choose it again",
 					} as const);
 			if (isStopped()) return;
-			if (verdict.do === "finish") return this.finish(job);
 			if (verdict.do === "fail") return this.fail(job, verdict.why);
 			if (verdict.do === "signIn") {
 				this.signIn(verdict.why);
@@ -423,21 +426,27 @@ export class Uploader {
 			}
 			job.failures += 1;
 			if (verdict.signAgain) job.credentials = null;
-			if (verdict.anew) {
+			if (verdict.anew || verdict.key !== "kept") {
 				// A multipart is also gone once it was completed, in an answer that was lost.
-				if (await hasArrived(job.key)) return this.finish(job);
+				const there = await this.whatArrived(job);
 				if (isStopped()) return;
-				if (verdict.isOther) {
+				if (there === "this") return this.finish(job);
+				const isTaken = there === "another" || (verdict.key === "lost" && there === "nothing");
+				if (verdict.isOther || isTaken) {
 					job.others += 1;
-					if (job.others > othersMax) return this.fail(job, changing, true);
-					this.unread(job);
+					if (job.others > othersMax) return this.fail(job, isTaken ? verdict.why : changing, true);
 					await within(takeBackWithinMs, this.transport.restart(job));
 					if (isStopped()) return;
-				} else {
+				} else if (verdict.anew) {
 					this.transport.forget(job);
 				}
-				job.remark = verdict.why;
-				this.set(job, { is: "sending", sent: 0, bytesPerS: null });
+				if (verdict.isOther) this.unread(job);
+				if (isTaken) this.loseKey(job);
+				if (verdict.anew || isTaken) {
+					job.remark = isTaken ? taken : verdict.why;
+					this.set(job, { is: "sending", sent: 0, bytesPerS: null });
+					if (isTaken) continue;
+				}
 			}
 			if (!verdict.patient && job.failures >= triesMax) return this.fail(job, verdict.why, true);
 			if (verdict.signAgain && job.failures === 1) continue;
@@ -482,6 +491,26 @@ export class Uploader {
 			job.digesting = reading;
 		}
 		await job.digesting;
+	}
+
+	/** What the server has under the file's key. */
+	private async whatArrived(job: Job): Promise<"this" | "another" | "nothing" | "unknown"> {
+		if (job.key === null) return "nothing";
+		const answer = await list({ key: job.key, limit: keysFilesMax }).catch(() => null);
+		if (!answer) return "unknown";
+		const there = answer.uploads.filter((upload) => !upload.expected && upload.version_id !== null);
+		if (there.length === 0) return "nothing";
+		if (job.file) await this.read(job, job.file);
+		const same = there.map((upload) => isSame(job.size, job.digest, upload));
+		if (same.includes(true)) return "this";
+		return same.includes(null) ? "unknown" : "another";
+	}
+
+	/** The next try asks for a key of its own. */
+	private loseKey(job: Job): void {
+		job.key = null;
+		job.credentials = null;
+		this.memory.keep([record(job)]);
 	}
 
 	private finish(job: Job): void {
@@ -540,18 +569,11 @@ function record(job: Job): Omit<Remembered, "slot"> {
 const changing =
 	"what arrives is not what was sent, each time anew; the file may be changing, or the connection spoils it";
 
+const taken = "its key was another file's; the file is sent under a key of its own";
+
 /** Waits for something that is only best effort, and not for long. */
 const within = (ms: number, done: Promise<unknown>): Promise<unknown> =>
 	Promise.race([done.catch(() => {}), new Promise((resolve) => setTimeout(resolve, ms))]);
-
-/** Whether the server has an upload of this key; no answer says nothing. */
-async function hasArrived(key: string | null): Promise<boolean> {
-	if (key === null) return false;
-	const answer = await list({ key, limit: 1 }).catch(() => null);
-	return (
-		answer?.uploads.some(({ expected, version_id }) => !expected && version_id !== null) ?? false
-	);
-}
 
 /** Whether the browser can still read the file: it cannot once the file changed on disk. */
 async function isReadable(file: Blob | null): Promise<boolean> {
