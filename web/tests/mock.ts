@@ -35,6 +35,8 @@ export interface Faults {
 	spoiled: string;
 	/** The next so many PUTs are read and never answered. */
 	hangs: number;
+	/** Keep the file of the next so many PUTs, and never answer. */
+	mute: number;
 	/** A multipart that was completed is not known any more, as with stores that forget. */
 	forgetful: boolean;
 	/** There is no stream of changes. */
@@ -99,6 +101,7 @@ export class Mock {
 		failing: ".poison",
 		spoiled: ".spoiled",
 		hangs: 0,
+		mute: 0,
 		forgetful: false,
 		noEvents: false,
 	};
@@ -619,6 +622,10 @@ export class Mock {
 				if (conditional && exists()) return taken();
 				const declared = typeof checksum === "string" ? checksum : null;
 				const upload = this.arrive(key, body, declared);
+				if (this.faults.mute > 0) {
+					this.faults.mute -= 1;
+					return;
+				}
 				if (this.loses(request)) return;
 				return answer(200, "", { etag: `"${upload.etag}"` });
 			}

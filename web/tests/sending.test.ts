@@ -553,6 +553,45 @@ for (const forgetful of [false, true]) {
 	);
 }
 
+for (const size of [0, 9]) {
+	test(
+		`a file of ${size} bytes whose answer was lost with the tab is not sent twice`,
+		(mock) => {
+			mock.faults.mute = 1;
+		},
+		async ({ page, mock }) => {
+			await choose(page, named("once.txt", some(size)));
+			await until("it is there", () => mock.uploads.length === 1);
+			await until("its bytes are kept in the browser", async () => (await kept(page)) >= 3);
+			await page.reload();
+			await until("it was tried again", () => mock.puts.length === 2);
+			await until("nothing is kept in the browser", async () => (await kept(page)) === 0);
+			assert.equal(mock.uploads.length, 1);
+			assert.equal(new Set(mock.puts).size, 1, "to the same key");
+			await inState(page, "once.txt", "archived");
+		},
+	);
+}
+
+test("a browser whose storage hangs sends all the same", nothing, async ({ page, mock }) => {
+	await page.addInitScript(() => {
+		const put = IDBObjectStore.prototype.put;
+		IDBObjectStore.prototype.put = function (this: IDBObjectStore, ...given) {
+			const request = put.apply(this, given);
+			// A transaction that is never let end.
+			const busy = (): void => {
+				this.count().onsuccess = busy;
+			};
+			if (this.name === "files" && this.transaction.db.name === "two-buckets") busy();
+			return request;
+		};
+	});
+	await page.reload();
+	await choose(page, file("all the same.txt"));
+	await inState(page, "all the same.txt", "archived");
+	assert.equal(mock.uploads.length, 1);
+});
+
 for (const [size, kind] of [
 	[3_000_000, "whole"],
 	[20_000_000, "in parts"],

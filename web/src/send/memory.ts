@@ -50,9 +50,9 @@ export class Memory {
 			.sort((a, b) => a.sequence - b.sequence);
 	}
 
-	/** Best effort: without it a reload asks for the files again. */
-	keep(records: readonly Omit<Remembered, "slot">[]): void {
-		void this.write((files) => {
+	/** Ends when it is written. Best effort: without it a reload asks for the files again. */
+	keep(records: readonly Omit<Remembered, "slot">[]): Promise<void> {
+		return this.write((files) => {
 			for (const record of records) files.put({ ...record, slot: this.slot });
 		});
 	}
@@ -67,7 +67,13 @@ export class Memory {
 	private async write(change: (files: IDBObjectStore) => void): Promise<void> {
 		const base = await this.base;
 		try {
-			if (base) change(base.transaction(store, "readwrite").objectStore(store));
+			if (!base) return;
+			const transaction = base.transaction(store, "readwrite");
+			change(transaction.objectStore(store));
+			await new Promise<void>((resolve) => {
+				transaction.oncomplete = () => resolve();
+				transaction.onabort = () => resolve();
+			});
 		} catch {
 			// The browser is out of room, or the page is going.
 		}

@@ -27,6 +27,8 @@ export interface Parcel extends Subject {
 	uppyId: string | null;
 	/** Ends when its checksums are known; fails with [`Unread`] where they are not to be had. */
 	readChecksums(): Promise<void>;
+	/** Called when it got its key, and awaited before any of it is sent. */
+	gotKey(): Promise<void>;
 }
 
 /** A run was given up: the file was paused or taken away, or its connection stalled. */
@@ -211,7 +213,10 @@ export class Transport {
 			[...this.parcels.values()].find(({ key }) => key === request.key);
 		if (!parcel) throw new Error("a request for a file that is not here");
 		if (completes(request)) await this.read(parcel);
-		return leave(parcel, request);
+		const before = parcel.key;
+		const given = await leave(parcel, request);
+		if (given.key !== before) await parcel.gotKey();
+		return given;
 	}
 
 	/** Reading a large file may take longer than sending it, and a connection that waits for it has not stalled. */

@@ -54,6 +54,8 @@ const othersMax = 3;
 const takeBackWithinMs = 5000;
 /** A minted key takes one file; more are there only where it was not minted. */
 const keysFilesMax = 100;
+/** A browser whose storage hangs sends all the same. */
+const rememberWithinMs = 2000;
 const backoff: Backoff = { firstMs: 1000, maxMs: 30_000 };
 /** How many files the page takes in one session before it asks for a reload. */
 export const filesMax = 10_000;
@@ -316,6 +318,10 @@ export class Uploader {
 				if (job.file && job.digest === null) await this.read(job, job.file);
 				if (job.digest === null) throw new Unread();
 			},
+			// Of the first byte on, the file may be there though the page never hears of it.
+			gotKey: async () => {
+				if (isOpen(job)) await within(rememberWithinMs, this.memory.keep([record(job)]));
+			},
 		};
 		return job;
 	}
@@ -467,10 +473,8 @@ export class Uploader {
 		if (this.phaseOf(job) !== "sending") throw new Broken("pause");
 		if (!navigator.onLine) throw new Broken("stall");
 		this.hand(job, file);
-		const hadKey = job.key;
 		const speed = speedometer();
 		await this.transport.send(job, (sent) => {
-			if (job.key !== hadKey && job.key !== null) this.memory.keep([record(job)]);
 			if (job.phase.is !== "sending") return;
 			// Bytes move: what went wrong before is over.
 			if (sent > sentOf(job)) job.failures = 0;
