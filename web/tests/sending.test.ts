@@ -425,6 +425,60 @@ test(
 );
 
 test(
+	"what two closed tabs left unfinished goes on in the one that is opened next, and over its reload",
+	nothing,
+	async ({ page, mock }) => {
+		const bytes = some(40_000_000);
+		const path = await halfSent(page, mock, bytes);
+		await page.getByRole("button", { name: "Pause half.bin" }).click();
+		await inState(page, "half.bin", "paused");
+		const second = await page.context().newPage();
+		await second.goto(mock.url);
+		const other = Buffer.from(bytes).reverse();
+		const otherPath = await halfSent(second, mock, other, "other.bin");
+		await until(
+			"a part of it is there",
+			() => new Set(parts(mock).map(({ key }) => key)).size === 2,
+		);
+		await second.getByRole("button", { name: "Pause other.bin" }).click();
+		await inState(second, "other.bin", "paused");
+		await choose(second, named("small.bin", some(2_000_000)));
+		await second.getByRole("button", { name: "Pause small.bin" }).click();
+		await inState(second, "small.bin", "paused");
+		await until("its bytes are kept", async () => (await kept(second)) >= 7);
+		await page.close();
+		await second.close();
+
+		const third = await page.context().newPage();
+		for (const visit of ["opened", "reloaded"]) {
+			await (visit === "opened" ? third.goto(mock.url) : third.reload());
+			await inState(third, "half.bin", "wanted");
+			await inState(third, "other.bin", "wanted");
+			await inState(third, "small.bin", "paused");
+		}
+		// A fourth, opened beside it, must not send the same.
+		const fourth = await page.context().newPage();
+		await fourth.goto(mock.url);
+		await fourth.locator("tr[data-state=expected]").first().waitFor();
+		assert.equal(await fourth.locator("tr[data-state=wanted]").count(), 0);
+
+		mock.faults.bytesPerS = Number.POSITIVE_INFINITY;
+		await third.setInputFiles("input[type=file]", path);
+		await third.setInputFiles("input[type=file]", otherPath);
+		await third.getByRole("button", { name: "Resume small.bin" }).click();
+		for (const name of ["half.bin", "other.bin", "small.bin"]) {
+			await inState(third, name, "archived");
+		}
+		arrivedAs(mock, "half.bin", bytes);
+		arrivedAs(mock, "other.bin", other);
+		arrivedAs(mock, "small.bin", some(2_000_000));
+		assert.equal(mock.asked.filter(({ what }) => what === "create").length, 2);
+		assert.equal(parts(mock).length, 10, "what was there was not sent again");
+		await until("nothing is kept in the browser", async () => (await kept(third)) === 0);
+	},
+);
+
+test(
 	"a store that is killed and started again in the middle gets the missing parts only",
 	nothing,
 	async ({ page, mock }) => {

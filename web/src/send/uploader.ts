@@ -22,7 +22,14 @@ import { speedometer } from "./speed.ts";
 import { Broken, type Parcel, type Transport, Unread } from "./transport.ts";
 import type { Way } from "./way.ts";
 
+/** A tab's place: what goes out of it, and what it remembers. */
+export interface Place {
+	transport: Transport;
+	memory: Memory;
+}
+
 interface Job extends Sending, Parcel {
+	readonly place: Place;
 	key: string | null;
 	phase: Phase;
 	remark: string | null;
@@ -80,8 +87,9 @@ export class Uploader {
 	private limits: Limits = { size_bytes_max: null, types: [] };
 
 	constructor(
-		private readonly transport: Transport,
-		private readonly memory: Memory,
+		private readonly own: Place,
+		/** Those of closed tabs, which this one goes on with. */
+		private readonly adopted: () => Promise<Place[]>,
 		private readonly way: () => Way,
 		/** Something about a file changed; progress included. */
 		private readonly changed: () => void,
@@ -94,7 +102,7 @@ export class Uploader {
 		window.addEventListener("offline", () => {
 			for (const job of this.jobs) {
 				// What cannot arrive is not waited for until it stalls.
-				if (job.phase.is === "sending") this.transport.pause(job);
+				if (job.phase.is === "sending") job.place.transport.pause(job);
 			}
 		});
 	}
@@ -116,10 +124,18 @@ export class Uploader {
 
 	/** Takes up what an earlier visit left. To be called once, before any file is added. */
 	async restore(): Promise<void> {
-		const [records, earlier] = await Promise.all([this.memory.load(), this.transport.earlier()]);
+		const theirs = await this.adopted().catch(() => []);
+		await Promise.all([this.own, ...theirs].map((place) => this.restorePlace(place)));
+		this.changed();
+		this.next();
+	}
+
+	private async restorePlace(place: Place): Promise<void> {
+		const { memory, transport } = place;
+		const [records, earlier] = await Promise.all([memory.load(), transport.earlier()]);
 		for (const record of records) {
 			this.sequence = Math.max(this.sequence, record.sequence);
-			const job = this.job(record);
+			const job = this.job(record, place);
 			const known = record.uppyId === null ? undefined : earlier.get(record.uppyId);
 			if (!known) job.uppyId = null;
 			const sent = known?.sent ?? 0;
@@ -135,9 +151,7 @@ export class Uploader {
 			}
 			if (record.uppyId !== null) earlier.delete(record.uppyId);
 		}
-		this.transport.discard([...earlier.keys()]);
-		this.changed();
-		this.next();
+		transport.discard([...earlier.keys()]);
 	}
 
 	/** What the server takes, as it said last. */
@@ -168,7 +182,8 @@ export class Uploader {
 			const sequence = this.sequence;
 			const id = `here-${addedAt.toString(36)}-${sequence}`;
 			const record = { id, ...picked(file), folder, addedAt, sequence, handle };
-			const job = this.job({ ...record, uppyId: null, key: null, isPaused: false });
+			const blank = { uppyId: null, key: null, isPaused: false };
+			const job = this.job({ ...record, ...blank }, this.own);
 			job.file = file;
 			const why = refusal(job, this.limits);
 			if (why) job.phase = { is: "failed", why };
@@ -177,7 +192,7 @@ export class Uploader {
 			taken.added += 1;
 		}
 		this.jobs.push(...fresh);
-		this.memory.keep(fresh.filter(isOpen).map(record));
+		this.own.memory.keep(fresh.filter(isOpen).map(record));
 		this.changed();
 		this.next();
 		return taken;
@@ -199,7 +214,7 @@ export class Uploader {
 		job.handle = handle ?? job.handle;
 		this.hold(job, file);
 		this.set(job, { is: "waiting" });
-		this.memory.keep([record(job)]);
+		job.place.memory.keep([record(job)]);
 		this.next();
 		return null;
 	}
@@ -233,8 +248,8 @@ export class Uploader {
 		if (!job || !["waiting", "sending", "retrying"].includes(job.phase.is)) return;
 		const sent = sentOf(job);
 		this.set(job, { is: "paused", sent });
-		this.memory.keep([record(job)]);
-		this.transport.pause(job);
+		job.place.memory.keep([record(job)]);
+		job.place.transport.pause(job);
 		job.wake?.();
 	}
 
@@ -243,7 +258,7 @@ export class Uploader {
 		if (job?.phase.is !== "paused") return;
 		job.failures = 0;
 		this.set(job, { is: "waiting" });
-		this.memory.keep([record(job)]);
+		job.place.memory.keep([record(job)]);
 		this.next();
 	}
 
@@ -253,9 +268,9 @@ export class Uploader {
 		this.set(job, { is: "cancelled" });
 		job.stop.abort();
 		job.wake?.();
-		this.memory.forget([id]);
+		job.place.memory.forget([id]);
 		// What cannot be taken back now ends in the store by itself.
-		this.transport.drop(job, false).catch(() => {});
+		job.place.transport.drop(job, false).catch(() => {});
 		this.next();
 	}
 
@@ -270,7 +285,7 @@ export class Uploader {
 		job.others = 0;
 		job.stop = new AbortController();
 		this.set(job, { is: "waiting" });
-		this.memory.keep([record(job)]);
+		job.place.memory.keep([record(job)]);
 		this.next();
 	}
 
@@ -280,8 +295,8 @@ export class Uploader {
 		const job = this.jobs[at];
 		if (job?.phase.is !== "failed" && job?.phase.is !== "cancelled") return;
 		this.jobs.splice(at, 1);
-		this.memory.forget([id]);
-		this.transport.drop(job, false).catch(() => {});
+		job.place.memory.forget([id]);
+		job.place.transport.drop(job, false).catch(() => {});
 		this.changed();
 	}
 
@@ -294,10 +309,11 @@ export class Uploader {
 		return this.jobs.find((job) => job.id === id);
 	}
 
-	private job({ isPaused: _, ...given }: Omit<Remembered, "slot">): Job {
+	private job({ isPaused: _, ...given }: Omit<Remembered, "slot">, place: Place): Job {
 		const { folder, name } = given;
 		const job: Job = {
 			...given,
+			place,
 			filename: folder + name,
 			way: this.way(),
 			sha256: null,
@@ -320,7 +336,7 @@ export class Uploader {
 			},
 			// Of the first byte on, the file may be there though the page never hears of it.
 			gotKey: async () => {
-				if (isOpen(job)) await within(rememberWithinMs, this.memory.keep([record(job)]));
+				if (isOpen(job)) await within(rememberWithinMs, job.place.memory.keep([record(job)]));
 			},
 		};
 		return job;
@@ -395,7 +411,8 @@ export class Uploader {
 		let handed = this.jobs.filter(({ uppyId }) => uppyId !== null).length;
 		for (const job of this.jobs) {
 			if (handed >= handedMax) return;
-			if (job.phase.is !== "waiting" || job.uppyId !== null || !job.file) continue;
+			if (job.phase.is !== "waiting" && job.phase.is !== "paused") continue;
+			if (job.uppyId !== null || !job.file) continue;
 			handed += 1;
 			this.hand(job, job.file);
 		}
@@ -403,8 +420,8 @@ export class Uploader {
 
 	private hand(job: Job, file: File | Blob): void {
 		const before = job.uppyId;
-		this.transport.hand(job, file);
-		if (job.uppyId !== before) this.memory.keep([record(job)]);
+		job.place.transport.hand(job, file);
+		if (job.uppyId !== before) job.place.memory.keep([record(job)]);
 	}
 
 	/** Tries until the job has an end or the reader stops it. An interrupted job keeps its place. */
@@ -441,10 +458,10 @@ export class Uploader {
 				if (verdict.isOther || isTaken) {
 					job.others += 1;
 					if (job.others > othersMax) return this.fail(job, isTaken ? verdict.why : changing, true);
-					await within(takeBackWithinMs, this.transport.restart(job));
+					await within(takeBackWithinMs, job.place.transport.restart(job));
 					if (isStopped()) return;
 				} else if (verdict.anew) {
-					this.transport.forget(job);
+					job.place.transport.forget(job);
 				}
 				if (verdict.isOther) this.unread(job);
 				if (isTaken) this.loseKey(job);
@@ -474,7 +491,7 @@ export class Uploader {
 		if (!navigator.onLine) throw new Broken("stall");
 		this.hand(job, file);
 		const speed = speedometer();
-		await this.transport.send(job, (sent) => {
+		await job.place.transport.send(job, (sent) => {
 			if (job.phase.is !== "sending") return;
 			// Bytes move: what went wrong before is over.
 			if (sent > sentOf(job)) job.failures = 0;
@@ -514,15 +531,15 @@ export class Uploader {
 	private loseKey(job: Job): void {
 		job.key = null;
 		job.credentials = null;
-		this.memory.keep([record(job)]);
+		job.place.memory.keep([record(job)]);
 	}
 
 	private finish(job: Job): void {
 		job.file = null;
 		job.handle = null;
 		job.credentials = null;
-		this.memory.forget([job.id]);
-		this.transport.drop(job, true).catch(() => {});
+		job.place.memory.forget([job.id]);
+		job.place.transport.drop(job, true).catch(() => {});
 		this.set(job, { is: "sent" });
 		this.arrived();
 	}
@@ -531,7 +548,7 @@ export class Uploader {
 	private fail(job: Job, why: string, mayPass = false): void {
 		// The remark told of a new beginning, which has had its end.
 		job.remark = null;
-		if (!mayPass) this.memory.forget([job.id]);
+		if (!mayPass) job.place.memory.forget([job.id]);
 		this.set(job, { is: "failed", why });
 	}
 
