@@ -832,6 +832,20 @@ test(
 	},
 );
 
+test("a folder that is too deep to be read is told of", nothing, async ({ page, mock }) => {
+	await page.getByText("No uploads yet").waitFor();
+	const root = await mkdtemp(join(tmpdir(), "two-buckets-deep-"));
+	after(() => rm(root, { recursive: true, force: true }));
+	const top = join(root, "pit");
+	await mkdir(join(top, ...Array.from({ length: 65 }, () => "d")), { recursive: true });
+	await writeFile(join(top, "above.txt"), "above");
+	await writeFile(join(top, ...Array.from({ length: 65 }, () => "d"), "below.txt"), "below");
+	await drop(page, [top]);
+	await page.getByText("1 folder in pit lies more than 64 folders deep").waitFor();
+	await inState(page, "above.txt", "archived");
+	assert.equal(mock.uploads.length, 1);
+});
+
 test("files of one choice that look alike are all sent", nothing, async ({ page, mock }) => {
 	await page.getByText("No uploads yet").waitFor();
 	// Chosen by a script's hand, as in a test of the whole product: of two folders, and the folders are not told.
