@@ -298,7 +298,9 @@ for (const way of ["Signed URLs", "One-file credentials"]) {
 			const from = mock.asked.length;
 			mock.faults.bytesPerS = 30_000_000;
 			await chooseBy(page, "Choose half.bin again", path);
-			await row(page, "half.bin").getByText("not this file; the file is sent anew").waitFor();
+			await row(page, "half.bin")
+				.getByText("sent anew, for what had arrived is not this file")
+				.waitFor();
 			mock.faults.bytesPerS = Number.POSITIVE_INFINITY;
 			await inState(page, "half.bin", "archived");
 			arrivedAs(mock, "half.bin", second);
@@ -580,7 +582,7 @@ test(
 		const from = mock.asked.length;
 		mock.faults.bytesPerS = 20_000_000;
 		await page.getByRole("button", { name: "Resume half.bin" }).click();
-		await row(page, "half.bin").getByText("the file is sent anew").waitFor();
+		await row(page, "half.bin").getByText("sent anew, for the parts").waitFor();
 		await inState(page, "half.bin", "archived");
 		arrivedAs(mock, "half.bin", bytes);
 		assert.deepEqual(numbers(parts(mock, from)), [1, 2, 3, 4, 5]);

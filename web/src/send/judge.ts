@@ -66,7 +66,7 @@ export function judge(failure: unknown): Verdict {
 		return again(why, { key: "taken" });
 	}
 	if (code === "NoSuchUpload") {
-		const why = "the parts sent before are no longer there; the file is sent anew";
+		const why = "sent anew, for the parts sent before are no longer there";
 		return again(why, { anew: true, signAgain: true });
 	}
 	if (code === "ExpiredToken" || (status === 403 && /expired/i.test(`${code} ${message}`))) {
@@ -79,7 +79,7 @@ export function judge(failure: unknown): Verdict {
 	}
 	// Parts of an earlier visit were of another file that looked the same, or bytes were changed on their way.
 	if (code === "BadDigest" || (code === "InvalidRequest" && /mp-object-size/i.test(message))) {
-		const why = "what had arrived is not this file; the file is sent anew";
+		const why = "sent anew, for what had arrived is not this file";
 		return again(why, { anew: true, isOther: true });
 	}
 	if (code === "InvalidPart") return again("the store asks for a part again", { anew: true });

@@ -590,7 +590,7 @@ function record(job: Job): Omit<Remembered, "slot"> {
 const changing =
 	"what arrives is not what was sent, each time anew; the file may be changing, or the connection spoils it";
 
-const taken = "its key was another file's; the file is sent under a key of its own";
+const taken = "sent anew under a key of its own, for the first was another file's";
 
 /** Waits for something that is only best effort, and not for long. */
 const within = (ms: number, done: Promise<unknown>): Promise<unknown> =>
