@@ -12,10 +12,13 @@ export interface Chosen {
 }
 
 /** How deep folders are followed: deeper than people nest them, short of any loop. */
-const depthMax = 64;
+export const depthMax = 64;
 
-/** Everything in a drop. To be called in the event itself: afterwards the browser shows nothing. */
-export function dropped(transfer: DataTransfer): Promise<Chosen[]> {
+/** Called for each folder that is nested too deep to be read. */
+type TooDeep = (folder: string) => void;
+
+/** Everything in a drop, but for what is in folders nested too deep. To be called in the event itself: afterwards the browser shows nothing. */
+export function dropped(transfer: DataTransfer, tooDeep: TooDeep): Promise<Chosen[]> {
 	const items = [...transfer.items].filter(({ kind }) => kind === "file");
 	const taken = items.map((item) => ({
 		entry: item.webkitGetAsEntry?.() ?? null,
@@ -25,9 +28,9 @@ export function dropped(transfer: DataTransfer): Promise<Chosen[]> {
 	return Promise.all(
 		taken.map(async ({ entry, file, handle: promised }) => {
 			const handle = await promised;
-			if (isDirectory(handle)) return walkHandle(handle, `${handle.name}/`, 0);
+			if (isDirectory(handle)) return walkHandle(handle, `${handle.name}/`, 0, tooDeep);
 			if (entry?.isDirectory) {
-				return walkEntry(entry as FileSystemDirectoryEntry, `${entry.name}/`, 0);
+				return walkEntry(entry as FileSystemDirectoryEntry, `${entry.name}/`, 0, tooDeep);
 			}
 			return file ? [{ file, folder: "", handle: handle as FileHandle | null }] : [];
 		}),
@@ -38,12 +41,16 @@ async function walkHandle(
 	from: FileSystemDirectoryHandle & AsyncIterable<[string, FileSystemHandle]>,
 	folder: string,
 	depth: number,
+	tooDeep: TooDeep,
 ): Promise<Chosen[]> {
 	const found: Chosen[] = [];
-	if (depth > depthMax) return found;
+	if (depth > depthMax) {
+		tooDeep(folder);
+		return found;
+	}
 	for await (const [name, inner] of from) {
 		if (isDirectory(inner)) {
-			found.push(...(await walkHandle(inner, `${folder}${name}/`, depth + 1)));
+			found.push(...(await walkHandle(inner, `${folder}${name}/`, depth + 1, tooDeep)));
 		} else {
 			const handle = inner as FileHandle;
 			found.push({ file: await handle.getFile(), folder, handle });
@@ -56,9 +63,13 @@ async function walkEntry(
 	from: FileSystemDirectoryEntry,
 	folder: string,
 	depth: number,
+	tooDeep: TooDeep,
 ): Promise<Chosen[]> {
 	const found: Chosen[] = [];
-	if (depth > depthMax) return found;
+	if (depth > depthMax) {
+		tooDeep(folder);
+		return found;
+	}
 	const reader = from.createReader();
 	// A reader gives some hundred entries a time, and none at the end.
 	for (;;) {
@@ -69,7 +80,7 @@ async function walkEntry(
 		for (const entry of some) {
 			if (entry.isDirectory) {
 				const inner = entry as FileSystemDirectoryEntry;
-				found.push(...(await walkEntry(inner, `${folder}${entry.name}/`, depth + 1)));
+				found.push(...(await walkEntry(inner, `${folder}${entry.name}/`, depth + 1, tooDeep)));
 			} else {
 				const file = await new Promise<File>((resolve, reject) =>
 					(entry as FileSystemFileEntry).file(resolve, reject),

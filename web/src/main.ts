@@ -10,9 +10,9 @@ import { allowed, isLimited } from "./limits.ts";
 import { plain } from "./names.ts";
 import { type Link, Poll } from "./poll.ts";
 import { fits, isHere, type Row, rows, type Shown } from "./rows.ts";
-import { Memory, ownSlot } from "./send/memory.ts";
+import { adopted, Memory, ownSlot } from "./send/memory.ts";
 import { Transport } from "./send/transport.ts";
-import { filesMax, Uploader } from "./send/uploader.ts";
+import { filesMax, type Place, Uploader } from "./send/uploader.ts";
 import { Announcer } from "./view/announce.ts";
 import { DetailPanel } from "./view/detail.ts";
 import { DropZone } from "./view/dropzone.ts";
@@ -53,9 +53,14 @@ api.signIn(keptToken());
 const announcer = new Announcer();
 const slot = await ownSlot();
 const ways = new Ways();
+const placed = (slot: number): Place => ({
+	transport: new Transport(slot),
+	memory: new Memory(slot),
+});
+const ownPlace = placed(slot);
 const uploader = new Uploader(
-	new Transport(slot),
-	new Memory(slot),
+	ownPlace,
+	async () => (await adopted(ownPlace.memory)).map(placed),
 	() => ways.way,
 	draw,
 	() => {

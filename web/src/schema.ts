@@ -669,6 +669,8 @@ export interface components {
         SignRequest: {
             /** @description The file's media type. */
             contentType?: string | null;
+            /** @description The whole file's CRC64NVME in base64, only with the request that makes the file of its parts (POST with uploadId): the store then refuses (`BadDigest`) parts that make another file. */
+            crc64nvme?: string | null;
             /** @description The file's name; a key is made for it that nobody else has, and what is there is not overwritten. */
             filename?: string | null;
             /** @description Exactly this key: at most 1,024 bytes, no control characters, no leading slash, no `.` or `..` between slashes, not below `_results/` or `_late/`. */
@@ -678,7 +680,7 @@ export interface components {
             partNumber?: number | null;
             /** @description The file's SHA-256 in hexadecimal. */
             sha256?: string | null;
-            /** @description The size of the file, or of the part. */
+            /** @description The size of the file, or of the part. Said of the request that makes the file of its parts, the store refuses (`InvalidRequest`) parts of another size together. */
             size?: number | null;
             uploadId?: string | null;
         };

@@ -35,6 +35,8 @@ export interface Faults {
 	spoiled: string;
 	/** The next so many PUTs are read and never answered. */
 	hangs: number;
+	/** Keep the file of the next so many PUTs, and never answer. */
+	mute: number;
 	/** A multipart that was completed is not known any more, as with stores that forget. */
 	forgetful: boolean;
 	/** There is no stream of changes. */
@@ -99,6 +101,7 @@ export class Mock {
 		failing: ".poison",
 		spoiled: ".spoiled",
 		hangs: 0,
+		mute: 0,
 		forgetful: false,
 		noEvents: false,
 	};
@@ -121,6 +124,10 @@ export class Mock {
 	private readonly streams = new Set<ServerResponse>();
 	/** Rows of keys under which nothing has arrived yet. */
 	private readonly expected: Kept[] = [];
+	private readonly declared = new Map<
+		string,
+		{ size: number | undefined; sha256: string | undefined }
+	>();
 	private readonly signed = new Map<string, Grant>();
 	private readonly lent = new Map<string, Lent>();
 	/** Every PUT that began, by key. */
@@ -299,6 +306,8 @@ export class Mock {
 			if (refusal) return problem(422, refusal);
 			const wanted = JSON.parse(body.toString()) as Wish;
 			this.grantsAsked.push({ path: url.pathname, body: { ...wanted } });
+			const why = this.declaredOtherwise(wanted);
+			if (why) return problem(409, why);
 			return json(this.sign(wanted, wanted.method ?? ""));
 		}
 		const [, , resource, id, action] = url.pathname.split("/");
@@ -346,6 +355,8 @@ export class Mock {
 				if (refusal) return problem(422, refusal);
 				const wanted = JSON.parse(body.toString()) as Wish;
 				this.grantsAsked.push({ path: url.pathname, body: { ...wanted } });
+				const why = this.declaredOtherwise(wanted);
+				if (why) return problem(409, why);
 				return json({ ...this.sign(wanted, "PUT"), method: "PUT" });
 			}
 			case "POST credentials": {
@@ -353,6 +364,8 @@ export class Mock {
 				if (refusal) return problem(422, refusal);
 				const wanted = JSON.parse(body.toString()) as Wish;
 				this.grantsAsked.push({ path: url.pathname, body: { ...wanted } });
+				const why = this.declaredOtherwise(wanted);
+				if (why) return problem(409, why);
 				const { key, id } = this.mint(wanted);
 				const lent: Lent = {
 					secret: randomBytes(20).toString("base64"),
@@ -378,6 +391,19 @@ export class Mock {
 		problem(404, "there is no such call");
 	}
 
+	/** A minted key is held to the size and checksum that were declared for it first. */
+	private declaredOtherwise({ key, uploadId, size, sha256 }: Wish): string | null {
+		const first = uploadId === undefined ? this.declared.get(key ?? "") : undefined;
+		if (!first) return null;
+		const differs = <T>(one?: T, other?: T): boolean =>
+			one !== undefined && other !== undefined && one !== other;
+		first.size ??= size;
+		first.sha256 ??= sha256;
+		return differs(first.size, size) || differs(first.sha256, sha256)
+			? "this key was made for another file; ask for another one"
+			: null;
+	}
+
 	private expiry(): number {
 		if (this.faults.expired <= 0) return Date.now() + 900_000;
 		this.faults.expired -= 1;
@@ -385,7 +411,7 @@ export class Mock {
 	}
 
 	/** A key made for a name, with a row from the start; or the key that was asked for. */
-	private mint({ filename, key, size }: Wish): { key: string; id: string | null } {
+	private mint({ filename, key, size, sha256 }: Wish): { key: string; id: string | null } {
 		if (key !== undefined) {
 			const row = [...this.expected, ...this.uploads].find((upload) => upload.key === key);
 			return { key, id: row?.id ?? null };
@@ -400,6 +426,7 @@ export class Mock {
 			size: size ?? 0,
 			expected: true,
 		});
+		this.declared.set(made, { size, sha256 });
 		this.uploads.splice(this.uploads.indexOf(row), 1);
 		this.expected.unshift(row);
 		return { key: made, id: row.id };
@@ -414,6 +441,11 @@ export class Mock {
 		const headers: Record<string, string> = {};
 		const type = (wanted.type ?? wanted.contentType) || "application/octet-stream";
 		const makesObject = uploadId === undefined ? method === "PUT" : method === "POST";
+		if (wanted.crc64nvme !== undefined) {
+			headers["x-amz-checksum-crc64nvme"] = wanted.crc64nvme;
+			headers["x-amz-checksum-type"] = "FULL_OBJECT";
+			headers["x-amz-mp-object-size"] = String(size);
+		}
 		if (uploadId === undefined) headers["content-type"] = type;
 		if (uploadId === undefined && method === "POST") query.set("uploads", "");
 		if (makesObject) headers["if-none-match"] = "*";
@@ -501,7 +533,8 @@ export class Mock {
 				? {
 						"access-control-allow-origin": this.url,
 						"access-control-allow-methods": "PUT, POST, GET, DELETE",
-						"access-control-allow-headers": "content-type, if-none-match, x-amz-checksum-sha256",
+						"access-control-allow-headers":
+							"content-type, if-none-match, x-amz-checksum-sha256, x-amz-checksum-crc64nvme, x-amz-checksum-type, x-amz-mp-object-size",
 						"access-control-expose-headers": "ETag, x-amz-error-code",
 					}
 				: {};
@@ -526,6 +559,7 @@ export class Mock {
 							? "complete"
 							: "abort";
 		const checksum = request.headers["x-amz-checksum-sha256"] ?? null;
+		const crc = request.headers["x-amz-checksum-crc64nvme"] ?? null;
 		const asked: Asked = {
 			what,
 			key,
@@ -533,7 +567,7 @@ export class Mock {
 			size: 0,
 			lent: query.has("X-Amz-Credential"),
 			status: 0,
-			checksum: checksum === null ? null : String(checksum),
+			checksum: checksum === null ? crc && String(crc) : String(checksum),
 			ifNoneMatch: request.headers["if-none-match"] ?? null,
 			authorization: request.headers.authorization ?? null,
 		};
@@ -593,6 +627,10 @@ export class Mock {
 				if (conditional && exists()) return taken();
 				const declared = typeof checksum === "string" ? checksum : null;
 				const upload = this.arrive(key, body, declared);
+				if (this.faults.mute > 0) {
+					this.faults.mute -= 1;
+					return;
+				}
 				if (this.loses(request)) return;
 				return answer(200, "", { etag: `"${upload.etag}"` });
 			}
@@ -631,8 +669,12 @@ export class Mock {
 					}
 					bodies.push(part.body);
 				}
+				const whole = Buffer.concat(bodies);
+				if (crc !== null && base64Crc(whole) !== crc) {
+					return error(400, "BadDigest", "The CRC64NVME you specified did not match");
+				}
 				this.multiparts.delete(uploadId ?? "");
-				const upload = this.arrive(key, Buffer.concat(bodies), null);
+				const upload = this.arrive(key, whole, null);
 				const result = `<CompleteMultipartUploadResult><Location>${this.s3Url}/staging/x</Location><Bucket>staging</Bucket><Key>${xml(key)}</Key><ETag>&quot;${upload.etag}&quot;</ETag></CompleteMultipartUploadResult>`;
 				this.completed.set(uploadId ?? "", result);
 				if (this.loses(request)) return;
@@ -703,9 +745,7 @@ export class Mock {
 	private arrive(key: string, body: Buffer, sha256: string | null): Kept {
 		const at = this.expected.findIndex((upload) => upload.key === key);
 		const [row] = at >= 0 ? this.expected.splice(at, 1) : [];
-		const crc = new Crc64Nvme();
-		crc.update(body);
-		const value = sha256 ?? Buffer.from(crc.digest()).toString("base64");
+		const value = sha256 ?? base64Crc(body);
 		const algorithm = sha256 === null ? "CRC64NVME" : "SHA256";
 		const upload = this.add(key, body, {
 			...(row ? { id: row.id } : {}),
@@ -765,6 +805,7 @@ interface Wish {
 	contentType?: string;
 	size?: number;
 	sha256?: string;
+	crc64nvme?: string;
 	uploadId?: string;
 	partNumber?: number;
 }
@@ -773,6 +814,12 @@ const xml = (text: string): string =>
 	text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 
 const base64Sha256 = (body: Buffer): string => createHash("sha256").update(body).digest("base64");
+
+function base64Crc(body: Buffer): string {
+	const crc = new Crc64Nvme();
+	crc.update(body);
+	return Buffer.from(crc.digest()).toString("base64");
+}
 
 /** Signature Version 4 of a request signed in its query, as the documentation of S3 describes it. */
 function signatureOf(request: IncomingMessage, url: URL, secret: string): string {

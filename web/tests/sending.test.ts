@@ -1,7 +1,7 @@
 /** How files get from the page to the store: both ways, every size, and everything that may go wrong. */
 
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test as anyTest } from "node:test";
@@ -133,6 +133,11 @@ for (const way of ["Signed URLs", "One-file credentials"]) {
 					assert.deepEqual(
 						asked.map(({ what }) => what).filter((what) => what !== "part"),
 						["create", "complete"],
+					);
+					assert.match(
+						last?.checksum ?? "",
+						/^[A-Za-z0-9+/]{11}=$/,
+						`${name} could be made of other parts`,
 					);
 				}
 			}
@@ -276,6 +281,43 @@ test(
 	},
 );
 
+for (const way of ["Signed URLs", "One-file credentials"]) {
+	test(
+		`a file that was replaced by one that looks the same is sent whole, not joined to the first: ${way.toLowerCase()}`,
+		nothing,
+		async ({ page, mock }) => {
+			await chooseWay(page, way);
+			const first = some(40_000_000);
+			const path = await halfSent(page, mock, first);
+			const { mtimeMs } = await stat(path);
+			await page.reload();
+			await inState(page, "half.bin", "wanted");
+			const second = Buffer.from(first).reverse();
+			await writeFile(path, second);
+			await utimes(path, mtimeMs / 1000, mtimeMs / 1000);
+			const from = mock.asked.length;
+			mock.faults.bytesPerS = 30_000_000;
+			await chooseBy(page, "Choose half.bin again", path);
+			await row(page, "half.bin")
+				.getByText("sent anew, for what had arrived is not this file")
+				.waitFor();
+			mock.faults.bytesPerS = Number.POSITIVE_INFINITY;
+			await inState(page, "half.bin", "archived");
+			arrivedAs(mock, "half.bin", second);
+			assert.equal(mock.multiparts.size, 0, "the mixed parts are taken back");
+			assert.deepEqual(numbers(parts(mock, from)).slice(-5), [1, 2, 3, 4, 5]);
+			const completions = mock.asked.filter(({ what }) => what === "complete");
+			assert.deepEqual(
+				completions.map(({ status }) => status),
+				[400, 200],
+			);
+			await page.getByRole("button", { name: "half.bin", exact: true }).click();
+			const dialog = page.getByRole("dialog");
+			await dialog.getByText("Equal from your browser to the archive").waitFor();
+		},
+	);
+}
+
 test(
 	"the same file dropped again after a reload is the one that was begun",
 	nothing,
@@ -385,6 +427,60 @@ test(
 );
 
 test(
+	"what two closed tabs left unfinished goes on in the one that is opened next, and over its reload",
+	nothing,
+	async ({ page, mock }) => {
+		const bytes = some(40_000_000);
+		const path = await halfSent(page, mock, bytes);
+		await page.getByRole("button", { name: "Pause half.bin" }).click();
+		await inState(page, "half.bin", "paused");
+		const second = await page.context().newPage();
+		await second.goto(mock.url);
+		const other = Buffer.from(bytes).reverse();
+		const otherPath = await halfSent(second, mock, other, "other.bin");
+		await until(
+			"a part of it is there",
+			() => new Set(parts(mock).map(({ key }) => key)).size === 2,
+		);
+		await second.getByRole("button", { name: "Pause other.bin" }).click();
+		await inState(second, "other.bin", "paused");
+		await choose(second, named("small.bin", some(2_000_000)));
+		await second.getByRole("button", { name: "Pause small.bin" }).click();
+		await inState(second, "small.bin", "paused");
+		await until("its bytes are kept", async () => (await kept(second)) >= 7);
+		await page.close();
+		await second.close();
+
+		const third = await page.context().newPage();
+		for (const visit of ["opened", "reloaded"]) {
+			await (visit === "opened" ? third.goto(mock.url) : third.reload());
+			await inState(third, "half.bin", "wanted");
+			await inState(third, "other.bin", "wanted");
+			await inState(third, "small.bin", "paused");
+		}
+		// A fourth, opened beside it, must not send the same.
+		const fourth = await page.context().newPage();
+		await fourth.goto(mock.url);
+		await fourth.locator("tr[data-state=expected]").first().waitFor();
+		assert.equal(await fourth.locator("tr[data-state=wanted]").count(), 0);
+
+		mock.faults.bytesPerS = Number.POSITIVE_INFINITY;
+		await third.setInputFiles("input[type=file]", path);
+		await third.setInputFiles("input[type=file]", otherPath);
+		await third.getByRole("button", { name: "Resume small.bin" }).click();
+		for (const name of ["half.bin", "other.bin", "small.bin"]) {
+			await inState(third, name, "archived");
+		}
+		arrivedAs(mock, "half.bin", bytes);
+		arrivedAs(mock, "other.bin", other);
+		arrivedAs(mock, "small.bin", some(2_000_000));
+		assert.equal(mock.asked.filter(({ what }) => what === "create").length, 2);
+		assert.equal(parts(mock).length, 10, "what was there was not sent again");
+		await until("nothing is kept in the browser", async () => (await kept(third)) === 0);
+	},
+);
+
+test(
 	"a store that is killed and started again in the middle gets the missing parts only",
 	nothing,
 	async ({ page, mock }) => {
@@ -486,7 +582,7 @@ test(
 		const from = mock.asked.length;
 		mock.faults.bytesPerS = 20_000_000;
 		await page.getByRole("button", { name: "Resume half.bin" }).click();
-		await row(page, "half.bin").getByText("the file is sent anew").waitFor();
+		await row(page, "half.bin").getByText("sent anew, for the parts").waitFor();
 		await inState(page, "half.bin", "archived");
 		arrivedAs(mock, "half.bin", bytes);
 		assert.deepEqual(numbers(parts(mock, from)), [1, 2, 3, 4, 5]);
@@ -512,6 +608,103 @@ for (const forgetful of [false, true]) {
 		},
 	);
 }
+
+for (const size of [0, 9]) {
+	test(
+		`a file of ${size} bytes whose answer was lost with the tab is not sent twice`,
+		(mock) => {
+			mock.faults.mute = 1;
+		},
+		async ({ page, mock }) => {
+			await choose(page, named("once.txt", some(size)));
+			await until("it is there", () => mock.uploads.length === 1);
+			await until("its bytes are kept in the browser", async () => (await kept(page)) >= 3);
+			await page.reload();
+			await until("it was tried again", () => mock.puts.length === 2);
+			await until("nothing is kept in the browser", async () => (await kept(page)) === 0);
+			assert.equal(mock.uploads.length, 1);
+			assert.equal(new Set(mock.puts).size, 1, "to the same key");
+			await inState(page, "once.txt", "archived");
+		},
+	);
+}
+
+test("a browser whose storage hangs sends all the same", nothing, async ({ page, mock }) => {
+	await page.addInitScript(() => {
+		const put = IDBObjectStore.prototype.put;
+		IDBObjectStore.prototype.put = function (this: IDBObjectStore, ...given) {
+			const request = put.apply(this, given);
+			// A transaction that is never let end.
+			const busy = (): void => {
+				this.count().onsuccess = busy;
+			};
+			if (this.name === "files" && this.transaction.db.name === "two-buckets") busy();
+			return request;
+		};
+	});
+	await page.reload();
+	await choose(page, file("all the same.txt"));
+	await inState(page, "all the same.txt", "archived");
+	assert.equal(mock.uploads.length, 1);
+});
+
+for (const [size, kind] of [
+	[3_000_000, "whole"],
+	[20_000_000, "in parts"],
+] as const) {
+	test(
+		`what another put under the key is not taken for the file, sent ${kind}`,
+		(mock) => {
+			mock.faults.bytesPerS = 12_000_000;
+		},
+		async ({ page, mock }) => {
+			const bytes = some(size);
+			await choose(page, named("mine.bin", bytes));
+			await until("it is being sent", () => mock.puts.length > 0);
+			const theirs = Buffer.from(bytes).reverse();
+			mock.arrivesFromElsewhere(mock.puts[0] ?? "", theirs);
+			const mine = (): Buffer[] =>
+				mock.uploads.map(({ content }) => content).filter((content) => content.equals(bytes));
+			await until("it has arrived", () => mine().length === 1);
+			await until("nothing is on its way", async () => (await page.title()) === "Two Buckets");
+			assert.equal(mock.uploads.length, 2);
+			assert.equal(mine().length, 1);
+			assert.equal(new Set(mock.uploads.map(({ key }) => key)).size, 2, "it has its own key");
+			assert.equal(mock.multiparts.size, 0, "parts under the other key are taken back");
+			assert.ok(mock.asked.some(({ status }) => status === 412));
+			await until("nothing is kept in the browser", async () => (await kept(page)) === 0);
+		},
+	);
+}
+
+test(
+	"a small file that was replaced by one that looks the same asks for a key of its own",
+	nothing,
+	async ({ page, mock }) => {
+		mock.faults.bytesPerS = 3_000_000;
+		const first = some(12_000_000);
+		const folder = await mkdtemp(join(tmpdir(), "two-buckets-replaced-"));
+		after(() => rm(folder, { recursive: true, force: true }));
+		const path = join(folder, "replaced.bin");
+		await writeFile(path, first);
+		const { mtimeMs } = await stat(path);
+		await page.setInputFiles("input[type=file]", path);
+		await row(page, "replaced.bin")
+			.getByText(/[1-9]\d* %/)
+			.waitFor();
+		await page.reload();
+		await inState(page, "replaced.bin", "wanted");
+		const second = Buffer.from(first).reverse();
+		await writeFile(path, second);
+		await utimes(path, mtimeMs / 1000, mtimeMs / 1000);
+		mock.faults.bytesPerS = Number.POSITIVE_INFINITY;
+		await chooseBy(page, "Choose replaced.bin again", path);
+		await inState(page, "replaced.bin", "archived");
+		arrivedAs(mock, "replaced.bin", second);
+		const byName = mock.grantsAsked.filter(({ body }) => body.filename !== undefined);
+		assert.equal(byName.length, 2);
+	},
+);
 
 test(
 	"a busy store gets its parts later, and a part that fails alone is sent alone",
@@ -640,6 +833,20 @@ test(
 		);
 	},
 );
+
+test("a folder that is too deep to be read is told of", nothing, async ({ page, mock }) => {
+	await page.getByText("No uploads yet").waitFor();
+	const root = await mkdtemp(join(tmpdir(), "two-buckets-deep-"));
+	after(() => rm(root, { recursive: true, force: true }));
+	const top = join(root, "pit");
+	await mkdir(join(top, ...Array.from({ length: 65 }, () => "d")), { recursive: true });
+	await writeFile(join(top, "above.txt"), "above");
+	await writeFile(join(top, ...Array.from({ length: 65 }, () => "d"), "below.txt"), "below");
+	await drop(page, [top]);
+	await page.getByText("1 folder in pit lies more than 64 folders deep").waitFor();
+	await inState(page, "above.txt", "archived");
+	assert.equal(mock.uploads.length, 1);
+});
 
 test("files of one choice that look alike are all sent", nothing, async ({ page, mock }) => {
 	await page.getByText("No uploads yet").waitFor();

@@ -21,7 +21,18 @@ export interface Comparison {
  * many others agree. `null` where there is nothing to compare.
  */
 export function compare(digest: Digest | null, upload: Upload): Comparison | null {
-	if (!digest || upload.state !== "archived") return null;
+	return upload.state === "archived" ? compared(digest, upload) : null;
+}
+
+/** Whether what arrived is a file of this size and these checksums; `null` where that cannot be told yet. */
+export function isSame(size: number, digest: Digest | null, upload: Upload): boolean | null {
+	if (upload.size !== size) return false;
+	const comparison = compared(digest, upload);
+	return comparison && comparison.is === "equal";
+}
+
+function compared(digest: Digest | null, upload: Upload): Comparison | null {
+	if (!digest) return null;
 	const found: Comparison[] = [];
 	const add = (algorithm: string, browser: string, archive: string): void => {
 		const is = browser === archive ? "equal" : "different";

@@ -1,11 +1,9 @@
 /** What follows from a run that failed: the one place that decides it. */
 
 import { Away, Refused, Unknown } from "../api.ts";
-import { Broken } from "./transport.ts";
+import { Broken, Unread } from "./transport.ts";
 
 export type Verdict =
-	/** It is there already. */
-	| { do: "finish" }
 	| { do: "fail"; why: string }
 	| {
 			do: "again";
@@ -14,15 +12,25 @@ export type Verdict =
 			patient: boolean;
 			/** What leave there was is not to be used again. */
 			signAgain: boolean;
-			/** The multipart is no longer there. */
+			/** The multipart is no longer there, or of no use. */
 			anew: boolean;
+			/** What arrived is not this file: not gone on with, and not tried for ever. */
+			isOther: boolean;
+			/**
+			 * What of its key: `taken` where something is there that may be this file, from a try whose answer was lost;
+			 * `lost` where it was made for another file, and nothing of this one is taken under it any more.
+			 */
+			key: "kept" | "taken" | "lost";
 	  }
 	| { do: "signIn"; why: string };
 
 const again = (
 	why: string,
-	given: { patient?: boolean; signAgain?: boolean; anew?: boolean } = {},
-): Verdict => ({ do: "again", why, patient: false, signAgain: false, anew: false, ...given });
+	given: Partial<Omit<Extract<Verdict, { do: "again" }>, "do" | "why">> = {},
+): Verdict => {
+	const nothing = { patient: false, signAgain: false, anew: false, isOther: false };
+	return { do: "again", why, ...nothing, key: "kept", ...given };
+};
 
 const fail = (why: string): Verdict => ({ do: "fail", why });
 
@@ -40,20 +48,25 @@ export function judge(failure: unknown): Verdict {
 		if (failure.status === 429 || failure.status >= 500) {
 			return again(failure.message, { patient: failure.status !== 500 });
 		}
+		if (failure.status === 409) return again(failure.message, { key: "lost" });
 		return fail(failure.message);
 	}
 	if (failure instanceof Broken) return again(failure.message, { patient: true });
+	if (failure instanceof Unread) return again(failure.message);
 	const answer = answerOf(failure);
 	if (!answer) {
 		if (isLost(failure)) return again("the connection was lost", { patient: true });
 		return fail(`this page broke: ${failure instanceof Error ? failure.message : failure}`);
 	}
 	const { status, code, message } = answer;
-	// The key was minted for this file, so what is there is this file: an earlier try of ours, or one
-	// the browser made by itself on a connection it found closed, whose answer was lost.
-	if (status === 412) return { do: "finish" };
+	// An earlier try of ours, or one the browser made by itself on a connection it found closed; or another's file.
+	if (status === 412) {
+		const why =
+			"something is there already, and the server does not say yet whether it is this file";
+		return again(why, { key: "taken" });
+	}
 	if (code === "NoSuchUpload") {
-		const why = "the parts sent before are no longer there; the file is sent anew";
+		const why = "sent anew, for the parts sent before are no longer there";
 		return again(why, { anew: true, signAgain: true });
 	}
 	if (code === "ExpiredToken" || (status === 403 && /expired/i.test(`${code} ${message}`))) {
@@ -63,6 +76,11 @@ export function judge(failure: unknown): Verdict {
 		return again("the server no longer knows the grant; a new one is asked for", {
 			signAgain: true,
 		});
+	}
+	// Parts of an earlier visit were of another file that looked the same, or bytes were changed on their way.
+	if (code === "BadDigest" || (code === "InvalidRequest" && /mp-object-size/i.test(message))) {
+		const why = "sent anew, for what had arrived is not this file";
+		return again(why, { anew: true, isOther: true });
 	}
 	if (code === "InvalidPart") return again("the store asks for a part again", { anew: true });
 	if (status === 408 || status === 409 || status === 429) return again(words(answer));
@@ -86,7 +104,6 @@ const isLost = (failure: unknown): boolean =>
 
 const known: Record<string, string> = {
 	AccessDenied: "the store refused this upload",
-	BadDigest: "what arrived is not what was sent; the file may have changed meanwhile",
 	EntityTooLarge: "the file is larger than the store takes in one piece",
 	ServiceUnavailable: "the store is busy",
 	SlowDown: "the store is busy",

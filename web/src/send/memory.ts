@@ -36,13 +36,7 @@ export class Memory {
 
 	/** What earlier visits left; what is too old to go on is forgotten. */
 	async load(): Promise<Remembered[]> {
-		const base = await this.base;
-		if (!base) return [];
-		const all = await new Promise<Remembered[]>((resolve) => {
-			const request = base.transaction(store).objectStore(store).getAll();
-			request.onsuccess = () => resolve(request.result as Remembered[]);
-			request.onerror = () => resolve([]);
-		});
+		const all = await this.all();
 		const old = all.filter(({ addedAt }) => addedAt < Date.now() - keptForMs);
 		this.forget(old.map(({ id }) => id));
 		return all
@@ -50,9 +44,25 @@ export class Memory {
 			.sort((a, b) => a.sequence - b.sequence);
 	}
 
-	/** Best effort: without it a reload asks for the files again. */
-	keep(records: readonly Omit<Remembered, "slot">[]): void {
-		void this.write((files) => {
+	/** Places of other tabs, open or closed, that left files unfinished. */
+	async others(): Promise<number[]> {
+		const all = await this.all();
+		return [...new Set(all.map(({ slot }) => slot))].filter((slot) => slot !== this.slot);
+	}
+
+	private async all(): Promise<Remembered[]> {
+		const base = await this.base;
+		if (!base) return [];
+		return new Promise((resolve) => {
+			const request = base.transaction(store).objectStore(store).getAll();
+			request.onsuccess = () => resolve(request.result as Remembered[]);
+			request.onerror = () => resolve([]);
+		});
+	}
+
+	/** Ends when it is written. Best effort: without it a reload asks for the files again. */
+	keep(records: readonly Omit<Remembered, "slot">[]): Promise<void> {
+		return this.write((files) => {
 			for (const record of records) files.put({ ...record, slot: this.slot });
 		});
 	}
@@ -67,7 +77,13 @@ export class Memory {
 	private async write(change: (files: IDBObjectStore) => void): Promise<void> {
 		const base = await this.base;
 		try {
-			if (base) change(base.transaction(store, "readwrite").objectStore(store));
+			if (!base) return;
+			const transaction = base.transaction(store, "readwrite");
+			change(transaction.objectStore(store));
+			await new Promise<void>((resolve) => {
+				transaction.oncomplete = () => resolve();
+				transaction.onabort = () => resolve();
+			});
 		} catch {
 			// The browser is out of room, or the page is going.
 		}
@@ -88,8 +104,10 @@ function opened(): Promise<IDBDatabase> {
 	});
 }
 
-const slotsMax = 32;
+/** More tabs than anybody has: beyond it they would share a place, and send each other's files again. */
+const slotsMax = 1000;
 const slotName = "two-buckets-slot";
+const adoptedName = "two-buckets-adopted";
 /** A page that is reloaded gives up its slot a moment after the next one asks. */
 const slotWithinMs = 3000;
 
@@ -108,6 +126,23 @@ export async function ownSlot(): Promise<number> {
 		}
 	}
 	return slotsMax;
+}
+
+/**
+ * The places of tabs that were closed with unfinished files, which this tab goes on with: two may be closed, and one
+ * come back. They are this tab's until it is gone, over a reload too.
+ */
+export async function adopted(memory: Memory): Promise<number[]> {
+	if (!("locks" in navigator)) return [];
+	const had = (kept("session", adoptedName) ?? "").split(",");
+	const taken = await Promise.all(
+		(await memory.others()).map(async (slot) => {
+			const signal = had.includes(String(slot)) ? AbortSignal.timeout(slotWithinMs) : null;
+			return (await hold(slot, signal)) ? [slot] : [];
+		}),
+	);
+	keep("session", adoptedName, taken.flat().join(","));
+	return taken.flat();
 }
 
 /** Takes a slot until the tab is gone; waits for it only where `signal` ends the wait. */

@@ -20,6 +20,8 @@ export interface Subject {
 	readonly type: string;
 	readonly size: number;
 	sha256: string | null;
+	/** Base64; the store makes a file of parts only if it has this checksum. */
+	crc64nvme: string | null;
 	/** Known once the first leave was given. */
 	key: string | null;
 	minting: Promise<api.Signed> | null;
@@ -33,6 +35,10 @@ export interface Wanted {
 	uploadId?: string;
 	partNumber?: number;
 }
+
+/** Whether a request makes the file of its parts. */
+export const completes = ({ method, uploadId }: Wanted): boolean =>
+	method === "POST" && uploadId !== undefined;
 
 export interface Leave {
 	url: string;
@@ -85,7 +91,14 @@ function signedByServer(subject: Subject, wanted: Wanted): Promise<api.Signed> {
 		method,
 		...(uploadId === undefined ? begins : { uploadId }),
 		...(partNumber === undefined ? {} : { partNumber, size: partBytes(size, partNumber) }),
+		...(completes(wanted) ? { size, crc64nvme: crcOf(subject) } : {}),
 	});
+}
+
+/** Parts are never made a file unseen: those of an earlier visit may be of another file that looked the same. */
+function crcOf({ crc64nvme }: Subject): string {
+	if (crc64nvme === null) throw new Error("a file was to be made of its parts before it was read");
+	return crc64nvme;
 }
 
 async function signedHere(subject: Subject, wanted: Wanted): Promise<api.Signed> {
@@ -102,6 +115,11 @@ async function signedHere(subject: Subject, wanted: Wanted): Promise<api.Signed>
 	if (uploadId === undefined) {
 		headers["content-type"] = subject.type || "application/octet-stream";
 		if (method === "POST") url.searchParams.set("uploads", "");
+	}
+	if (completes(wanted)) {
+		headers["x-amz-checksum-crc64nvme"] = crcOf(subject);
+		headers["x-amz-checksum-type"] = "FULL_OBJECT";
+		headers["x-amz-mp-object-size"] = String(subject.size);
 	}
 	const makesObject = uploadId === undefined ? method === "PUT" : method === "POST";
 	// The key was made for this file: whatever is there is this file already.

@@ -10,7 +10,7 @@ import AwsS3 from "@uppy/aws-s3";
 import Uppy, { type Body, type Meta } from "@uppy/core";
 import GoldenRetriever from "@uppy/golden-retriever";
 import { partSize, singleBytesMax } from "./part-size.ts";
-import { type Leave, leave, type Subject, type Wanted } from "./sign.ts";
+import { completes, type Leave, leave, type Subject, type Wanted } from "./sign.ts";
 
 /** Unfinished multiparts end in the store after so long. */
 export const keptForMs = 7 * 24 * 3600 * 1000;
@@ -25,6 +25,10 @@ export interface Parcel extends Subject {
 	readonly name: string;
 	/** Uppy's name for it, once it has it. */
 	uppyId: string | null;
+	/** Ends when its checksums are known; fails with [`Unread`] where they are not to be had. */
+	readChecksums(): Promise<void>;
+	/** Called when it got its key, and awaited before any of it is sent. */
+	gotKey(): Promise<void>;
 }
 
 /** A run was given up: the file was paused or taken away, or its connection stalled. */
@@ -34,11 +38,20 @@ export class Broken extends Error {
 	}
 }
 
+/** A file could not be read for its checksums. */
+export class Unread extends Error {
+	constructor() {
+		super("its checksum could not be computed");
+	}
+}
+
 interface Run {
 	resolve(): void;
 	reject(why: unknown): void;
 	sent(bytes: number): void;
 	stall: ReturnType<typeof setTimeout> | undefined;
+	/** Everything is there, and the file is still read for its checksum: no byte moves. */
+	isReading: boolean;
 }
 
 /** What was there when the page was opened again. */
@@ -136,7 +149,7 @@ export class Transport {
 		const id = parcel.uppyId;
 		if (id === null) return Promise.reject(new Error("a file was sent before it was handed over"));
 		return new Promise((resolve, reject) => {
-			const run: Run = { resolve, reject, sent, stall: undefined };
+			const run: Run = { resolve, reject, sent, stall: undefined, isReading: false };
 			this.runs.set(id, run);
 			this.watch(id, run);
 			if (this.live.has(id)) {
@@ -167,6 +180,14 @@ export class Transport {
 		}
 	}
 
+	/** Takes back the parts that were sent: the next run begins anew. */
+	async restart(parcel: Parcel): Promise<void> {
+		const { uppyId } = parcel;
+		const begun = uppyId === null ? undefined : this.uppy.getFile(uppyId)?.s3Multipart;
+		this.forget(parcel);
+		if (begun) await takeBack(parcel, begun);
+	}
+
 	/** Lets a file go. Parts that were sent are taken back where it is not `kept`. */
 	async drop(parcel: Parcel, kept: boolean): Promise<void> {
 		const id = parcel.uppyId;
@@ -182,9 +203,7 @@ export class Transport {
 		}
 		// An uploader that is there takes back its parts when its file goes.
 		if (file) this.uppy.removeFile(id);
-		if (kept || wasLive || !begun) return;
-		const { url, headers } = await leave(parcel, { method: "DELETE", uploadId: begun.uploadId });
-		await fetch(url, { method: "DELETE", headers, credentials: "omit" });
+		if (!kept && !wasLive && begun) await takeBack(parcel, begun);
 	}
 
 	private async sign(request: Wanted & { key: string }): Promise<Leave> {
@@ -193,7 +212,26 @@ export class Transport {
 			this.parcels.get(request.key) ??
 			[...this.parcels.values()].find(({ key }) => key === request.key);
 		if (!parcel) throw new Error("a request for a file that is not here");
-		return leave(parcel, request);
+		if (completes(request)) await this.read(parcel);
+		const before = parcel.key;
+		const given = await leave(parcel, request);
+		if (given.key !== before) await parcel.gotKey();
+		return given;
+	}
+
+	/** Reading a large file may take longer than sending it, and a connection that waits for it has not stalled. */
+	private async read(parcel: Parcel): Promise<void> {
+		const id = parcel.uppyId ?? "";
+		const run = this.runs.get(id);
+		if (!run) return parcel.readChecksums();
+		run.isReading = true;
+		clearTimeout(run.stall);
+		try {
+			await parcel.readChecksums();
+		} finally {
+			run.isReading = false;
+			if (this.runs.get(id) === run) this.watch(id, run);
+		}
 	}
 
 	private end(id: string, tell: (run: Run) => void): void {
@@ -215,6 +253,7 @@ export class Transport {
 
 	private watch(id: string, run: Run): void {
 		clearTimeout(run.stall);
+		if (run.isReading) return;
 		run.stall = setTimeout(() => {
 			if (this.live.has(id) && !this.uppy.getFile(id).isPaused) this.uppy.pauseResume(id);
 			this.break(id, "stall");
@@ -229,6 +268,14 @@ export class Transport {
 		// It says nothing where it had nothing, so its record is looked for.
 		await Promise.race([(await hasRecord(id)) ? event : undefined, late]);
 	}
+}
+
+/** Ends a multipart in the store. What is not taken back ends there by itself, after [`keptForMs`]. */
+async function takeBack(parcel: Parcel, begun: { key: string; uploadId: string }): Promise<void> {
+	// Leave for a key that the file may be about to lose: it must not be written back to it.
+	const subject = { ...parcel, key: begun.key, minting: null };
+	const { url, headers } = await leave(subject, { method: "DELETE", uploadId: begun.uploadId });
+	await fetch(url, { method: "DELETE", headers, credentials: "omit" });
 }
 
 /** Whether Golden Retriever 6 has a record of this Uppy that it will restore. */

@@ -3,13 +3,15 @@
  * it is there, refused, or cancelled.
  *
  * A try that ended without an answer may have arrived. It is sent again to the same key, whose first
- * write wins: "already there" then means that it had arrived.
+ * write wins: "already there" means that it had arrived, if what is there has its size and checksum.
+ * Else the key is another file's, and this one asks for a key of its own.
  */
 
 import { list } from "../api.ts";
 import { type Backoff, waitMs } from "../backoff.ts";
 import type { Chosen } from "../intake.ts";
 import { type Limits, refusal } from "../limits.ts";
+import { isSame } from "./digest.ts";
 import { askToRead, type FileHandle, mayRead } from "./file-system.ts";
 import { digest } from "./hash.ts";
 import { judge } from "./judge.ts";
@@ -17,10 +19,17 @@ import type { Memory, Remembered } from "./memory.ts";
 import { singleBytesMax } from "./part-size.ts";
 import { isOpen, type Phase, type Sending, sentOf } from "./sending.ts";
 import { speedometer } from "./speed.ts";
-import { Broken, type Parcel, type Transport } from "./transport.ts";
+import { Broken, type Parcel, type Transport, Unread } from "./transport.ts";
 import type { Way } from "./way.ts";
 
+/** A tab's place: what goes out of it, and what it remembers. */
+export interface Place {
+	transport: Transport;
+	memory: Memory;
+}
+
 interface Job extends Sending, Parcel {
+	readonly place: Place;
 	key: string | null;
 	phase: Phase;
 	remark: string | null;
@@ -31,6 +40,8 @@ interface Job extends Sending, Parcel {
 	file: File | Blob | null;
 	handle: FileHandle | null;
 	failures: number;
+	/** How often what arrived was found not to be this file. */
+	others: number;
 	/** Ends the reading of the file for its checksums. */
 	stop: AbortController;
 	digesting: Promise<unknown> | null;
@@ -44,6 +55,14 @@ interface Job extends Sending, Parcel {
 const parallel = 4;
 /** For failures that the store or the server answered; silence is waited out. */
 const triesMax = 8;
+/** How often a file is sent anew because something else arrived: each time costs all of its bytes. */
+const othersMax = 3;
+/** Parts that cannot be taken back soon end in the store by themselves. */
+const takeBackWithinMs = 5000;
+/** A minted key takes one file; more are there only where it was not minted. */
+const keysFilesMax = 100;
+/** A browser whose storage hangs sends all the same. */
+const rememberWithinMs = 2000;
 const backoff: Backoff = { firstMs: 1000, maxMs: 30_000 };
 /** How many files the page takes in one session before it asks for a reload. */
 export const filesMax = 10_000;
@@ -68,8 +87,9 @@ export class Uploader {
 	private limits: Limits = { size_bytes_max: null, types: [] };
 
 	constructor(
-		private readonly transport: Transport,
-		private readonly memory: Memory,
+		private readonly own: Place,
+		/** Those of closed tabs, which this one goes on with. */
+		private readonly adopted: () => Promise<Place[]>,
 		private readonly way: () => Way,
 		/** Something about a file changed; progress included. */
 		private readonly changed: () => void,
@@ -82,7 +102,7 @@ export class Uploader {
 		window.addEventListener("offline", () => {
 			for (const job of this.jobs) {
 				// What cannot arrive is not waited for until it stalls.
-				if (job.phase.is === "sending") this.transport.pause(job);
+				if (job.phase.is === "sending") job.place.transport.pause(job);
 			}
 		});
 	}
@@ -104,10 +124,18 @@ export class Uploader {
 
 	/** Takes up what an earlier visit left. To be called once, before any file is added. */
 	async restore(): Promise<void> {
-		const [records, earlier] = await Promise.all([this.memory.load(), this.transport.earlier()]);
+		const theirs = await this.adopted().catch(() => []);
+		await Promise.all([this.own, ...theirs].map((place) => this.restorePlace(place)));
+		this.changed();
+		this.next();
+	}
+
+	private async restorePlace(place: Place): Promise<void> {
+		const { memory, transport } = place;
+		const [records, earlier] = await Promise.all([memory.load(), transport.earlier()]);
 		for (const record of records) {
 			this.sequence = Math.max(this.sequence, record.sequence);
-			const job = this.job(record);
+			const job = this.job(record, place);
 			const known = record.uppyId === null ? undefined : earlier.get(record.uppyId);
 			if (!known) job.uppyId = null;
 			const sent = known?.sent ?? 0;
@@ -123,9 +151,7 @@ export class Uploader {
 			}
 			if (record.uppyId !== null) earlier.delete(record.uppyId);
 		}
-		this.transport.discard([...earlier.keys()]);
-		this.changed();
-		this.next();
+		transport.discard([...earlier.keys()]);
 	}
 
 	/** What the server takes, as it said last. */
@@ -156,7 +182,8 @@ export class Uploader {
 			const sequence = this.sequence;
 			const id = `here-${addedAt.toString(36)}-${sequence}`;
 			const record = { id, ...picked(file), folder, addedAt, sequence, handle };
-			const job = this.job({ ...record, uppyId: null, key: null, isPaused: false });
+			const blank = { uppyId: null, key: null, isPaused: false };
+			const job = this.job({ ...record, ...blank }, this.own);
 			job.file = file;
 			const why = refusal(job, this.limits);
 			if (why) job.phase = { is: "failed", why };
@@ -165,7 +192,7 @@ export class Uploader {
 			taken.added += 1;
 		}
 		this.jobs.push(...fresh);
-		this.memory.keep(fresh.filter(isOpen).map(record));
+		this.own.memory.keep(fresh.filter(isOpen).map(record));
 		this.changed();
 		this.next();
 		return taken;
@@ -185,9 +212,9 @@ export class Uploader {
 			return `${job.name} was changed since it was begun; add it as a new file`;
 		}
 		job.handle = handle ?? job.handle;
-		job.file = file;
+		this.hold(job, file);
 		this.set(job, { is: "waiting" });
-		this.memory.keep([record(job)]);
+		job.place.memory.keep([record(job)]);
 		this.next();
 		return null;
 	}
@@ -204,7 +231,7 @@ export class Uploader {
 			}
 			const file = await this.reread(job);
 			if (file) {
-				job.file = file;
+				this.hold(job, file);
 				this.set(job, { is: "waiting" });
 			} else {
 				job.handle = null;
@@ -221,8 +248,8 @@ export class Uploader {
 		if (!job || !["waiting", "sending", "retrying"].includes(job.phase.is)) return;
 		const sent = sentOf(job);
 		this.set(job, { is: "paused", sent });
-		this.memory.keep([record(job)]);
-		this.transport.pause(job);
+		job.place.memory.keep([record(job)]);
+		job.place.transport.pause(job);
 		job.wake?.();
 	}
 
@@ -231,7 +258,7 @@ export class Uploader {
 		if (job?.phase.is !== "paused") return;
 		job.failures = 0;
 		this.set(job, { is: "waiting" });
-		this.memory.keep([record(job)]);
+		job.place.memory.keep([record(job)]);
 		this.next();
 	}
 
@@ -241,9 +268,9 @@ export class Uploader {
 		this.set(job, { is: "cancelled" });
 		job.stop.abort();
 		job.wake?.();
-		this.memory.forget([id]);
+		job.place.memory.forget([id]);
 		// What cannot be taken back now ends in the store by itself.
-		this.transport.drop(job, false).catch(() => {});
+		job.place.transport.drop(job, false).catch(() => {});
 		this.next();
 	}
 
@@ -255,9 +282,10 @@ export class Uploader {
 		if (job.phase.is !== "failed" && job.phase.is !== "cancelled") return;
 		if (!job.file) return;
 		job.failures = 0;
+		job.others = 0;
 		job.stop = new AbortController();
 		this.set(job, { is: "waiting" });
-		this.memory.keep([record(job)]);
+		job.place.memory.keep([record(job)]);
 		this.next();
 	}
 
@@ -267,8 +295,8 @@ export class Uploader {
 		const job = this.jobs[at];
 		if (job?.phase.is !== "failed" && job?.phase.is !== "cancelled") return;
 		this.jobs.splice(at, 1);
-		this.memory.forget([id]);
-		this.transport.drop(job, false).catch(() => {});
+		job.place.memory.forget([id]);
+		job.place.transport.drop(job, false).catch(() => {});
 		this.changed();
 	}
 
@@ -281,13 +309,15 @@ export class Uploader {
 		return this.jobs.find((job) => job.id === id);
 	}
 
-	private job({ isPaused: _, ...given }: Omit<Remembered, "slot">): Job {
+	private job({ isPaused: _, ...given }: Omit<Remembered, "slot">, place: Place): Job {
 		const { folder, name } = given;
-		return {
+		const job: Job = {
 			...given,
+			place,
 			filename: folder + name,
 			way: this.way(),
 			sha256: null,
+			crc64nvme: null,
 			minting: null,
 			credentials: null,
 			phase: { is: "waiting" },
@@ -295,18 +325,49 @@ export class Uploader {
 			digest: null,
 			file: null,
 			failures: 0,
+			others: 0,
 			stop: new AbortController(),
 			digesting: null,
 			wake: null,
 			isActive: false,
+			readChecksums: async () => {
+				if (job.file && job.digest === null) await this.read(job, job.file);
+				if (job.digest === null) throw new Unread();
+			},
+			// Of the first byte on, the file may be there though the page never hears of it.
+			gotKey: async () => {
+				if (isOpen(job)) await within(rememberWithinMs, job.place.memory.keep([record(job)]));
+			},
 		};
+		return job;
+	}
+
+	/** What was found of another file, that only looked the same, says nothing of this one. */
+	private hold(job: Job, file: File | Blob): void {
+		job.file = file;
+		this.unread(job);
+	}
+
+	/** The file is read anew for its checksums. */
+	private unread(job: Job): void {
+		job.stop.abort();
+		job.stop = new AbortController();
+		job.digesting = null;
+		this.found(job, null);
+	}
+
+	private found(job: Job, digest: Sending["digest"]): void {
+		job.digest = digest;
+		job.crc64nvme = digest?.crc64nvme ?? null;
+		job.sha256 = job.size <= singleBytesMax ? (digest?.sha256 ?? null) : null;
+		this.changed();
 	}
 
 	/** A file chosen again: one that was wanted, failed or cancelled is that one. */
 	private take(job: Job, chosen: Chosen): boolean {
 		if (job.phase.is === "wanted") return this.give(job.id, chosen) === null;
 		if (job.phase.is !== "failed" && job.phase.is !== "cancelled") return false;
-		job.file = chosen.file;
+		this.hold(job, chosen.file);
 		this.retry(job.id);
 		return true;
 	}
@@ -350,7 +411,8 @@ export class Uploader {
 		let handed = this.jobs.filter(({ uppyId }) => uppyId !== null).length;
 		for (const job of this.jobs) {
 			if (handed >= handedMax) return;
-			if (job.phase.is !== "waiting" || job.uppyId !== null || !job.file) continue;
+			if (job.phase.is !== "waiting" && job.phase.is !== "paused") continue;
+			if (job.uppyId !== null || !job.file) continue;
 			handed += 1;
 			this.hand(job, job.file);
 		}
@@ -358,8 +420,8 @@ export class Uploader {
 
 	private hand(job: Job, file: File | Blob): void {
 		const before = job.uppyId;
-		this.transport.hand(job, file);
-		if (job.uppyId !== before) this.memory.keep([record(job)]);
+		job.place.transport.hand(job, file);
+		if (job.uppyId !== before) job.place.memory.keep([record(job)]);
 	}
 
 	/** Tries until the job has an end or the reader stops it. An interrupted job keeps its place. */
@@ -379,7 +441,6 @@ export class Uploader {
 						why: "the file was changed, moved or deleted after you chose it; choose it again",
 					} as const);
 			if (isStopped()) return;
-			if (verdict.do === "finish") return this.finish(job);
 			if (verdict.do === "fail") return this.fail(job, verdict.why);
 			if (verdict.do === "signIn") {
 				this.signIn(verdict.why);
@@ -388,12 +449,27 @@ export class Uploader {
 			}
 			job.failures += 1;
 			if (verdict.signAgain) job.credentials = null;
-			if (verdict.anew) {
+			if (verdict.anew || verdict.key !== "kept") {
 				// A multipart is also gone once it was completed, in an answer that was lost.
-				if (await hasArrived(job.key)) return this.finish(job);
+				const there = await this.whatArrived(job);
 				if (isStopped()) return;
-				this.transport.forget(job);
-				job.remark = verdict.why;
+				if (there === "this") return this.finish(job);
+				const isTaken = there === "another" || (verdict.key === "lost" && there === "nothing");
+				if (verdict.isOther || isTaken) {
+					job.others += 1;
+					if (job.others > othersMax) return this.fail(job, isTaken ? verdict.why : changing, true);
+					await within(takeBackWithinMs, job.place.transport.restart(job));
+					if (isStopped()) return;
+				} else if (verdict.anew) {
+					job.place.transport.forget(job);
+				}
+				if (verdict.isOther) this.unread(job);
+				if (isTaken) this.loseKey(job);
+				if (verdict.anew || isTaken) {
+					job.remark = isTaken ? taken : verdict.why;
+					this.set(job, { is: "sending", sent: 0, bytesPerS: null });
+					if (isTaken) continue;
+				}
 			}
 			if (!verdict.patient && job.failures >= triesMax) return this.fail(job, verdict.why, true);
 			if (verdict.signAgain && job.failures === 1) continue;
@@ -407,15 +483,15 @@ export class Uploader {
 		if (!navigator.onLine) throw new Broken("stall");
 		job.way = this.way();
 		this.set(job, { is: "sending", sent: sentOf(job), bytesPerS: null });
-		await this.read(job, file);
+		const reading = this.read(job, file);
+		// A large one is read beside its sending, and made a file of its parts only when that is done.
+		if (file.size <= singleBytesMax) await reading;
 		// Stopped, and perhaps wished for again, while it was read.
 		if (this.phaseOf(job) !== "sending") throw new Broken("pause");
 		if (!navigator.onLine) throw new Broken("stall");
 		this.hand(job, file);
-		const hadKey = job.key;
 		const speed = speedometer();
-		await this.transport.send(job, (sent) => {
-			if (job.key !== hadKey && job.key !== null) this.memory.keep([record(job)]);
+		await job.place.transport.send(job, (sent) => {
 			if (job.phase.is !== "sending") return;
 			// Bytes move: what went wrong before is over.
 			if (sent > sentOf(job)) job.failures = 0;
@@ -423,27 +499,47 @@ export class Uploader {
 		});
 	}
 
-	/** Has the checksums computed: before a file that declares one, beside a large one. */
+	/** Has the checksums computed, which then are on the job. */
 	private async read(job: Job, file: File | Blob): Promise<void> {
-		const isSmall = file.size <= singleBytesMax;
-		if (job.digest === null && job.digesting === null) {
-			const { signal } = job.stop;
-			job.digesting = digest(file, isSmall, signal).then((found) => {
+		if (job.digest !== null) return;
+		if (job.digesting === null) {
+			const reading = digest(file, file.size <= singleBytesMax, job.stop.signal).then((digest) => {
+				// Of a file that is no longer this one, or a reading that was given up.
+				if (job.digesting !== reading) return;
 				job.digesting = null;
-				job.digest = found;
-				job.sha256 = isSmall ? (found?.sha256 ?? null) : null;
-				this.changed();
+				this.found(job, digest);
 			});
+			job.digesting = reading;
 		}
-		if (isSmall) await job.digesting;
+		await job.digesting;
+	}
+
+	/** What the server has under the file's key. */
+	private async whatArrived(job: Job): Promise<"this" | "another" | "nothing" | "unknown"> {
+		if (job.key === null) return "nothing";
+		const answer = await list({ key: job.key, limit: keysFilesMax }).catch(() => null);
+		if (!answer) return "unknown";
+		const there = answer.uploads.filter((upload) => !upload.expected && upload.version_id !== null);
+		if (there.length === 0) return "nothing";
+		if (job.file) await this.read(job, job.file);
+		const same = there.map((upload) => isSame(job.size, job.digest, upload));
+		if (same.includes(true)) return "this";
+		return same.includes(null) ? "unknown" : "another";
+	}
+
+	/** The next try asks for a key of its own. */
+	private loseKey(job: Job): void {
+		job.key = null;
+		job.credentials = null;
+		job.place.memory.keep([record(job)]);
 	}
 
 	private finish(job: Job): void {
 		job.file = null;
 		job.handle = null;
 		job.credentials = null;
-		this.memory.forget([job.id]);
-		this.transport.drop(job, true).catch(() => {});
+		job.place.memory.forget([job.id]);
+		job.place.transport.drop(job, true).catch(() => {});
 		this.set(job, { is: "sent" });
 		this.arrived();
 	}
@@ -452,7 +548,7 @@ export class Uploader {
 	private fail(job: Job, why: string, mayPass = false): void {
 		// The remark told of a new beginning, which has had its end.
 		job.remark = null;
-		if (!mayPass) this.memory.forget([job.id]);
+		if (!mayPass) job.place.memory.forget([job.id]);
 		this.set(job, { is: "failed", why });
 	}
 
@@ -491,14 +587,14 @@ function record(job: Job): Omit<Remembered, "slot"> {
 	return { ...file, uppyId, key, handle, isPaused };
 }
 
-/** Whether the server has an upload of this key; no answer says nothing. */
-async function hasArrived(key: string | null): Promise<boolean> {
-	if (key === null) return false;
-	const answer = await list({ key, limit: 1 }).catch(() => null);
-	return (
-		answer?.uploads.some(({ expected, version_id }) => !expected && version_id !== null) ?? false
-	);
-}
+const changing =
+	"what arrives is not what was sent, each time anew; the file may be changing, or the connection spoils it";
+
+const taken = "sent anew under a key of its own, for the first was another file's";
+
+/** Waits for something that is only best effort, and not for long. */
+const within = (ms: number, done: Promise<unknown>): Promise<unknown> =>
+	Promise.race([done.catch(() => {}), new Promise((resolve) => setTimeout(resolve, ms))]);
 
 /** Whether the browser can still read the file: it cannot once the file changed on disk. */
 async function isReadable(file: Blob | null): Promise<boolean> {

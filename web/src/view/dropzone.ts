@@ -2,7 +2,7 @@
 
 import { children, h, icon, text } from "../dom.ts";
 import { bytes, plural, seconds } from "../format.ts";
-import { type Chosen, dropped, field, open } from "../intake.ts";
+import { type Chosen, depthMax, dropped, field, open } from "../intake.ts";
 import { isOpen, type Sending, sentOf } from "../send/sending.ts";
 import { speedometer } from "../send/speed.ts";
 
@@ -137,8 +137,20 @@ export class DropZone {
 			if (!hasFiles(event)) return;
 			event.preventDefault();
 			over(false);
-			if (event.dataTransfer) this.hold(dropped(event.dataTransfer).then(this.take));
+			if (event.dataTransfer) this.hold(this.drop(event.dataTransfer));
 		});
+	}
+
+	private async drop(transfer: DataTransfer): Promise<void> {
+		const left: string[] = [];
+		this.take(await dropped(transfer, (folder) => left.push(folder)));
+		const [first] = left;
+		if (first === undefined) return;
+		const top = first.slice(0, first.indexOf("/"));
+		const folders = plural(left.length, "folder");
+		this.refuse(
+			`${folders} in ${top} ${left.length === 1 ? "lies" : "lie"} more than ${depthMax} folders deep; what is in there was not added`,
+		);
 	}
 
 	private hold(reading: Promise<void>): void {

@@ -221,7 +221,9 @@ function noteOfSending(sending: Sending, now: number): string {
 		sent > 0 && sent < size ? `${bytes(sent)} of ${bytes(size)}` : "";
 	switch (phase.is) {
 		case "sending": {
-			if (phase.sent >= size && size > 0) return "finishing";
+			if (phase.sent >= size && size > 0) {
+				return sending.digest === null ? "reading it for its checksum" : "finishing";
+			}
 			if (sending.digest === null && size > 0 && size <= singleBytesMax) return "reading";
 			const share = size > 0 ? Math.floor((phase.sent / size) * 100) : 0;
 			const parts = [`${share} %`];

@@ -72,6 +72,7 @@ pub(crate) struct SignRequest {
     pub(crate) filename: Option<String>,
     pub(crate) size: Option<u64>,
     pub(crate) sha256: Option<String>,
+    pub(crate) crc64nvme: Option<String>,
 }
 
 #[derive(Serialize)]

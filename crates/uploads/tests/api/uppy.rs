@@ -80,6 +80,41 @@ async fn sign_request_signs_each_request_of_an_upload_and_only_that() {
 }
 
 #[tokio::test]
+async fn the_request_that_makes_the_file_is_bound_to_what_the_file_was_said_to_be() {
+    let (app, shelf) = service();
+    let body = json!({
+        "method": "POST", "key": "k", "uploadId": "u", "size": 7, "crc64nvme": "rosUhgp5mIg=",
+    });
+    let answer = post(&app, "/api/s3/sign", &body.to_string()).await.json();
+    let bound = json!({
+        "x-amz-checksum-crc64nvme": "rosUhgp5mIg=",
+        "x-amz-checksum-type": "FULL_OBJECT",
+        "x-amz-mp-object-size": "7",
+    });
+    assert_eq!(answer["headers"], bound);
+    let signed = shelf.signed.lock().expect("unpoisoned").pop();
+    let signed = signed.expect("signed").headers;
+    let names: Vec<_> = signed.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        bound
+            .as_object()
+            .expect("headers")
+            .keys()
+            .collect::<Vec<_>>()
+    );
+    for body in [
+        json!({"method": "POST", "key": "k", "uploadId": "u", "crc64nvme": "rosUhgp5mA=="}),
+        json!({"method": "POST", "key": "k", "uploadId": "u", "crc64nvme": "7"}),
+        json!({"method": "PUT", "key": "k", "crc64nvme": "rosUhgp5mIg="}),
+        json!({"method": "PUT", "key": "k", "uploadId": "u", "partNumber": 1, "crc64nvme": "rosUhgp5mIg="}),
+    ] {
+        let answer = post(&app, "/api/s3/sign", &body.to_string()).await;
+        assert_eq!(answer.status, 400, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_name_beside_the_proposed_key_gets_a_key_of_its_own() {
     let (app, _) = service();
     for method in ["PUT", "POST"] {

@@ -2,9 +2,11 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Request};
-use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
+use two_buckets_objects::{Algorithm, SINGLE_PUT_SIZE_BYTES_MAX};
 
 use super::super::{Answer, From, answer, json_body, signing};
 use crate::admission::{Admitted, Known, Place, admit, look_up};
@@ -26,6 +28,12 @@ pub(crate) async fn sign<T: Tracker, G: Grants>(
 ) -> Answer {
     let asked: SignRequest = json_body(request).await?;
     let operation = operation(&asked)?;
+    let makes_of_parts = matches!(operation, Operation::CompleteMultipart { .. });
+    if asked.crc64nvme.is_some() && !makes_of_parts {
+        return Err(Problem::BadRequest(
+            "the crc64nvme is that of the whole file, for the request that makes it of its parts; leave it out".into(),
+        ));
+    }
     let facts = FileFacts::read(
         asked.content_type.as_deref(),
         asked.size,
@@ -47,6 +55,11 @@ pub(crate) async fn sign<T: Tracker, G: Grants>(
         id: admitted.shown_id(),
     }))
 }
+
+const CHECKSUM_CRC64NVME: HeaderName = HeaderName::from_static("x-amz-checksum-crc64nvme");
+const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
+/// The size of the file that is made of the parts.
+const OBJECT_SIZE: HeaderName = HeaderName::from_static("x-amz-mp-object-size");
 
 type Headers = Vec<(HeaderName, HeaderValue)>;
 
@@ -116,15 +129,40 @@ async fn go_on<T: Tracker, G: Grants>(
             }
             allow_part(api, caller, &admitted, *number, facts.size_bytes).await?;
             let length = facts.size_bytes.map(HeaderValue::from);
-            length.map(|length| (CONTENT_LENGTH, length))
+            length
+                .map(|length| (CONTENT_LENGTH, length))
+                .into_iter()
+                .collect()
         }
         Operation::CompleteMultipart { .. } => {
             allow_completion(api, caller, &admitted, has_arrived).await?;
-            signing::condition(&admitted)
+            let condition = signing::condition(&admitted).into_iter();
+            condition.chain(whole_file(asked, facts)?).collect()
         }
-        _ => None,
+        _ => Headers::new(),
     };
-    Ok((admitted, headers.into_iter().collect()))
+    Ok((admitted, headers))
+}
+
+/// The headers that let the store make a file of the parts only if it is the one that was declared: parts that an
+/// earlier visit sent may be of another file of the same name.
+fn whole_file(asked: &SignRequest, facts: &FileFacts) -> Result<Headers, Problem> {
+    let mut headers = Headers::new();
+    if let Some(text) = &asked.crc64nvme {
+        let is_one = BASE64
+            .decode(text)
+            .is_ok_and(|value| value.len() == Algorithm::Crc64Nvme.length_bytes());
+        let header = HeaderValue::from_str(text).ok().filter(|_| is_one);
+        let header = header.ok_or_else(|| {
+            Problem::BadRequest("the crc64nvme must be the base64 of 8 bytes".into())
+        })?;
+        headers.push((CHECKSUM_CRC64NVME, header));
+        headers.push((CHECKSUM_TYPE, HeaderValue::from_static("FULL_OBJECT")));
+    }
+    if let Some(size) = facts.size_bytes {
+        headers.push((OBJECT_SIZE, HeaderValue::from(size)));
+    }
+    Ok(headers)
 }
 
 /// Holds the parts of a caller whose files are limited within the size that was said when the upload was begun.
