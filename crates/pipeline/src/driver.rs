@@ -16,7 +16,7 @@ use crate::step::{Action, Input, Rules, Stopped, Turn, Work};
 use crate::verify::{Verdict, verify};
 use crate::{
     CancelOnDrop, Clock, End, Holder, Incoming, Lease, Ledger, ProcessError, Processor, Report,
-    Routes, State, Upload, UploadId, WakeUp, WakeUps, Why, ledger, staging,
+    RetryAfter, Routes, State, Upload, UploadId, WakeUp, WakeUps, Why, ledger, staging,
 };
 
 /// How a driver works.
@@ -302,6 +302,7 @@ where
             lease,
             life,
             heartbeat: self.heartbeat(life),
+            retry_after: RetryAfter::default(),
             tally: Tally::default(),
         }
     }
@@ -341,6 +342,8 @@ struct Turned<'a, S, L, P, C, W> {
     /// How long its lease lasts unless renewed.
     life: Duration,
     heartbeat: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    /// What the latest run said of the next.
+    retry_after: RetryAfter,
     tally: Tally,
 }
 
@@ -362,11 +365,19 @@ where
         let (action, mut running) = match action {
             Action::Process { upload, source } => {
                 let (running, incoming, guard) = Running::begin(driver, &lease, &upload, *source);
+                self.retry_after = incoming.retry_after.clone();
                 (Effect::Process(Box::new(incoming), guard), Some(running))
             }
             action => (Effect::Of(action), None),
         };
-        let mut effect = Box::pin(effect(driver, key, lease.clone(), action, tally));
+        let mut effect = Box::pin(effect(
+            driver,
+            key,
+            lease.clone(),
+            action,
+            self.retry_after.least(),
+            tally,
+        ));
         let mut next_said = said_later(&*driver.clock, running.is_some());
         let input = loop {
             let woken = select(self.heartbeat.as_mut(), next_said.as_mut());
@@ -517,6 +528,7 @@ async fn effect<S, L, P, C, W>(
     key: &ObjectRef,
     lease: Lease,
     effect: Effect,
+    wait_least: Duration,
     tally: &mut Tally,
 ) -> Input
 where
@@ -652,7 +664,7 @@ where
             failures,
             was_gone,
         } => {
-            let end = end_of(driver, turn, failures);
+            let end = end_of(driver, turn, failures, wait_least);
             match ledger.end(&lease, &id, &end, now).await {
                 Ok(upload) => {
                     ended(driver, &upload, &end, was_gone, tally).await;
@@ -683,7 +695,12 @@ fn done(result: two_buckets_objects::Result<()>) -> Input {
     }
 }
 
-fn end_of<S, L, P, C: Clock, W>(driver: &Driver<S, L, P, C, W>, turn: Turn, failures: u32) -> End {
+fn end_of<S, L, P, C: Clock, W>(
+    driver: &Driver<S, L, P, C, W>,
+    turn: Turn,
+    failures: u32,
+    wait_least: Duration,
+) -> End {
     match turn {
         Turn::Deferred {
             reason,
@@ -698,7 +715,7 @@ fn end_of<S, L, P, C: Clock, W>(driver: &Driver<S, L, P, C, W>, turn: Turn, fail
             );
             End::Deferred {
                 reason,
-                next_attempt_at: driver.clock.now().after(wait),
+                next_attempt_at: driver.clock.now().after(wait.max(wait_least)),
                 is_counted,
                 look_in_archive,
             }

@@ -46,7 +46,7 @@ pub use lease::{BootId, FencingToken, Holder, Lease};
 pub use ledger::Ledger;
 pub use processor::{
     AttemptLog, CancelOnDrop, Cancellation, Content, DynProcessor, Incoming, LogExcerpt, Outputs,
-    ProcessError, Processing, Processor, Progress, ProgressAt, Report,
+    ProcessError, Processing, Processor, Progress, ProgressAt, Report, RetryAfter,
 };
 pub use route::{Route, Routes};
 pub use sweep::{Decision, KeySeen, Overdue, SweepError, Sweeper, Swept};

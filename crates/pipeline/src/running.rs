@@ -25,13 +25,17 @@ impl Running {
         upload: &Upload,
         source: ObjectInfo,
     ) -> (Self, Incoming, CancelOnDrop) {
-        let (incoming, guard) = Incoming::of_version(
+        let (mut incoming, guard) = Incoming::of_version(
             &driver.store,
             driver.settings.archive.clone(),
             source,
             upload.attempts_ever,
             lease.token,
         );
+        incoming.tries = upload.attempts;
+        if let Some(staged) = &upload.staged {
+            incoming.order = staged.order;
+        }
         let running = Self {
             id: upload.id.clone(),
             attempt: upload.attempts_ever,

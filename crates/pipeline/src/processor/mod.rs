@@ -8,13 +8,14 @@ mod log;
 mod outputs;
 mod progress;
 mod report;
+mod retry_after;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use two_buckets_objects::{BucketName, ObjectInfo, ObjectStore};
 
-use crate::FencingToken;
+use crate::{FencingToken, Order};
 
 pub use cancellation::{CancelOnDrop, Cancellation};
 pub use content::Content;
@@ -24,6 +25,7 @@ pub use log::{AttemptLog, LogExcerpt};
 pub use outputs::Outputs;
 pub use progress::{Progress, ProgressAt};
 pub use report::Report;
+pub use retry_after::RetryAfter;
 
 /// The function that runs on each upload.
 ///
@@ -55,8 +57,12 @@ pub trait Processor: Send + Sync + 'static {
 pub struct Incoming {
     /// What the staging bucket says of exactly this version: bucket, key, version, size, tag, checksums, metadata.
     pub source: ObjectInfo,
+    /// Its place among the uploads of its key.
+    pub order: Order,
     /// Which run this is for this version, from 1; never reset, so a later run always has a higher number.
     pub attempt: u32,
+    /// Which run this is since it came or was last made pending by hand, from 1.
+    pub tries: u32,
     /// The fencing token this runs under. A function with its own storage can refuse lower ones than it has seen.
     pub token: FencingToken,
     /// The bytes of exactly this version.
@@ -67,13 +73,15 @@ pub struct Incoming {
     pub log: AttemptLog,
     /// How far the run is.
     pub progress: Progress,
+    /// When to try again, should it fail.
+    pub retry_after: RetryAfter,
     /// Ends when the run is no longer wanted.
     pub cancellation: Cancellation,
 }
 
 impl Incoming {
-    /// A run on a version in a store, with its outputs in an archive bucket there. It is cancelled when the guard is
-    /// dropped.
+    /// A run on a version in a store, with its outputs in an archive bucket there; its place is that of its time alone.
+    /// It is cancelled when the guard is dropped.
     pub fn of_version<S: ObjectStore>(
         store: &Arc<S>,
         archive: BucketName,
@@ -85,11 +93,17 @@ impl Incoming {
         let incoming = Self {
             content: Content::of_version(Arc::clone(store), &source),
             outputs: Outputs::of_version(Arc::clone(store), archive, source.at.clone()),
+            order: Order {
+                last_modified: source.last_modified,
+                number: 0,
+            },
             source,
             attempt,
+            tries: attempt,
             token,
             log: AttemptLog::default(),
             progress: Progress::default(),
+            retry_after: RetryAfter::default(),
             cancellation,
         };
         (incoming, guard)
