@@ -31,6 +31,11 @@ let current = null
 let whenIdle = () => {}
 process.on('beforeExit', () => whenIdle())
 
+// Whoever heard us is gone, and with it whoever gives events: writing on would only fail again, and that be reported again.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', () => process.exit(1))
+}
+
 class FunctionError extends Error {
   constructor(errorType, message) {
     super(message)

@@ -52,7 +52,8 @@ pub struct Config {
     pub recycle_after: u32,
     /// At what age an environment takes no more invocations; one that runs is left to finish.
     pub life_max: Duration,
-    /// An existing folder in which each environment gets one of its own (as `TMPDIR`), removed with all its content when it ends.
+    /// An existing folder of this host's alone, in which each environment gets one of its own (as `TMPDIR`), removed with all
+    /// its content when it ends.
     pub scratch: PathBuf,
     /// How many bytes the files in that folder may take up on the disk before the environment is ended. Looked at several times a second, so it may be passed for a moment.
     pub scratch_bytes_max: u64,

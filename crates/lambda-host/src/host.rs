@@ -1,18 +1,20 @@
 //! The door to one function: environments to be had, and their end.
 
-use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use crate::config::{Config, InvalidConfig};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::pool::Pool;
-use crate::start;
+use crate::{members, scratch, start};
 
 /// Runs one function: a pool of environments, started when they are needed.
 ///
 /// Cheap to clone; all clones are one pool. Call [`Host::stop`] before the program ends: a program that is killed cannot
-/// end its functions' processes, and those then end by themselves when they next call the Runtime API.
+/// end its functions' processes. Those end by themselves when they next call the Runtime API, or when a host is started
+/// with the same scratch folder.
 #[derive(Clone)]
 pub struct Host {
     pool: Arc<Pool>,
@@ -32,6 +34,21 @@ pub struct Facts {
     pub ended: u64,
 }
 
+/// Ends the processes of functions whose scratch folders were below this one, and removes what is in it: what a server
+/// left that was killed. For folders that no running host has. Blocks for a moment.
+pub fn clean(scratch: &Path) {
+    let cleaned = scratch.canonicalize().and_then(|scratch| {
+        members::end_strays(&scratch);
+        scratch::empty(&scratch)
+    });
+    match cleaned {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(folder = %scratch.display(), "what an earlier server left cannot be removed: {why}");
+        }
+        _ => {}
+    }
+}
+
 impl fmt::Debug for Host {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.debug_struct("Host")
@@ -43,9 +60,11 @@ impl fmt::Debug for Host {
 
 impl Host {
     /// Checks the configuration, and says all that is wrong with it. No process is started before the first
-    /// [`acquire`](Host::acquire).
+    /// [`acquire`](Host::acquire). What an earlier host left in the scratch folder when it was killed, files and
+    /// processes, is removed and ended, so the folder is this host's alone. Blocks for a moment.
     pub fn start(config: Config) -> Result<Host, InvalidConfig> {
         config.check()?;
+        clean(&config.scratch);
         Ok(Host {
             pool: Arc::new(Pool::new(config)),
         })

@@ -39,7 +39,7 @@ pub use config::{Config, EnvironmentEnded, InvalidConfig, NewEnvironment};
 pub use environment::Environment;
 pub use environment_id::EnvironmentId;
 pub use failure::Failure;
-pub use host::{Facts, Host};
+pub use host::{Facts, Host, clean};
 pub use invocation::{Invocation, Log, Response};
 pub use limits::{PAYLOAD_BYTES_MAX, RESPONSE_BYTES_MAX};
 pub use runtimes::NODE_RUNTIME;

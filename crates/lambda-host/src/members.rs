@@ -9,6 +9,8 @@
 //! can be given to somebody else's process, so a signal to the group cannot hit a stranger.
 
 use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 
@@ -50,7 +52,8 @@ impl Members {
             .filter(|it| {
                 it.group == leader
                     || self.known.contains(&(it.pid, it.started))
-                    || (look == Look::Thorough && procfs::has_variable(it.pid, &self.mark))
+                    || (look == Look::Thorough
+                        && procfs::has_variable(it.pid, |variable| variable == self.mark))
             })
             .copied()
             .collect();
@@ -78,6 +81,18 @@ impl Members {
         let leader = self.leader.as_raw_nonzero().get();
         for member in members.iter().filter(|it| it.group != leader) {
             signal_exactly(member, signal);
+        }
+    }
+}
+
+/// Ends what a host that was killed left behind: every process whose temporary folder is below `scratch`. Blocks.
+pub(crate) fn end_strays(scratch: &Path) {
+    let mut mark = b"TMPDIR=".to_vec();
+    mark.extend_from_slice(scratch.as_os_str().as_bytes());
+    mark.push(b'/');
+    for process in procfs::processes() {
+        if procfs::has_variable(process.pid, |variable| variable.starts_with(&mark)) {
+            signal_exactly(&process, Signal::KILL);
         }
     }
 }

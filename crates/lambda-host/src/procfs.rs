@@ -54,10 +54,10 @@ fn parse_stat(pid: i32, text: &[u8], page_bytes: u64) -> Option<Seen> {
     })
 }
 
-/// Whether a process was started with this `NAME=value` among its variables.
-pub(crate) fn has_variable(pid: i32, variable: &[u8]) -> bool {
+/// Whether a process was started with such a `NAME=value` among its variables.
+pub(crate) fn has_variable(pid: i32, is_it: impl Fn(&[u8]) -> bool) -> bool {
     fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|all| all.split(|byte| *byte == 0).any(|it| it == variable))
+        .is_ok_and(|all| all.split(|byte| *byte == 0).any(is_it))
 }
 
 /// The memory a process takes up, pages that it shares counted by its share (`Pss`). The kernel walks all its pages for

@@ -37,6 +37,16 @@ impl Scratch {
     }
 }
 
+/// Removes what is in the folder that environments have theirs in. Blocks.
+pub(crate) fn empty(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let path = entry?.path();
+        // Dropping it removes it.
+        drop(Scratch { path });
+    }
+    Ok(())
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(why) = self.remove() {
