@@ -3,6 +3,7 @@
 mod blocking;
 mod changes;
 mod grants;
+mod lanes;
 mod ledger;
 mod shown;
 mod store;
@@ -13,6 +14,7 @@ mod wake;
 mod worker;
 
 pub use grants::{DepotGrants, GrantOptions};
+pub use lanes::Lanes;
 pub use ledger::DepotLedger;
 pub use store::DepotStore;
 pub use tracker::LedgerTracker;

@@ -64,6 +64,8 @@ pub struct Woken {
     /// The key and why.
     pub wake_up: WakeUp,
     queue: WakeQueue,
+    /// Whether it was given back already.
+    is_back: bool,
 }
 
 impl WakeQueue {
@@ -97,6 +99,7 @@ impl WakeQueue {
                     return Some(Woken {
                         wake_up,
                         queue: self.clone(),
+                        is_back: false,
                     });
                 }
             }
@@ -228,9 +231,28 @@ impl State {
     }
 }
 
+impl Woken {
+    /// Gives the key back, to be handed out before all others.
+    pub(crate) fn first_again(mut self) {
+        self.is_back = true;
+        let key = self.wake_up.key.clone();
+        let mut state = self.queue.state();
+        state.in_work.remove(&key);
+        if !state.is_closed {
+            let why = state.whys.entry(key.clone()).or_insert(self.wake_up.why);
+            *why = (*why).max(self.wake_up.why);
+            state.waiting.push_front(key);
+        }
+        drop(state);
+        self.queue.shared.arrived.notify_one();
+    }
+}
+
 impl Drop for Woken {
     fn drop(&mut self) {
-        self.queue.done(&self.wake_up.key);
+        if !self.is_back {
+            self.queue.done(&self.wake_up.key);
+        }
     }
 }
 

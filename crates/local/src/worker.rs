@@ -6,15 +6,17 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 use two_buckets_depot::{Depot, Versioning};
-use two_buckets_objects::{BucketName, Timestamp};
+use two_buckets_objects::{BucketName, ObjectStore as _, Timestamp};
 use two_buckets_pipeline::{
     Clock, Driver, Incoming, ProcessError, Processor, Report, Settings, SweepError, Sweeper, Swept,
 };
 
-use crate::{DepotLedger, DepotStore, WakeQueue};
+use crate::lanes::{Entered, Place};
+use crate::wake::Woken;
+use crate::{DepotLedger, DepotStore, Lanes, WakeQueue};
 
 /// How many workers there are, and how often they look for what no wake-up told of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// How many keys are worked on at once; at least one.
     pub workers: usize,
@@ -22,6 +24,8 @@ pub struct Options {
     pub sweep_every: Duration,
     /// How long draining waits for functions that run.
     pub drain_wait_max: Duration,
+    /// How many files of a kind are worked on at once.
+    pub lanes: Lanes,
 }
 
 impl Default for Options {
@@ -30,6 +34,7 @@ impl Default for Options {
             workers: 8,
             sweep_every: Duration::from_mins(5),
             drain_wait_max: Duration::from_secs(20),
+            lanes: Lanes::none(),
         }
     }
 }
@@ -111,6 +116,7 @@ impl<P: Processor> Workers<P> {
             pool.spawn(work(
                 Arc::clone(&driver),
                 queue.clone(),
+                options.lanes.clone(),
                 Arc::clone(&is_stopping),
             ));
         }
@@ -207,13 +213,37 @@ impl<P: Processor> SweepHandle<P> {
 async fn work<P: Processor>(
     driver: Arc<LocalDriver<P>>,
     queue: WakeQueue,
+    lanes: Lanes,
     is_stopping: Arc<AtomicBool>,
 ) {
     let stopping = || is_stopping.load(Ordering::Relaxed);
     while let Some(woken) = queue.next().await {
+        let Some((woken, _place)) = placed(&driver, &lanes, woken).await else {
+            continue;
+        };
         driver
             .run(&woken.wake_up.key, woken.wake_up.why, &stopping)
             .await;
+    }
+}
+
+/// Finds a place in the lane of the key's newest version; none if the key was put aside.
+async fn placed<P>(
+    driver: &LocalDriver<P>,
+    lanes: &Lanes,
+    woken: Woken,
+) -> Option<(Woken, Option<Place>)> {
+    if lanes.are_none() {
+        return Some((woken, None));
+    }
+    let Ok(file) = driver.store.head(&woken.wake_up.key).await else {
+        // What is not there or cannot be read has no lane; the turn finds out what it is about.
+        return Some((woken, None));
+    };
+    match lanes.enter(woken, &file) {
+        Entered::Free(woken) => Some((woken, None)),
+        Entered::Placed(woken, place) => Some((woken, Some(place))),
+        Entered::Aside => None,
     }
 }
 
