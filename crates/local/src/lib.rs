@@ -2,6 +2,7 @@
 
 mod blocking;
 mod changes;
+mod function;
 mod grants;
 mod lanes;
 mod ledger;
@@ -13,6 +14,7 @@ mod waiting;
 mod wake;
 mod worker;
 
+pub use function::{Function, FunctionOptions, StartError as FunctionStartError};
 pub use grants::{DepotGrants, GrantOptions};
 pub use lanes::Lanes;
 pub use ledger::DepotLedger;

@@ -7,7 +7,11 @@ use std::time::Duration;
 use clap::Parser as _;
 use two_buckets_objects::Key;
 
-use super::typed::{EverywhereFlags, PutFlags, ServeFlags, StatusFlags, Typed, TypedCommand};
+use super::check::Check;
+use super::typed::{
+    CheckFlags, ConfigCommand, EverywhereFlags, PutFlags, ServeFlags, StatusFlags, Typed,
+    TypedCommand,
+};
 use crate::config::Flags;
 use crate::failure::Failure;
 
@@ -44,6 +48,8 @@ pub(crate) enum Command {
     Env(Output),
     /// Print the settings.
     Config(Output),
+    /// Say which route takes a file.
+    Check(Check),
 }
 
 /// For whom to print.
@@ -177,8 +183,16 @@ fn understand(typed: Typed) -> Result<Invocation, Failure> {
     let (command, serve) = match command {
         None => (Command::Serve, before),
         Some(TypedCommand::Serve(after)) => (Command::Serve, either(before, *after)?),
-        Some(TypedCommand::Config { serve, output }) => {
-            (Command::Config(output.into()), either(before, *serve)?)
+        Some(TypedCommand::Config {
+            serve,
+            output,
+            check,
+        }) => {
+            let command = match check {
+                None => Command::Config(output.into()),
+                Some(ConfigCommand::Check(check)) => Command::Check(check_meaning(check)?),
+            };
+            (command, either(before, *serve)?)
         }
         Some(command) => {
             if let Some((name, _)) = given(&before).first() {
@@ -219,6 +233,15 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
         TypedCommand::Env(output) => Command::Env(output.into()),
         TypedCommand::Serve(_) => Command::Serve,
         TypedCommand::Config { output, .. } => Command::Config(output.into()),
+    })
+}
+
+fn check_meaning(check: CheckFlags) -> Result<Check, Failure> {
+    Ok(Check {
+        key: parse_key(&check.key)?,
+        media_type: check.media_type,
+        size_bytes: check.size,
+        output: check.output.into(),
     })
 }
 
@@ -296,10 +319,12 @@ fn parse_key(key: &str) -> Result<Key, Failure> {
         .map_err(|error| Failure::usage(format!("{error}")))
 }
 
-/// The flags of the server that were given, by name. One that may be repeated is joined by commas.
+/// The flags of the server that were given, by name. One that may be repeated is joined, one a line.
 fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
-    let (reach, callers, command) = (&flags.reach, &flags.callers, &flags.command);
-    let shell = command.shell.then(|| OsString::from("true"));
+    let (reach, callers) = (&flags.reach, &flags.callers);
+    let (function, command) = (&flags.function, &flags.command);
+    let truth = |is_given: bool| is_given.then(|| OsString::from("true"));
+    let (moves, shell) = (truth(function.function_moves), truth(command.shell));
     let once = [
         ("s3", &flags.s3),
         ("web", &flags.web),
@@ -319,6 +344,15 @@ fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
         ("upload-size-max", &callers.upload_size_max),
         ("upload-types", &callers.upload_types),
         ("uploads-per-minute", &callers.uploads_per_minute),
+        ("function", &function.function),
+        ("function-handler", &function.function_handler),
+        ("function-timeout-s", &function.function_timeout_s),
+        ("function-memory-mib", &function.function_memory_mib),
+        ("function-scratch-mib", &function.function_scratch_mib),
+        ("function-concurrency", &function.function_concurrency),
+        ("function-batch", &function.function_batch),
+        ("function-moves", &moves),
+        ("function-python", &function.function_python),
         ("command", &command.command),
         ("shell", &shell),
         ("command-timeout-s", &command.command_timeout_s),
@@ -335,18 +369,22 @@ fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
         ("abort-incomplete-days", &flags.abort_incomplete_days),
     ];
     let repeated = [
-        ("behind-proxy", &reach.behind_proxy, ","),
-        ("allow-origin", &reach.allow_origin, ","),
-        // A value may have commas in it.
-        ("command-env", &command.command_env, "\n"),
+        ("behind-proxy", &reach.behind_proxy),
+        ("allow-origin", &reach.allow_origin),
+        ("function-env", &function.function_env),
+        (
+            "function-permanent-errors",
+            &function.function_permanent_errors,
+        ),
+        ("command-env", &command.command_env),
     ];
     once.into_iter()
         .filter_map(|(name, value)| Some((name, value.clone()?)))
         .chain(
             repeated
                 .into_iter()
-                .filter(|(_, values, _)| !values.is_empty())
-                .map(|(name, values, between)| (name, values.join(std::ffi::OsStr::new(between)))),
+                .filter(|(_, values)| !values.is_empty())
+                .map(|(name, values)| (name, values.join(std::ffi::OsStr::new("\n")))),
         )
         .collect()
 }

@@ -1,6 +1,7 @@
 //! The command line: what was typed, what it means, and the commands that speak to a running server.
 
 mod api;
+mod check;
 mod config;
 mod env;
 mod logs;
@@ -37,5 +38,6 @@ pub(crate) async fn run(
         Command::Sweep(output) => sweep::run(output, settings).await,
         Command::Env(output) => env::run(output, settings, environment),
         Command::Config(output) => config::run(output, settings),
+        Command::Check(check) => check::run(&check, settings),
     }
 }

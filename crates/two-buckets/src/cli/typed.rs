@@ -48,6 +48,8 @@ pub(crate) struct ServeFlags {
     #[command(flatten)]
     pub(crate) callers: CallerFlags,
     #[command(flatten)]
+    pub(crate) function: FunctionFlags,
+    #[command(flatten)]
     pub(crate) command: CommandFlags,
     /// The bucket that files come into
     #[arg(long, value_name = "NAME")]
@@ -145,6 +147,45 @@ pub(crate) struct CallerFlags {
     pub(crate) uploads_per_minute: Option<OsString>,
 }
 
+/// The flags that say what runs on each file.
+#[derive(clap::Args, Debug, Default, Clone)]
+#[command(next_help_heading = "The function that runs on each file")]
+pub(crate) struct FunctionFlags {
+    /// A Lambda function: a file of Python or JavaScript, file.function, a program (bootstrap), a folder or a zip
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) function: Option<OsString>,
+    /// What is called, as file.function, where it is not found by itself
+    #[arg(long, value_name = "HANDLER")]
+    pub(crate) function_handler: Option<OsString>,
+    /// A variable of the function's environment; repeat for more
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) function_env: Vec<OsString>,
+    /// The longest that one invocation may take [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) function_timeout_s: Option<OsString>,
+    /// The memory of one execution environment [default: 512]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) function_memory_mib: Option<OsString>,
+    /// What one execution environment may write into its scratch folder [default: 512]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) function_scratch_mib: Option<OsString>,
+    /// How many execution environments there may be [default: as many as workers]
+    #[arg(long, value_name = "N")]
+    pub(crate) function_concurrency: Option<OsString>,
+    /// How many files one invocation may be given; they share its answer and log [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) function_batch: Option<OsString>,
+    /// The function always moves its file to the archive itself: not having done so is a failure
+    #[arg(long)]
+    pub(crate) function_moves: bool,
+    /// Types of errors that do not pass by trying again, as `ValueError`; repeat for more
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) function_permanent_errors: Vec<OsString>,
+    /// The Python to run it with [default: a virtual environment's, or python3]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) function_python: Option<OsString>,
+}
+
 /// The flags that bring a program to run on each file.
 #[derive(clap::Args, Debug, Default, Clone)]
 #[command(next_help_heading = "A program of your own for each file")]
@@ -197,7 +238,31 @@ pub(crate) enum TypedCommand {
         serve: Box<ServeFlags>,
         #[command(flatten)]
         output: OutputFlags,
+        #[command(subcommand)]
+        check: Option<ConfigCommand>,
     },
+}
+
+/// The commands of `config`.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum ConfigCommand {
+    /// Check the settings, and say which route takes a file and why no other does
+    Check(CheckFlags),
+}
+
+/// The flags of `config check`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct CheckFlags {
+    /// The file's key
+    pub(crate) key: String,
+    /// Its media type, as an uploader would name it
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) media_type: Option<String>,
+    /// Its size
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) size: u64,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
 }
 
 /// How to print.

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use super::{Origin, Setting, Sources, number, optional, seconds, utf8};
+use super::{Origin, Setting, Sources, number, optional, seconds, truth, utf8};
 use crate::command::{Program, Settings as Command};
 
 /// The longest time-out of a program: a week.
@@ -158,14 +158,6 @@ impl CommandSettings {
             .filter(|(name, _)| named(name))
             .chain(given)
             .collect()
-    }
-}
-
-fn truth(text: &OsStr) -> Result<bool, String> {
-    match utf8(text)? {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        other => Err(format!("{other:?} is neither true nor false")),
     }
 }
 

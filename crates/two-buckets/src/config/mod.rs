@@ -4,9 +4,11 @@
 
 mod callers;
 mod command;
+mod function;
 mod origin;
 mod reach;
 mod roles;
+mod routes;
 mod sources;
 
 use std::ffi::OsStr;
@@ -20,9 +22,11 @@ use two_buckets_uploads::{Algorithm, ClaimName, WebOrigin};
 
 pub(crate) use callers::CallerSettings;
 pub(crate) use command::CommandSettings;
+pub(crate) use function::FunctionSettings;
 pub(crate) use origin::{Origin, Setting};
 use reach::Exposure;
 pub(crate) use reach::Reach;
+pub(crate) use routes::{Bounds, DEFAULT, DESCRIBE, Route, RouteSettings};
 pub(crate) use sources::{Environment, Flags};
 use sources::{Sources, read_file};
 
@@ -49,6 +53,9 @@ const PER_MINUTE_MAX: u32 = 10_000_000;
 /// debug level, by `s3-api`.
 const LOG_DEFAULT: &str = "info,s3s=off";
 
+/// Why nothing is run where two things are named.
+const BOTH: &str = "a function and a command are given; only one of them can run on a file";
+
 /// How to write logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -73,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) reach: Reach,
     /// Who may call the page's API.
     pub(crate) callers: CallerSettings,
+    /// The function that runs on each file.
+    pub(crate) function: FunctionSettings,
     /// The program that runs on each file, if one is brought.
     pub(crate) command: CommandSettings,
     /// The bucket that files come into.
@@ -91,6 +100,8 @@ pub(crate) struct Settings {
     pub(crate) just_moved_grace: Setting<Duration>,
     /// After how many days the parts of an upload that nobody completed are removed; 1 to 3,650.
     pub(crate) abort_incomplete_days: Setting<u32>,
+    /// Which processor a file is given to, by `[[route]]` in the file.
+    pub(crate) routes: RouteSettings,
     /// Roles beside the uploader's, by `[[role]]` in the file.
     pub(crate) roles: Setting<Vec<Role>>,
     /// How to write logs.
@@ -104,6 +115,7 @@ impl Settings {
     pub(crate) fn resolve(flags: &Flags, environment: &Environment) -> Result<Self, Failure> {
         let (file, mut table) = read_file(flags, environment)?;
         let (roles, role_problems) = roles::take(&mut table, file.as_deref());
+        let (routes, route_problems) = routes::take(&mut table, file.as_deref());
         let mut sources = Sources::new(flags, environment, file.as_deref(), table);
         let data = sources.setting("data", folder, default_data_folder());
         let s3 = sources.setting(
@@ -118,6 +130,7 @@ impl Settings {
         );
         let reach = Self::reach(&mut sources);
         let callers = Self::callers(&mut sources);
+        let function = FunctionSettings::of(&mut sources);
         let command = CommandSettings::of(&mut sources);
         let staging = sources.setting("staging", bucket, "staging".parse().ok());
         let archive = sources.setting("archive", bucket, "archive".parse().ok());
@@ -150,7 +163,7 @@ impl Settings {
         let log_format = sources.setting("log-format", log_format, Some(LogFormat::Text));
         let log = sources.setting("log", log_filter, Some(LOG_DEFAULT.to_owned()));
         sources.refuse_unknown_names();
-        for problem in role_problems {
+        for problem in role_problems.into_iter().chain(route_problems) {
             sources.problem(problem);
         }
         if let (Some(staging), Some(archive)) = (&staging, &archive)
@@ -187,6 +200,12 @@ impl Settings {
                 sources.problem("--tls-cert and --tls-key are given together".to_owned());
             }
         }
+        if let (Some(function), Some(command)) = (&function, &command)
+            && function.function.value.is_some()
+            && command.command.value.is_some()
+        {
+            sources.problem(BOTH.to_owned());
+        }
         let settings = (|| {
             Some(Self {
                 data: data?,
@@ -194,6 +213,7 @@ impl Settings {
                 web: web?,
                 reach: reach?,
                 callers: callers?,
+                function: function?,
                 command: command?,
                 staging: staging?,
                 archive: archive?,
@@ -203,6 +223,7 @@ impl Settings {
                 sweep_interval: sweep_interval?,
                 just_moved_grace: just_moved_grace?,
                 abort_incomplete_days: abort_incomplete_days?,
+                routes,
                 roles,
                 log_format: log_format?,
                 log: log?,
@@ -286,7 +307,12 @@ impl Settings {
     /// Each setting as name, value and origin, in the order of the documentation.
     pub(crate) fn rows(&self) -> Vec<(&'static str, String, &Origin)> {
         let mut rows = self.rows_of_the_server();
-        rows.extend(self.command.rows());
+        let behind = rows
+            .iter()
+            .position(|(name, ..)| *name == "staging")
+            .unwrap_or(rows.len());
+        let brought = self.function.rows().into_iter().chain(self.command.rows());
+        rows.splice(behind..behind, brought);
         rows
     }
 
@@ -457,13 +483,13 @@ fn optional<T>(
     |text| parse(utf8(text)?).map(Some)
 }
 
-/// Values with commas between, as a flag given more than once is joined.
+/// Values with commas between, or one a line, as a flag given more than once is joined.
 fn list<T>(
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> impl FnOnce(&OsStr) -> Result<Vec<T>, String> {
     move |text| {
         utf8(text)?
-            .split(',')
+            .split([',', '\n'])
             .map(|one| parse(one.trim()))
             .collect()
     }
@@ -537,6 +563,14 @@ where
 
 fn seconds(text: &OsStr, min: u64, max: u64) -> Result<Duration, String> {
     number(text, min, max).map(Duration::from_secs)
+}
+
+fn truth(text: &OsStr) -> Result<bool, String> {
+    match utf8(text)? {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        other => Err(format!("{other:?} is neither true nor false")),
+    }
 }
 
 fn log_format(text: &OsStr) -> Result<LogFormat, String> {

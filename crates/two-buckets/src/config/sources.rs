@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::{Origin, Setting, Settings};
+use super::{Origin, Setting};
 use crate::failure::Failure;
 
 /// The settings given by flags.
@@ -14,7 +14,7 @@ pub(crate) struct Flags {
     pub(crate) values: BTreeMap<&'static str, OsString>,
 }
 
-/// The variables of the environment that begin with `TWO_BUCKETS_`.
+/// The variables of the environment that begin with `TWO_BUCKETS_`, and the active virtual environment of Python.
 pub(crate) struct Environment(pub(crate) BTreeMap<String, OsString>);
 
 impl Environment {
@@ -23,7 +23,7 @@ impl Environment {
         Self(
             std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-                .filter(|(name, _)| name.starts_with("TWO_BUCKETS_"))
+                .filter(|(name, _)| name.starts_with("TWO_BUCKETS_") || name == VIRTUAL_ENV)
                 .collect(),
         )
     }
@@ -35,7 +35,14 @@ impl Environment {
             .map(OsString::as_os_str)
             .filter(|value| !value.is_empty())
     }
+
+    /// The folder of Python's virtual environment that is active (PEP 405).
+    pub(crate) fn virtual_environment(&self) -> Option<&Path> {
+        self.get(VIRTUAL_ENV).map(Path::new)
+    }
 }
+
+const VIRTUAL_ENV: &str = "VIRTUAL_ENV";
 
 /// Reads the configuration file that the flags or the environment name, or else the default one if it is there.
 pub(super) fn read_file(
@@ -172,11 +179,12 @@ impl<'a> Sources<'a> {
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Array(values) if values.iter().all(toml::Value::is_str) => {
                 let texts: Vec<_> = values.iter().filter_map(toml::Value::as_str).collect();
-                texts.join(",")
+                texts.join("\n")
             }
+            toml::Value::Boolean(truth) => truth.to_string(),
             other => {
                 return Err(format!(
-                    "{shown}: is {}, but must be a text, a whole number or a list of texts",
+                    "{shown}: is {}, but must be a text, a whole number, true or false, or a list of texts",
                     other.type_str()
                 ));
             }
@@ -203,7 +211,7 @@ impl<'a> Sources<'a> {
     }
 
     /// The settings, or all problems.
-    pub(super) fn finish(self, settings: Option<Settings>) -> Result<Settings, Failure> {
+    pub(super) fn finish<T>(self, settings: Option<T>) -> Result<T, Failure> {
         match (self.problems.as_slice(), settings) {
             ([], Some(settings)) => Ok(settings),
             ([only], _) => Err(Failure::usage(only.clone())),

@@ -6,6 +6,7 @@
 mod banner;
 mod buckets;
 mod folder;
+mod functions;
 mod issuer;
 mod listener;
 pub(crate) mod record;
@@ -21,25 +22,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use two_buckets_depot::{Depot, Options};
 use two_buckets_local::{
     DepotLedger, DepotStore, LedgerTracker, WakeQueue, WorkerOptions, Workers,
 };
 use two_buckets_objects::{BucketName, Key};
 use two_buckets_pipeline::archive::{LATE_PREFIX, RESULTS_PREFIX};
-use two_buckets_pipeline::{DynProcessor, Holder, Processor, Settings as PipelineSettings};
+use two_buckets_pipeline::{Holder, Processor, Settings as PipelineSettings};
 use two_buckets_s3_api::{
-    Config, Credentials, Limits, Listening, S3Service, Sts, TrustedProxies, uploader_role,
+    Config, Credentials, FUNCTION_ROLE, Limits, Listening, Pins, Role, S3Service, Sts,
+    TrustedProxies, function_role, uploader_role,
 };
 use two_buckets_uploads::{Access, Callers, Issuer, KnownCallers, WebOrigin};
 
 use crate::clock;
-use crate::command::{self, Command};
 use crate::config::{Environment, Origin, Reach, Settings};
 use crate::failure::Failure;
 use crate::root_key::{RootKey, random_text};
 use banner::Banner;
+use functions::Found;
 use listener::Listener;
 use record::{LeftRecord, Running};
 use renewal::Renewal;
@@ -69,6 +71,7 @@ pub(crate) async fn run<P: Processor>(
     let renewal = Renewal::open(settings)?;
     let issuer = issuer::of(&settings.callers)?;
     folder::make(data)?;
+    let functions = Found::find(settings, environment).await?;
     let queue = WakeQueue::default();
     let depot = folder::open_store(
         data,
@@ -103,12 +106,17 @@ pub(crate) async fn run<P: Processor>(
         access_key_id: root_key.access_key_id.clone(),
         secret_access_key: root_key.secret_access_key,
     };
-    let mut roles = vec![uploader_role(staging)];
-    roles.extend(settings.roles.value.iter().cloned());
+    let functions_role = functions_role(settings);
+    let mut roles = vec![uploader_role(staging), functions_role.clone()];
+    let others = settings.roles.value.iter();
+    roles.extend(others.filter(|role| role.name != FUNCTION_ROLE).cloned());
     let sts =
         Sts::new(credentials.clone(), roles).map_err(|error| Failure::usage(error.to_string()))?;
-    let processor = chosen(processor, settings)?;
+    let pins = Pins::new();
+    let (processor, running) =
+        functions.start(processor, settings, &sts, &functions_role, &pins)?;
     let name = processor.name();
+    let lanes = processor.lanes();
     let ledger = DepotLedger::open(depot.clone())
         .map_err(|error| Failure::failed(format!("the ledger cannot be opened: {error}")))?;
     let workers = Workers::start(
@@ -121,6 +129,7 @@ pub(crate) async fn run<P: Processor>(
             workers: settings.workers.value,
             sweep_every: settings.sweep_interval.value,
             drain_wait_max: DRAIN_MAX,
+            lanes,
         },
     )
     .map_err(|error| Failure::failed(error.to_string()))?;
@@ -182,13 +191,14 @@ pub(crate) async fn run<P: Processor>(
         sts,
         region: settings.region.value.clone(),
         clock: Arc::new(clock::now),
-        pins: None,
+        pins: Some(pins),
         refuse_write: Some(Arc::new(refuse_reserved(staging, archive))),
         staging_buckets: vec![staging.clone()],
         domain: reach.s3_url.value.as_ref().map(|url| url.host().to_owned()),
         limits,
     });
 
+    let functions_s3 = s3_service.clone();
     let record = LeftRecord::leave(
         data,
         &Running {
@@ -219,6 +229,7 @@ pub(crate) async fn run<P: Processor>(
     .show();
     tracing::info!(s3 = s3_url, web = web_url, "ready");
 
+    let (drained, are_drained) = oneshot::channel();
     let serving = async {
         tokio::join!(
             s3.serve_s3(s3_service, s3_listening, told(&stopping)),
@@ -228,7 +239,12 @@ pub(crate) async fn run<P: Processor>(
             async {
                 told(&stopping).await;
                 workers.drain().await;
+                // Whoever listens is gone when the functions are, which is what this is for.
+                _ = drained.send(());
             },
+            running.serve(functions_s3, limits, async {
+                _ = are_drained.await;
+            }),
             keep_up(&depot, told(&stopping)),
         )
     };
@@ -247,6 +263,15 @@ pub(crate) async fn run<P: Processor>(
     drop(depot);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The role of functions: the built-in one, unless the settings have one of its name.
+fn functions_role(settings: &Settings) -> Role {
+    let configured = &settings.roles.value;
+    let found = configured.iter().find(|role| role.name == FUNCTION_ROLE);
+    found
+        .cloned()
+        .unwrap_or_else(|| function_role(&settings.staging.value, &settings.archive.value))
 }
 
 /// Who may call: whoever is on this machine, unless callers are named.
@@ -270,28 +295,6 @@ fn page_origins(public: &WebOrigin, bound: SocketAddr, reach: &Reach) -> Vec<Web
     let mut seen = HashSet::new();
     origins.retain(|origin| seen.insert(origin.clone()));
     origins
-}
-
-/// The function: the program that the settings bring, else the one this program was built with.
-fn chosen<P: Processor>(
-    processor: P,
-    settings: &Settings,
-) -> Result<Arc<dyn DynProcessor>, Failure> {
-    let Some(program) = settings.command.program().map_err(Failure::usage)? else {
-        return Ok(Arc::new(processor));
-    };
-    let scratch = settings.data.value.join("scratch").join("command");
-    let shown = scratch.display().to_string();
-    let command = Command::start(command::Settings {
-        timeout: settings.command.timeout.value,
-        permanent_exit: settings.command.permanent_exit.value,
-        variables: settings.command.environment(),
-        scratch_bytes_max: settings.command.scratch_bytes_max.value,
-        stdout_bytes_max: settings.command.stdout_bytes_max.value,
-        ..command::Settings::new(program, scratch)
-    })
-    .map_err(|error| Failure::failed(format!("the scratch folder {shown}: {error}")))?;
-    Ok(Arc::new(command))
 }
 
 fn pipeline_settings(settings: &Settings) -> PipelineSettings {
