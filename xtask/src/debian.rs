@@ -1,4 +1,4 @@
-//! Programs the tests drive that come as Debian packages: a browser and two S3 clients.
+//! Programs the tests drive that come as Debian packages: a browser, an S3 client, and what a shell speaks HTTP with.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,7 +9,11 @@ use crate::program::{Program, find};
 use crate::stages::Done;
 
 /// A program and the package that brings it.
-const PROGRAMS: &[(&str, &str)] = &[("chromium", "chromium"), ("rclone", "rclone")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("chromium", "chromium"),
+    ("rclone", "rclone"),
+    ("curl", "curl"),
+];
 
 /// Installs the packages whose programs are missing; needs root and apt-get, and is skipped without.
 ///

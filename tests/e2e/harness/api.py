@@ -48,6 +48,10 @@ class Api:
                 return found
             after = {"after": page["next"]}
 
+    def upload(self, id):
+        """Everything that is known of one upload."""
+        return self.get(f"/api/uploads/{id}")
+
     def counts(self):
         """How many uploads are in each state."""
         return self.get("/api/uploads", limit=1)["counts"]
