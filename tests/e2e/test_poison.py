@@ -30,7 +30,9 @@ def test_a_file_that_cannot_be_read_fails_alone_and_one_retry_brings_it_home(mak
     kept.archived_bytes_are(server, {key: sha256(body) for key, body in good.items()}, "good/")
     [upload] = until("the file is set aside", failed)
     assert upload["reason"], "the person who looks is told why"
-    assert upload["attempts"] == 2
+    # Bytes that are gone are not tried for again, but an attempt that the kill cut off counts; whether one had begun is
+    # chance.
+    assert upload["attempts"] in (1, 2)
     shown = json.loads(server.run("status", "poison", "--json").stdout)["uploads"]
     assert [(it["state"], it["reason"]) for it in shown] == [("failed", upload["reason"])]
     assert kept.keys(s3, server.staging) == ["poison"], "it stays where it was, in nobody's way"
