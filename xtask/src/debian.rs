@@ -1,4 +1,5 @@
-//! Programs the tests drive that come as Debian packages: a browser, an S3 client, and what a shell speaks HTTP with.
+//! Programs the tests drive that come as Debian packages: a browser, an S3 client, what a shell speaks HTTP with, and
+//! what the examples work with.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,6 +12,8 @@ use crate::stages::Done;
 /// A program and the package that brings it.
 const PROGRAMS: &[(&str, &str)] = &[
     ("chromium", "chromium"),
+    ("clamd", "clamav-daemon"),
+    ("ffmpeg", "ffmpeg"),
     ("rclone", "rclone"),
     ("curl", "curl"),
 ];

@@ -11,8 +11,9 @@ use crate::{debian, python, release, repository, web};
 
 pub(crate) fn run(only: Option<&str>) -> Result<()> {
     let mut stages = Stages::new(only);
-    stages.run_and_keep("rust tests", rust);
+    // First, for the Rust tests use some of them.
     stages.run("debian packages", debian::install);
+    stages.run_and_keep("rust tests", rust);
     stages.run_and_keep("page tests", web::test);
     stages.run("release build", || {
         release::build()?;
