@@ -30,6 +30,9 @@ const UPLOADS: &str = "two-buckets-uploads";
 const LAMBDA_HOST: &str = "two-buckets-lambda-host";
 const LOCAL: &str = "two-buckets-local";
 
+/// An example is a user's program: one crate of ours. Its tests sign requests of their own.
+const EXAMPLES_MAY_KNOW: &[&str] = &["two-buckets", OBJECTS, S3_API];
+
 const RULES: &[Rule] = &[
     Rule {
         package: OBJECTS,
@@ -96,6 +99,21 @@ const RULES: &[Rule] = &[
     Rule {
         package: "two-buckets-fuzz",
         may_know: &[OBJECTS, DEPOT, S3_API, UPLOADS],
+        must_not_reach: &[],
+    },
+    Rule {
+        package: "csv-to-parquet",
+        may_know: EXAMPLES_MAY_KNOW,
+        must_not_reach: &[],
+    },
+    Rule {
+        package: "thumbnails",
+        may_know: EXAMPLES_MAY_KNOW,
+        must_not_reach: &[],
+    },
+    Rule {
+        package: "virus-scan",
+        may_know: EXAMPLES_MAY_KNOW,
         must_not_reach: &[],
     },
     Rule {
