@@ -81,9 +81,14 @@ fn a_table_longer_than_the_sample_and_a_batch_is_whole() {
     let server = serve(folder.path());
     let mut csv = String::from("n,words,late\n");
     for n in 0..60_000 {
-        // The third column is empty as far as the sample reaches.
+        // The third column is empty as far as the sample reaches, and the sample most likely ends inside the second.
         let late = if n == 59_999 { "here" } else { "" };
-        writeln!(csv, "{n},\"some words,\nand a second line\",{late}").unwrap();
+        writeln!(
+            csv,
+            "{n},\"some words,\n{}\",{late}",
+            "and a line\n".repeat(9)
+        )
+        .unwrap();
     }
     assert!(csv.len() > 2 << 20);
     let upload = send(&server, "long.csv", csv.as_bytes(), "archived");

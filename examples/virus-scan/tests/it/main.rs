@@ -112,6 +112,7 @@ fn a_file_waits_for_a_scanner_that_is_away_and_is_archived_once_it_is_back() {
     // The first attempt found nobody.
     let upload = loop {
         let upload = server.json(&["status", "early", "--json"])["uploads"][0].clone();
+        assert_ne!(upload["state"], "archived", "{upload:#}");
         if upload["reason"].is_string() {
             break upload;
         }
