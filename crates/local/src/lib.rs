@@ -15,7 +15,10 @@ mod waiting;
 mod wake;
 mod worker;
 
-pub use function::{Function, FunctionOptions, StartError as FunctionStartError};
+pub use function::{
+    Function, FunctionAccess, FunctionOptions, JobAccess, SessionIssuer,
+    StartError as FunctionStartError,
+};
 pub use grants::{DepotGrants, GrantOptions};
 pub use jobs::{BegunJob, JobError, Jobs, RanJob};
 pub use lanes::Lanes;

@@ -10,6 +10,7 @@ use two_buckets_objects::{BucketName, ObjectStore as _, Timestamp};
 use two_buckets_pipeline::{
     Clock, Driver, Incoming, ProcessError, Processor, Report, Settings, SweepError, Sweeper, Swept,
 };
+use two_buckets_s3_api::Pins;
 
 use crate::lanes::{Entered, Place};
 use crate::wake::Woken;
@@ -151,8 +152,10 @@ impl<P: Processor> Workers<P> {
     }
 
     /// What serves jobs.
-    pub fn jobs(&self) -> Jobs<P> {
-        Jobs::new(Arc::clone(&self.driver))
+    ///
+    /// There must be one, with its clones; what the credentials of their functions mean is said in these pins.
+    pub fn jobs(&self, pins: Pins) -> Jobs<P> {
+        Jobs::new(Arc::clone(&self.driver), pins)
     }
 
     /// Begins nothing new, waits for what runs, and ends, and with it what listeners hear of the ledger. What runs longer than the wait is cut off and begins again

@@ -6,6 +6,7 @@
 //! pipeline archives the version that it was told of: so a function that moves its file by name, swallows its errors and
 //! runs twice cannot lose or mix up one.
 
+mod access;
 mod batch;
 mod credentials;
 mod event;
@@ -16,11 +17,12 @@ use std::time::Duration;
 
 use two_buckets_lambda_host as lambda;
 use two_buckets_lambda_host::{Failure, Host, InvalidConfig, Invocation};
-use two_buckets_objects::{BucketName, ObjectRef, Timestamp};
+use two_buckets_objects::{BucketName, ObjectRef, VersionRef};
 use two_buckets_pipeline::archive::results_prefix;
 use two_buckets_pipeline::{Incoming, ProcessError, Processor, Report};
-use two_buckets_s3_api::{Pin, Pins, Sts};
+use two_buckets_s3_api::{Pin, Pinned};
 
+pub use access::{FunctionAccess, JobAccess, SessionIssuer};
 use batch::Waiting;
 use credentials::Sessions;
 
@@ -28,16 +30,8 @@ use credentials::Sessions;
 pub struct FunctionOptions {
     /// The runtime and its limits. Who an environment is, is said here: what the callbacks say is not used.
     pub lambda: lambda::Config,
-    /// What gives it its credentials.
-    pub sts: Sts,
-    /// The role they are of.
-    pub role_arn: String,
-    /// The longest session of that role; environments end before theirs does.
-    pub session_life_max: Duration,
-    /// What its credentials mean at each moment; the S3 service has the same.
-    pub pins: Pins,
-    /// Where it finds S3, as a URL.
-    pub endpoint: String,
+    /// Where it has its credentials from.
+    pub access: FunctionAccess,
     /// The bucket that its uploads are kept in.
     pub archive: BucketName,
     /// The most records of one invocation; at least one. Uploads that wait at the same moment are given together.
@@ -46,8 +40,6 @@ pub struct FunctionOptions {
     pub always_moves: bool,
     /// The error types that will not pass by trying again.
     pub permanent_errors: Vec<String>,
-    /// Wall time.
-    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 /// Why a function cannot be run.
@@ -77,7 +69,7 @@ pub struct Function(Arc<Inner>);
 
 struct Inner {
     host: Host,
-    sessions: Arc<Sessions>,
+    grants: Grants,
     waiting: Waiting,
     name: String,
     region: String,
@@ -85,6 +77,12 @@ struct Inner {
     batch: usize,
     always_moves: bool,
     permanent_errors: Vec<String>,
+}
+
+/// What the credentials of its environments are, and who knows what was done with them.
+enum Grants {
+    Here(Arc<Sessions>),
+    Job(JobAccess),
 }
 
 /// How much longer than its environment a session lasts at least: the invocation that is under way when the environment's
@@ -95,32 +93,35 @@ impl Function {
     /// Checks how the function is run. Nothing of it is started before the first upload.
     pub fn start(options: FunctionOptions) -> Result<Self, StartError> {
         let mut lambda = options.lambda;
-        let outlives = (lambda.timeout * 2).max(SESSION_OUTLIVES);
-        let life_max = options.session_life_max.saturating_sub(outlives);
-        if life_max.is_zero() {
-            return Err(StartError::ShortSessions {
-                role_arn: options.role_arn,
-                needed_s: outlives.as_secs() + 1,
-                timeout_s: lambda.timeout.as_secs(),
-            });
-        }
-        lambda.life_max = lambda.life_max.min(life_max);
-        let sessions = Arc::new(Sessions::new(
-            options.sts,
-            options.pins,
-            lambda.life_max + outlives,
-            options.endpoint,
-            options.clock,
-            options.role_arn,
-        ));
-        let (open, close) = (Arc::clone(&sessions), Arc::clone(&sessions));
-        lambda.new_environment = Arc::new(move |id| open.open(id));
-        lambda.environment_ended = Arc::new(move |id| close.close(id));
+        let grants = match options.access {
+            FunctionAccess::Here(issuer) => {
+                let outlives = (lambda.timeout * 2).max(SESSION_OUTLIVES);
+                let life_max = issuer.session_life_max.saturating_sub(outlives);
+                if life_max.is_zero() {
+                    return Err(StartError::ShortSessions {
+                        role_arn: issuer.role_arn,
+                        needed_s: outlives.as_secs() + 1,
+                        timeout_s: lambda.timeout.as_secs(),
+                    });
+                }
+                lambda.life_max = lambda.life_max.min(life_max);
+                let sessions = Arc::new(Sessions::new(issuer, lambda.life_max + outlives));
+                let (open, close) = (Arc::clone(&sessions), Arc::clone(&sessions));
+                lambda.new_environment = Arc::new(move |id| open.open(id));
+                lambda.environment_ended = Arc::new(move |id| close.close(id));
+                Grants::Here(sessions)
+            }
+            FunctionAccess::Job(access) => {
+                let variables = access.clone();
+                lambda.new_environment = Arc::new(move |_| variables.variables());
+                Grants::Job(access)
+            }
+        };
         let (name, region) = (lambda.name.clone(), lambda.region.clone());
         let host = Host::start(lambda)?;
         Ok(Self(Arc::new(Inner {
             host,
-            sessions,
+            grants,
             waiting: Waiting::default(),
             name,
             region,
@@ -195,12 +196,18 @@ impl Inner {
         environment: lambda::Environment,
         uploads: &[&Incoming],
     ) -> Result<Vec<Answer>, Failed> {
-        let slot = self.sessions.slot(environment.id()).ok_or_else(|| {
-            Failed(ProcessError::Transient(
-                "the function's environment has just ended".to_owned(),
-            ))
-        })?;
-        let pinned = slot.pin(uploads.iter().map(|upload| self.pin_of(upload)).collect());
+        let pinned = match &self.grants {
+            Grants::Here(sessions) => {
+                let slot = sessions.slot(environment.id()).ok_or_else(|| {
+                    Failed(ProcessError::Transient(
+                        "the function's environment has just ended".to_owned(),
+                    ))
+                })?;
+                Some(slot.pin(uploads.iter().map(|upload| self.pin_of(upload)).collect()))
+            }
+            // It was pinned by the server when the job began.
+            Grants::Job(_) => None,
+        };
         let logs: Vec<_> = uploads.iter().map(|upload| upload.log.clone()).collect();
         let invocation = Invocation {
             payload: event::of(uploads, &self.region).into(),
@@ -242,11 +249,8 @@ impl Inner {
                     Err(ProcessError::Transient(
                         "the function names it as failed in batchItemFailures".to_owned(),
                     ))
-                } else if self.always_moves && !pinned.was_copied(&at.object()) {
-                    Err(ProcessError::Transient(
-                        "the function returned, but did not move the file to the archive; what went wrong may be in its log"
-                            .to_owned(),
-                    ))
+                } else if self.always_moves && !self.was_copied(pinned.as_ref(), &at.object()) {
+                    Err(not_moved())
                 } else {
                     Ok(report.clone())
                 }
@@ -254,15 +258,38 @@ impl Inner {
             .collect())
     }
 
-    fn pin_of(&self, upload: &Incoming) -> Pin {
-        let staged = upload.source.at.clone();
-        Pin {
-            archive: ObjectRef {
-                bucket: self.archive.clone(),
-                key: staged.key.clone(),
-            },
-            results_prefix: results_prefix(&staged),
-            staged,
+    /// Whether the function has written its file to the archive. The server of a job finds that out when the job ends.
+    fn was_copied(&self, pinned: Option<&Pinned>, staged: &ObjectRef) -> bool {
+        match (&self.grants, pinned) {
+            (Grants::Job(access), _) => {
+                access.ask_whether_moved();
+                true
+            }
+            (Grants::Here(_), pinned) => pinned.is_some_and(|pinned| pinned.was_copied(staged)),
         }
     }
+
+    fn pin_of(&self, upload: &Incoming) -> Pin {
+        pin(upload.source.at.clone(), self.archive.clone())
+    }
+}
+
+/// What the credentials of a function mean that works on this version.
+pub(crate) fn pin(staged: VersionRef, archive: BucketName) -> Pin {
+    Pin {
+        archive: ObjectRef {
+            bucket: archive,
+            key: staged.key.clone(),
+        },
+        results_prefix: results_prefix(&staged),
+        staged,
+    }
+}
+
+/// What a function comes to that always moves its file and has not.
+pub(crate) fn not_moved() -> ProcessError {
+    ProcessError::Transient(
+        "the function returned, but did not move the file to the archive; what went wrong may be in its log"
+            .to_owned(),
+    )
 }

@@ -211,13 +211,6 @@ impl Settings {
         {
             sources.problem(BOTH.to_owned());
         }
-        if let (Some(function), Some(job)) = (&function, &job)
-            && let Some(named) = routes.function_of_a_job(function, job)
-        {
-            sources.problem(format!(
-                "{named} would run in jobs, and jobs run commands and the program's own processor only; give those files another processor"
-            ));
-        }
         let settings = (|| {
             Some(Self {
                 data: data?,

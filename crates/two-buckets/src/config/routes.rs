@@ -25,8 +25,7 @@ use std::time::Duration;
 
 use super::sources::Sources;
 use super::{
-    BOTH, CommandSettings, Environment, Flags, FunctionSettings, JobSettings, MAX_ATTEMPTS_MAX,
-    WORKERS_MAX,
+    BOTH, CommandSettings, Environment, Flags, FunctionSettings, MAX_ATTEMPTS_MAX, WORKERS_MAX,
 };
 use crate::route::rule::{KeyPattern, Rule};
 
@@ -85,34 +84,6 @@ pub(crate) struct Bounds {
     pub(crate) max_attempts: Option<u32>,
     /// The least wait between two attempts.
     pub(crate) backoff: Option<Duration>,
-}
-
-impl RouteSettings {
-    /// What names a Lambda function that a job could be given to; none if there is none.
-    pub(super) fn function_of_a_job(
-        &self,
-        default: &FunctionSettings,
-        job: &JobSettings,
-    ) -> Option<String> {
-        let default = default.function.value.is_some().then_some("--function");
-        let of_name = |name: &str| match self.processors.get(name) {
-            Some(processor) => processor
-                .function
-                .function
-                .value
-                .is_some()
-                .then(|| format!("the function of the processor {name}")),
-            None if name == DEFAULT => default.map(str::to_owned),
-            None => None,
-        };
-        let is_any_large_one = job.from_bytes.value.is_some();
-        let of_routes = self
-            .routes
-            .iter()
-            .filter(|route| route.is_job || is_any_large_one)
-            .find_map(|route| of_name(&route.processor));
-        of_routes.or_else(|| of_name(DEFAULT).filter(|_| is_any_large_one))
-    }
 }
 
 /// Takes the routes and processors out of the file's table. With a problem, that one is left out.

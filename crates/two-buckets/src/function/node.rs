@@ -44,11 +44,21 @@ pub(super) fn command(
         ric
     } else {
         let path = runtimes.join("node.mjs");
-        // Another version of this program may have left another.
-        fs::create_dir_all(runtimes)
-            .and_then(|()| fs::write(&path, NODE_RUNTIME))
+        write_once(runtimes, &path)
             .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
         path
     };
     Ok(vec![node.into(), runtime.into(), handler.into()])
+}
+
+/// Writes the runtime unless it is there. Another version of this program may have left another; and others may start by
+/// it at this moment, so it is replaced whole.
+fn write_once(runtimes: &Path, path: &Path) -> std::io::Result<()> {
+    if fs::read(path).is_ok_and(|present| present == NODE_RUNTIME.as_bytes()) {
+        return Ok(());
+    }
+    fs::create_dir_all(runtimes)?;
+    let begun = path.with_extension(format!("{}.new", std::process::id()));
+    fs::write(&begun, NODE_RUNTIME)?;
+    fs::rename(&begun, path)
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use two_buckets_lambda_host::Family;
-use two_buckets_local::{BegunJob, InTask, RanJob};
+use two_buckets_local::{BegunJob, InTask, JobAccess, RanJob};
 use two_buckets_objects::{Key, VersionId, VersionRef};
 use two_buckets_pipeline::{Incoming, ProcessError, Processor, Report, Saying};
+use two_buckets_s3_api::Pins;
 
 use super::client::{Client, Hold, Trouble};
 use super::keeper::{Ended, Keeper};
@@ -17,8 +18,9 @@ use super::{Tickets, folder};
 use crate::config::{Environment, Settings};
 use crate::failure::Failure;
 use crate::root_key::RootKey;
-use crate::server::functions;
+use crate::server::record::ServerRecord;
 use crate::server::signals::Signals;
+use crate::server::{self, functions};
 
 /// How long the server may be away when the job begins.
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
@@ -61,7 +63,7 @@ async fn work<P: Processor>(
     job: &Job,
     settings: &Settings,
     environment: &Environment,
-    functions: &tokio::runtime::Handle,
+    runtime: &tokio::runtime::Handle,
 ) -> Result<(), Failure> {
     let mut signals = Signals::catch()?;
     let data = &settings.data.value;
@@ -78,10 +80,14 @@ async fn work<P: Processor>(
     })?;
     let ticket = Tickets::new(&root_key.secret_access_key).of(&at);
     let folder = folder(data, &ticket);
+    let role = server::functions_role(settings);
+    let sts = server::sts(settings, root_key, &role)?;
+    let access = JobAccess::default();
     // Before the claim: what cannot be made here is no failure of the file.
     let processor = {
-        let _of_functions = functions.enter();
-        functions::in_job(own, settings, &folder)?
+        let _of_functions = runtime.enter();
+        let life = role.session_life_max;
+        functions::in_job(own, settings, environment, &folder, &access, life)?
     };
     let hold = Hold::new(BEGIN_WITHIN);
     let client = Client::new(data, at, ticket, hold.clone());
@@ -99,13 +105,23 @@ async fn work<P: Processor>(
         }
     };
     tracing::debug!(key = %job.key, attempt = begun.attempt, "the job begins");
+    let record = ServerRecord::read(data)?;
+    if let Some(endpoint) = record.and_then(|record| record.functions) {
+        // What they mean is known to the server alone.
+        let issuer = functions::issuer(&sts, &role, &Pins::new(), endpoint);
+        let variables = issuer.variables(&begun.session_name, role.session_life_max);
+        access.open(variables.map_err(|error| {
+            Failure::failed(format!("the function gets no credentials: {error}"))
+        })?);
+    }
     let ended = attempt(
         processor,
+        &access,
         &begun,
         &client,
         &hold,
         settings,
-        functions,
+        runtime,
         &mut signals,
     )
     .await;
@@ -116,11 +132,12 @@ async fn work<P: Processor>(
 /// Runs the function, and tells the server what became of it.
 async fn attempt<P: Processor>(
     processor: P,
+    access: &JobAccess,
     begun: &BegunJob,
     client: &Client,
     hold: &Hold,
     settings: &Settings,
-    functions: &tokio::runtime::Handle,
+    runtime: &tokio::runtime::Handle,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let key = &client.at().key;
@@ -137,7 +154,7 @@ async fn attempt<P: Processor>(
     let mut saying = Saying::new(incoming.log.clone(), incoming.progress.clone());
     let retry_after = incoming.retry_after.clone();
     let mut family = Family::of_this_process();
-    let running = functions.spawn(async move { InTask::new(processor).process(incoming).await });
+    let running = runtime.spawn(async move { InTask::new(processor).process(incoming).await });
     let mut running = pin!(running);
     let result: Result<Report, ProcessError> = {
         let mut keeper = Keeper {
@@ -183,6 +200,7 @@ async fn attempt<P: Processor>(
         said: saying.news(),
         result,
         retry_after: retry_after.least(),
+        must_have_moved: access.must_have_moved(),
     };
     match client.finish(begun.token, &ran).await {
         Ok(()) => Ok(()),

@@ -42,6 +42,7 @@ pub(super) struct Begun {
     number: u64,
     ordered_ms: i64,
     archive: String,
+    session_name: String,
     size_bytes: u64,
     etag: String,
     last_modified_ms: i64,
@@ -106,6 +107,7 @@ pub(super) struct Ran {
     attempt: u32,
     said: Said,
     retry_after_ms: u64,
+    must_have_moved: bool,
     answer: Answer,
 }
 
@@ -173,6 +175,7 @@ impl From<&BegunJob> for Begun {
             number: job.order.number,
             ordered_ms: job.order.last_modified.millis(),
             archive: job.archive.to_string(),
+            session_name: job.session_name.clone(),
             size_bytes: *size_bytes,
             etag: etag.as_str().to_owned(),
             last_modified_ms: last_modified.millis(),
@@ -204,6 +207,7 @@ impl Begun {
             attempt: self.attempt,
             tries: self.tries,
             archive: self.archive.parse().map_err(said_of("the archive"))?,
+            session_name: self.session_name,
         })
     }
 }
@@ -329,6 +333,7 @@ impl From<&RanJob> for Ran {
             attempt: ran.attempt,
             said: (&ran.said).into(),
             retry_after_ms: millis(ran.retry_after),
+            must_have_moved: ran.must_have_moved,
             answer: match &ran.result {
                 Ok(report) => Answer::Report(report.as_str().to_owned()),
                 Err(ProcessError::Transient(reason)) => Answer::Transient(reason.clone()),
@@ -345,6 +350,7 @@ impl Ran {
             attempt: self.attempt,
             said: self.said.understood()?,
             retry_after: Duration::from_millis(self.retry_after_ms),
+            must_have_moved: self.must_have_moved,
             result: match self.answer {
                 Answer::Report(json) => Report::from_json(json),
                 Answer::Transient(reason) => Err(ProcessError::Transient(reason)),
@@ -411,6 +417,7 @@ mod tests {
             attempt: 3,
             tries: 2,
             archive: "archive".parse().unwrap(),
+            session_name: "job-v1-5".into(),
         };
         let sent = there_and_back(&Begun::from(&job));
         assert_eq!(sent.understood(&at), Ok(job));
@@ -442,6 +449,7 @@ mod tests {
                 },
                 result,
                 retry_after: Duration::from_secs(30),
+                must_have_moved: true,
             };
             let sent = there_and_back(&Ran::from(&ran));
             assert_eq!(sent.understood(), Ok(ran));

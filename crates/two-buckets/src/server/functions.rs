@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use two_buckets_lambda_host as lambda;
-use two_buckets_local::{Function, FunctionOptions};
+use two_buckets_local::{Function, FunctionAccess, FunctionOptions, JobAccess, SessionIssuer};
 use two_buckets_pipeline::{DynProcessor, Processor};
 use two_buckets_s3_api::{Limits, Listening, Pins, Role, S3Service, Sts, TrustedProxies};
 
@@ -16,7 +16,7 @@ use super::listener::Listener;
 use crate::clock;
 use crate::command::{self, Command};
 use crate::config::{
-    CommandSettings, DEFAULT, DESCRIBE, Environment, FunctionSettings, Origin, Settings,
+    CommandSettings, DEFAULT, DESCRIBE, Environment, FunctionSettings, Origin, Setting, Settings,
 };
 use crate::describe::Describe;
 use crate::failure::Failure;
@@ -59,8 +59,7 @@ impl Found {
         // One of their own: it is plain HTTP whatever the others are, it is on this machine only, and it goes on while
         // the others drain, so that a function that runs can finish.
         let listener = if default.is_some() || !named.is_empty() {
-            let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            Some(Listener::bind("functions", "function", free).await?)
+            Some(listen(&settings.data.value).await?)
         } else {
             None
         };
@@ -82,28 +81,19 @@ impl Found {
     ) -> Result<(Routes, Running), Failure> {
         // Another function may have run here before, or none be named now.
         lambda::clean(&settings.data.value.join("scratch"));
+        if let Some(listener) = &self.listener {
+            remember(&settings.data.value, listener.address());
+        }
         let mut running = Running::default();
         let endpoint = self
             .listener
             .as_ref()
             .map(|listener| format!("http://{}", listener.address()))
             .unwrap_or_default();
+        let issuer = issuer(sts, role, pins, endpoint);
         let mut start = |config: lambda::Config, settings_of: &FunctionSettings| {
-            make(&config.scratch)?;
-            let function = Function::start(FunctionOptions {
-                lambda: config,
-                sts: sts.clone(),
-                role_arn: role.arn(),
-                session_life_max: role.session_life_max,
-                pins: pins.clone(),
-                endpoint: endpoint.clone(),
-                archive: settings.archive.value.clone(),
-                batch: settings_of.batch.value,
-                always_moves: settings_of.moves.value,
-                permanent_errors: settings_of.permanent_errors.value.clone(),
-                clock: Arc::new(clock::now),
-            })
-            .map_err(|error| Failure::usage(format!("the function cannot be run: {error}")))?;
+            let access = FunctionAccess::Here(issuer.clone());
+            let function = function(config, settings_of, settings, access)?;
             running.functions.push(function.clone());
             Ok::<Arc<dyn DynProcessor>, Failure>(Arc::new(function))
         };
@@ -128,20 +118,87 @@ impl Found {
     }
 }
 
-/// What a job runs on its file: the same, by the same routes. Programs that read by path have their files in this folder.
+/// The file in the data folder with the port at which functions found S3 last.
+const PORT_FILE: &str = "functions-port";
+
+/// Listens where the server before this one did, if nobody else does by now: functions of jobs outlive it.
+async fn listen(data: &Path) -> Result<Listener, Failure> {
+    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let text = std::fs::read_to_string(data.join(PORT_FILE)).unwrap_or_default();
+    if let Ok(port) = text.trim().parse()
+        && let Ok(listener) = Listener::bind("functions", "function", at(port)).await
+    {
+        return Ok(listener);
+    }
+    Listener::bind("functions", "function", at(0)).await
+}
+
+fn remember(data: &Path, address: SocketAddr) {
+    let path = data.join(PORT_FILE);
+    if let Err(error) = std::fs::write(&path, address.port().to_string()) {
+        tracing::warn!(%error, "the port of functions was not kept; those of jobs will not find the next server");
+    }
+}
+
+/// What a job runs on its file: the same, by the same routes, with its files in this folder. Blocks for a moment.
 pub(crate) fn in_job(
     own: impl Processor,
     settings: &Settings,
+    environment: &Environment,
     scratch: &Path,
+    access: &JobAccess,
+    session_life_max: Duration,
 ) -> Result<Routes, Failure> {
-    routes(own, settings, |name, _, brought| {
-        let timeout = match brought.timeout.origin {
-            // What is not said is for the server's workers; a job takes as long as it takes.
-            Origin::Default => FOR_EVER,
-            _ => brought.timeout.value,
+    routes(own, settings, |name, function_of, brought| {
+        let found = function::find(function_of, settings, environment).map_err(Failure::usage)?;
+        let Some(mut config) = found else {
+            let timeout = in_job_timeout(&brought.timeout).unwrap_or(FOR_EVER);
+            return command(brought, timeout, scratch.join(folder(name)));
         };
-        command(brought, timeout, scratch.join(folder(name)))
+        config.scratch = scratch
+            .join(name.map_or_else(|| "function".to_owned(), |name| format!("function-{name}")));
+        config.concurrency = 1;
+        // Beyond, its credentials are not good any more.
+        config.timeout = in_job_timeout(&function_of.timeout).unwrap_or(session_life_max);
+        let access = FunctionAccess::Job(access.clone());
+        let function = function(config, function_of, settings, access)?;
+        Ok(Some(Arc::new(function)))
     })
+}
+
+/// What was said of the time-out. What is not said is for the server's workers: a job takes as long as it takes.
+fn in_job_timeout(timeout: &Setting<Duration>) -> Option<Duration> {
+    (timeout.origin != Origin::Default).then_some(timeout.value)
+}
+
+/// What makes the credentials of functions.
+pub(crate) fn issuer(sts: &Sts, role: &Role, pins: &Pins, endpoint: String) -> SessionIssuer {
+    SessionIssuer {
+        sts: sts.clone(),
+        role_arn: role.arn(),
+        session_life_max: role.session_life_max,
+        pins: pins.clone(),
+        endpoint,
+        clock: Arc::new(clock::now),
+    }
+}
+
+fn function(
+    config: lambda::Config,
+    settings_of: &FunctionSettings,
+    settings: &Settings,
+    access: FunctionAccess,
+) -> Result<Function, Failure> {
+    make(&config.scratch)?;
+    Function::start(FunctionOptions {
+        lambda: config,
+        access,
+        archive: settings.archive.value.clone(),
+        batch: settings_of.batch.value,
+        always_moves: settings_of.moves.value,
+        permanent_errors: settings_of.permanent_errors.value.clone(),
+    })
+    .map_err(|error| Failure::usage(format!("the function cannot be run: {error}")))
 }
 
 /// The routes of the settings to what is started for each name; without one it is the default.
@@ -177,6 +234,11 @@ fn folder(name: Option<&str>) -> String {
 }
 
 impl Running {
+    /// Where functions find S3, if there are some.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref().map(Listener::address)
+    }
+
     /// Serves S3 to them until `unneeded` ends; then ends all of them.
     pub(super) async fn serve(
         self,

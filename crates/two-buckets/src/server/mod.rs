@@ -110,16 +110,8 @@ pub(crate) async fn run<P: Processor>(
         ADMIN_TOKEN_LENGTH,
         b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
     )?;
-    let credentials = Credentials {
-        access_key_id: root_key.access_key_id.clone(),
-        secret_access_key: root_key.secret_access_key,
-    };
     let functions_role = functions_role(settings);
-    let mut roles = vec![uploader_role(staging), functions_role.clone()];
-    let others = settings.roles.value.iter();
-    roles.extend(others.filter(|role| role.name != FUNCTION_ROLE).cloned());
-    let sts =
-        Sts::new(credentials.clone(), roles).map_err(|error| Failure::usage(error.to_string()))?;
+    let sts = sts(settings, root_key.clone(), &functions_role)?;
     let pins = Pins::new();
     let (processor, running) =
         functions.start(processor, settings, &sts, &functions_role, &pins)?;
@@ -142,15 +134,19 @@ pub(crate) async fn run<P: Processor>(
         },
     )
     .map_err(|error| Failure::failed(error.to_string()))?;
-    let tickets = Tickets::new(&credentials.secret_access_key);
+    let jobs = workers.jobs(pins.clone());
+    jobs.take_on()
+        .await
+        .map_err(|error| Failure::failed(format!("the jobs cannot be looked through: {error}")))?;
+    let tickets = Tickets::new(&root_key.secret_access_key);
     let starter = Starter::new(
-        workers.jobs(),
+        jobs.clone(),
         tickets.clone(),
         data,
         words,
         settings.job.concurrency.value,
     )?;
-    let desk = TowerToHyperService::new(desk::service(workers.jobs(), tickets));
+    let desk = TowerToHyperService::new(desk::service(jobs, tickets));
     let page = web::service(
         web::Parts {
             settings,
@@ -223,6 +219,7 @@ pub(crate) async fn run<P: Processor>(
             s3: reach.local_origin(s3.address()).to_string(),
             web: reach.local_origin(web.address()).to_string(),
             jobs: format!("http://{}", jobs_listener.address()),
+            functions: running.address().map(|address| format!("http://{address}")),
             region: &settings.region.value,
             staging: staging.as_str(),
             archive: archive.as_str(),
@@ -291,8 +288,27 @@ pub(crate) async fn run<P: Processor>(
     Ok(())
 }
 
+/// What gives sessions of all roles. It keeps nothing, so another process with the root key gives the same.
+pub(crate) fn sts(
+    settings: &Settings,
+    root_key: RootKey,
+    functions_role: &Role,
+) -> Result<Sts, Failure> {
+    let mut roles = vec![
+        uploader_role(&settings.staging.value),
+        functions_role.clone(),
+    ];
+    let others = settings.roles.value.iter();
+    roles.extend(others.filter(|role| role.name != FUNCTION_ROLE).cloned());
+    let credentials = Credentials {
+        access_key_id: root_key.access_key_id,
+        secret_access_key: root_key.secret_access_key,
+    };
+    Sts::new(credentials, roles).map_err(|error| Failure::usage(error.to_string()))
+}
+
 /// The role of functions: the built-in one, unless the settings have one of its name.
-fn functions_role(settings: &Settings) -> Role {
+pub(crate) fn functions_role(settings: &Settings) -> Role {
     let configured = &settings.roles.value;
     let found = configured.iter().find(|role| role.name == FUNCTION_ROLE);
     found

@@ -3,6 +3,8 @@
 //! A job is named by its version and by the fencing token of its lease. Nothing about it is kept here: a server that was
 //! started anew answers a job that the one before it began.
 
+mod slots;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +20,11 @@ use two_buckets_pipeline::{
     Clock as _, FencingToken, JobClaim, Lease, Ledger as _, Order, Outputs, ProcessError,
     Processor, Report, State, UploadId, ledger,
 };
+use two_buckets_s3_api::Pins;
 
+use crate::function::not_moved;
 use crate::worker::LocalDriver;
+use slots::JobSlots;
 
 /// The most jobs that are looked at to find some to start.
 const SEEN_MAX: usize = 1_000;
@@ -29,6 +34,8 @@ pub struct Jobs<P> {
     driver: Arc<LocalDriver<P>>,
     /// Held over the second half of a turn, which must not run twice at once.
     finishing: Arc<Mutex<()>>,
+    /// What the credentials of jobs' functions mean.
+    slots: Arc<JobSlots>,
 }
 
 impl<P> Clone for Jobs<P> {
@@ -36,6 +43,7 @@ impl<P> Clone for Jobs<P> {
         Self {
             driver: Arc::clone(&self.driver),
             finishing: Arc::clone(&self.finishing),
+            slots: Arc::clone(&self.slots),
         }
     }
 }
@@ -57,6 +65,8 @@ pub struct BegunJob {
     pub tries: u32,
     /// The bucket that its outputs go into.
     pub archive: BucketName,
+    /// The name of the session that its function reaches both buckets by.
+    pub session_name: String,
 }
 
 /// What a job says that its function has ended.
@@ -70,6 +80,8 @@ pub struct RanJob {
     pub result: Result<Report, ProcessError>,
     /// How long a next attempt has to wait at least.
     pub retry_after: Duration,
+    /// Whether not having moved its file itself is a failure of the function.
+    pub must_have_moved: bool,
 }
 
 /// Why a job is not served.
@@ -94,11 +106,27 @@ pub enum JobError {
 }
 
 impl<P: Processor> Jobs<P> {
-    pub(crate) fn new(driver: Arc<LocalDriver<P>>) -> Self {
+    pub(crate) fn new(driver: Arc<LocalDriver<P>>, pins: Pins) -> Self {
+        let archive = driver.settings.archive.clone();
         Self {
             driver,
             finishing: Arc::default(),
+            slots: Arc::new(JobSlots::new(pins, archive)),
         }
+    }
+
+    /// Takes on the jobs that an earlier server began: their functions reach both buckets as before. Once, before
+    /// anything is served.
+    pub async fn take_on(&self) -> Result<(), JobError> {
+        let ledger = &self.driver.ledger;
+        for upload in ledger.jobs(SEEN_MAX).await? {
+            if let Some(lease) = ledger.job_lease(&upload.id).await?
+                && let Some(at) = upload.version()
+            {
+                self.slots.open_again(&at, lease.token);
+            }
+        }
+        Ok(())
     }
 
     /// Begins the job of this version: claims its key and records the attempt.
@@ -111,6 +139,7 @@ impl<P: Processor> Jobs<P> {
                 upload,
                 source,
             } => Ok(BegunJob {
+                session_name: self.slots.open(&source.at, lease.token),
                 token: lease.token,
                 lease_life: self.driver.settings.job_lease_life,
                 order: upload.staged.as_ref().map_or(
@@ -152,6 +181,7 @@ impl<P: Processor> Jobs<P> {
             Err(ledger::Error::FencedOff) => return Err(JobError::Gone),
             Err(error) => return Err(error.into()),
         }
+        self.slots.open_again(at, token);
         self.keep_said(&id, attempt, said).await;
         Ok(())
     }
@@ -170,10 +200,23 @@ impl<P: Processor> Jobs<P> {
             let _one_at_a_time = jobs.finishing.lock().await;
             let (id, lease) = jobs.held(&at, token).await?;
             jobs.keep_said(&id, ran.attempt, &ran.said).await;
+            let result = ran.result.and_then(|report| {
+                if ran.must_have_moved && jobs.slots.has_not_moved(&at) {
+                    Err(not_moved())
+                } else {
+                    Ok(report)
+                }
+            });
             let outcome = jobs
                 .driver
-                .finish_job(&lease, &id, ran.result, ran.retry_after)
+                .finish_job(&lease, &id, result, ran.retry_after)
                 .await;
+            if !matches!(
+                outcome.stopped,
+                Stopped::Stalled { .. } | Stopped::LedgerFailed { .. }
+            ) {
+                jobs.slots.close(&at);
+            }
             match outcome.stopped {
                 Stopped::FencedOff => Err(JobError::Gone),
                 Stopped::Stalled { reason } | Stopped::LedgerFailed { reason } => {
@@ -195,6 +238,15 @@ impl<P: Processor> Jobs<P> {
         let Some(lease) = lease? else {
             return Ok(false);
         };
+        if let Some(at) = self
+            .driver
+            .ledger
+            .get(id)
+            .await?
+            .and_then(|it| it.version())
+        {
+            self.slots.close(&at);
+        }
         let crashed = Err(ProcessError::Crashed(how.to_owned()));
         self.driver
             .finish_job(&lease, id, crashed, Duration::ZERO)
@@ -293,7 +345,10 @@ impl<P: Processor> Jobs<P> {
         let lease = ledger.job_lease(&id).await?;
         match lease {
             Some(lease) if lease.token == token => Ok((id, lease)),
-            _ => Err(JobError::Gone),
+            _ => {
+                self.slots.close_of(at, token);
+                Err(JobError::Gone)
+            }
         }
     }
 
