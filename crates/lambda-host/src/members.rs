@@ -43,6 +43,17 @@ impl Members {
         }
     }
 
+    /// This process and what descends from it, whatever group it is in.
+    pub(crate) fn of_this_process() -> Members {
+        let leader = rustix::process::getpid();
+        let this = procfs::process(leader.as_raw_nonzero().get());
+        Members {
+            leader,
+            mark: Vec::new(),
+            known: this.into_iter().map(|it| (it.pid, it.started)).collect(),
+        }
+    }
+
     /// Those of `all` that belong and still run.
     pub(crate) fn among(&mut self, all: &[Seen], look: Look) -> Vec<Seen> {
         let leader = self.leader.as_raw_nonzero().get();
@@ -99,7 +110,7 @@ pub(crate) fn end_strays(scratch: &Path) {
 
 /// Signals this process and no other that got its pid meanwhile: the descriptor is opened first, then it is looked whether
 /// the pid still means the process that was seen.
-fn signal_exactly(member: &Seen, signal: Signal) {
+pub(crate) fn signal_exactly(member: &Seen, signal: Signal) {
     let Some(pid) = Pid::from_raw(member.pid) else {
         return;
     };

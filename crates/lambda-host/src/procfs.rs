@@ -60,6 +60,19 @@ pub(crate) fn has_variable(pid: i32, is_it: impl Fn(&[u8]) -> bool) -> bool {
         .is_ok_and(|all| all.split(|byte| *byte == 0).any(is_it))
 }
 
+/// The memory that these processes have resident, together. The sum counts a page that several share several times, so
+/// when it is over the limit it is taken again with shared pages counted once in all.
+pub(crate) fn resident_bytes(seen: &[Seen], limit_bytes: u64) -> u64 {
+    let resident = seen.iter().map(|it| it.resident_bytes).sum();
+    if resident <= limit_bytes || seen.len() == 1 {
+        return resident;
+    }
+    // One whose pages cannot be seen counts as nothing rather than in full: it has ended, or is not ours to see.
+    seen.iter()
+        .filter_map(|it| proportional_bytes(it.pid))
+        .sum()
+}
+
 /// The memory a process takes up, pages that it shares counted by its share (`Pss`). The kernel walks all its pages for
 /// this, so it is asked only when the cheap number looks too high.
 pub(crate) fn proportional_bytes(pid: i32) -> Option<u64> {

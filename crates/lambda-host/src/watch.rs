@@ -1,8 +1,7 @@
 //! Looks whether an environment keeps to its limits of memory and disk.
 //!
-//! Memory is what its processes have resident, together. The sum counts a page that several share several times, so when it
-//! is over the limit it is taken again with shared pages counted once in all (`Pss`) before anything is ended for it. An
-//! address-space limit would be exact and useless: Node alone reserves many times what it uses.
+//! Memory is what its processes have resident, together. An address-space limit would be exact and useless: Node alone
+//! reserves many times what it uses.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,14 +99,7 @@ impl Watch {
         let measured = tokio::task::spawn_blocking(move || {
             let mut members = members.lock().unwrap_or_else(PoisonError::into_inner);
             let seen = members.among(&all, look);
-            let resident = seen.iter().map(|it| it.resident_bytes).sum();
-            if resident <= limit_bytes || seen.len() == 1 {
-                return resident;
-            }
-            // One whose pages cannot be seen counts as nothing rather than in full: it has ended, or is not ours to see.
-            seen.iter()
-                .filter_map(|it| procfs::proportional_bytes(it.pid))
-                .sum()
+            procfs::resident_bytes(&seen, limit_bytes)
         });
         // Fails only when the program is being torn down.
         measured.await.unwrap_or(0)

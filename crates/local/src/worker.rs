@@ -13,7 +13,7 @@ use two_buckets_pipeline::{
 
 use crate::lanes::{Entered, Place};
 use crate::wake::Woken;
-use crate::{DepotLedger, DepotStore, Lanes, WakeQueue};
+use crate::{DepotLedger, DepotStore, Jobs, Lanes, WakeQueue};
 
 /// How many workers there are, and how often they look for what no wake-up told of.
 #[derive(Clone)]
@@ -70,7 +70,7 @@ impl Clock for DepotClock {
     }
 }
 
-type LocalDriver<P> = Driver<DepotStore, DepotLedger, InTask<P>, DepotClock, WakeQueue>;
+pub(crate) type LocalDriver<P> = Driver<DepotStore, DepotLedger, InTask<P>, DepotClock, WakeQueue>;
 
 /// A pool of workers on one store, with its timers and its sweep.
 pub struct Workers<P> {
@@ -103,7 +103,7 @@ impl<P: Processor> Workers<P> {
         let driver = Arc::new(Driver {
             store: Arc::new(DepotStore::new(depot.clone())),
             ledger: Arc::new(ledger),
-            processor: Arc::new(InTask(Arc::new(processor))),
+            processor: Arc::new(InTask::new(processor)),
             clock: Arc::new(DepotClock(depot)),
             wake_ups: Arc::new(queue.clone()),
             random: Arc::new(random),
@@ -148,6 +148,11 @@ impl<P: Processor> Workers<P> {
             is_stopping: Arc::clone(&self.is_stopping),
             sweeping: Arc::clone(&self.sweeping),
         }
+    }
+
+    /// What serves jobs.
+    pub fn jobs(&self) -> Jobs<P> {
+        Jobs::new(Arc::clone(&self.driver))
     }
 
     /// Begins nothing new, waits for what runs, and ends, and with it what listeners hear of the ledger. What runs longer than the wait is cut off and begins again
@@ -305,8 +310,15 @@ fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Runs the function in a task of its own, so that its panic is its own crash and not the worker's.
-struct InTask<P>(Arc<P>);
+/// Runs a function in a task of its own, so that its panic is its own crash and not the worker's.
+pub struct InTask<P>(Arc<P>);
+
+impl<P> InTask<P> {
+    /// Runs this function so.
+    pub fn new(processor: P) -> Self {
+        Self(Arc::new(processor))
+    }
+}
 
 impl<P: Processor> Processor for InTask<P> {
     fn name(&self) -> String {

@@ -211,7 +211,8 @@ where
     }
 
     /// Takes the second half of a job's turn, under the lease of the first: what the function answered, or that its
-    /// process is dead. Where no attempt is open under the lease, it is only let go.
+    /// process is dead, and how long a next attempt has to wait at least. Where no attempt is open under the lease, it is
+    /// only let go.
     ///
     /// Must not run twice at once for one lease. Repeating it is harmless: the lease is gone then. Dropping the future
     /// midway is a crash of the job.
@@ -220,10 +221,12 @@ where
         lease: &Lease,
         id: &UploadId,
         result: Result<Report, ProcessError>,
+        wait_least: Duration,
     ) -> Outcome {
         let key = &lease.key;
         let rules = self.rules();
         let mut turn = self.turn(key, Some(lease.clone()), self.settings.job_lease_life);
+        turn.retry_after.at_least(wait_least);
         let (mut work, mut action) = match self.job_in_attempt(key, id).await {
             Ok(Some((upload, source))) => Work::finish_job(&rules, upload, source, result),
             Ok(None) => Work::release_job(&rules, key.clone(), id.clone()),

@@ -33,6 +33,7 @@ pub mod ledger;
 mod processor;
 mod route;
 mod running;
+mod saying;
 mod staging;
 pub mod step;
 mod sweep;
@@ -49,6 +50,7 @@ pub use processor::{
     ProcessError, Processing, Processor, Progress, ProgressAt, Report, RetryAfter,
 };
 pub use route::{Route, Routes};
+pub use saying::Saying;
 pub use sweep::{Decision, KeySeen, Overdue, SweepError, Sweeper, Swept};
 pub use upload::{
     ArchiveRecord, Attempt, AttemptOutcome, Begin, DeclaredOtherwise, End, Expectation,

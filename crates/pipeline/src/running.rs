@@ -2,19 +2,13 @@ use tracing::warn;
 use two_buckets_objects::{ObjectInfo, ObjectRef, ObjectStore};
 
 use crate::ledger::Said;
-use crate::{
-    AttemptLog, CancelOnDrop, Driver, Incoming, Lease, Ledger, Progress, ProgressAt, Upload,
-    UploadId,
-};
+use crate::{CancelOnDrop, Driver, Incoming, Lease, Ledger, Saying, Upload, UploadId};
 
 /// An attempt that runs, as far as it speaks: its log and its progress, and how much of them the ledger has.
 pub(crate) struct Running {
     id: UploadId,
     attempt: u32,
-    log: AttemptLog,
-    progress: Progress,
-    kept_bytes: u64,
-    kept_progress: Option<ProgressAt>,
+    saying: Saying,
 }
 
 impl Running {
@@ -39,10 +33,7 @@ impl Running {
         let running = Self {
             id: upload.id.clone(),
             attempt: upload.attempts_ever,
-            log: incoming.log.clone(),
-            progress: incoming.progress.clone(),
-            kept_bytes: 0,
-            kept_progress: None,
+            saying: Saying::new(incoming.log.clone(), incoming.progress.clone()),
         };
         (running, incoming, guard)
     }
@@ -50,30 +41,25 @@ impl Running {
     /// Keeps what was said since the last call; costs nothing where that is nothing. What cannot be kept is said to
     /// the operator and kept the next time: an upload does not fail for its log.
     pub(crate) async fn keep_said<L: Ledger>(&mut self, ledger: &L, key: &ObjectRef) {
-        let progress = self
-            .progress
-            .now()
-            .filter(|now| self.kept_progress.as_ref() != Some(now));
-        self.keep(ledger, key, progress).await;
+        let news = self.saying.news();
+        self.keep(ledger, key, news).await;
     }
 
     /// Keeps the rest of the log of a run that has ended. How far it was interests nobody any more.
     pub(crate) async fn keep_last<L: Ledger>(mut self, ledger: &L, key: &ObjectRef) {
-        self.keep(ledger, key, None).await;
+        let news = Said {
+            progress: None,
+            ..self.saying.news()
+        };
+        self.keep(ledger, key, news).await;
     }
 
-    async fn keep<L: Ledger>(&mut self, ledger: &L, key: &ObjectRef, progress: Option<ProgressAt>) {
-        let log = (self.log.written_bytes() > self.kept_bytes).then(|| self.log.excerpt());
-        if log.is_none() && progress.is_none() {
+    async fn keep<L: Ledger>(&mut self, ledger: &L, key: &ObjectRef, said: Said) {
+        if said == Said::default() {
             return;
         }
-        let written_bytes = log.as_ref().map(crate::LogExcerpt::written_bytes);
-        let said = Said { log, progress };
         match ledger.keep_said(&self.id, self.attempt, &said).await {
-            Ok(()) => {
-                self.kept_bytes = written_bytes.unwrap_or(self.kept_bytes);
-                self.kept_progress = said.progress.or(self.kept_progress.take());
-            }
+            Ok(()) => self.saying.passed_on(said),
             Err(error) => {
                 warn!(bucket = %key.bucket, key = %key.key, attempt = self.attempt, %error,
                     "the log of a run was not kept");

@@ -160,6 +160,7 @@ mod config;
 pub mod describe;
 mod failure;
 mod function;
+mod job;
 mod logs;
 pub mod page;
 mod private_file;
@@ -206,6 +207,10 @@ fn run_command<P: Processor>(processor: P) -> Result<(), Failure> {
     };
     let environment = Environment::of_process();
     let settings = Settings::resolve(&invocation.flags, &environment)?;
+    if let Command::Job(job) = &invocation.command {
+        logs::begin(&settings)?;
+        return job::run::run(processor, job, &settings, &environment);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -213,7 +218,8 @@ fn run_command<P: Processor>(processor: P) -> Result<(), Failure> {
     match invocation.command {
         Command::Serve => {
             logs::begin(&settings)?;
-            runtime.block_on(server::run(processor, &settings, &environment))
+            let words = cli::words(&invocation.flags);
+            runtime.block_on(server::run(processor, &settings, &environment, words))
         }
         command => runtime.block_on(cli::run(command, &settings, &environment)),
     }

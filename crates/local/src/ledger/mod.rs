@@ -10,6 +10,7 @@ mod tables;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use two_buckets_depot::{Depot, Transaction};
 use two_buckets_objects::{ListedVersion, ObjectRef, Timestamp, VersionRef};
 use two_buckets_pipeline::ledger::{
@@ -34,6 +35,7 @@ pub struct DepotLedger {
     depot: Depot,
     boot: BootId,
     feed: Feed,
+    jobs_changed: Arc<Notify>,
 }
 
 impl DepotLedger {
@@ -46,6 +48,7 @@ impl DepotLedger {
             depot,
             boot: BootId(boot),
             feed: Feed::default(),
+            jobs_changed: Arc::default(),
         })
     }
 
@@ -58,6 +61,11 @@ impl DepotLedger {
     /// Ends what listeners hear; changes go on.
     pub(crate) fn close_feed(&self) {
         self.feed.close();
+    }
+
+    /// Ends when an upload was left to a job or its job was cancelled since it last ended. For one listener.
+    pub(crate) async fn jobs_changed(&self) {
+        self.jobs_changed.notified().await;
     }
 
     /// The store's time.
@@ -241,11 +249,14 @@ impl Ledger for DepotLedger {
 
     async fn queue_job(&self, lease: &Lease, id: &UploadId, now: Timestamp) -> Result<Upload> {
         let (lease, id) = (lease.clone(), id.clone());
-        self.change(move |rows| {
-            rows.fenced(&lease)?;
-            rows.update(&id, |upload| upload.queue_job(now))
-        })
-        .await
+        let queued = self
+            .change(move |rows| {
+                rows.fenced(&lease)?;
+                rows.update(&id, |upload| upload.queue_job(now))
+            })
+            .await;
+        self.jobs_changed.notify_one();
+        queued
     }
 
     async fn jobs(&self, limit: usize) -> Result<Vec<Upload>> {
@@ -266,7 +277,9 @@ impl Ledger for DepotLedger {
 
     async fn cancel_job(&self, id: &UploadId, now: Timestamp) -> Result<Upload> {
         let id = id.clone();
-        self.change(move |rows| rows.cancel_job(&id, now)).await
+        let cancelled = self.change(move |rows| rows.cancel_job(&id, now)).await;
+        self.jobs_changed.notify_one();
+        cancelled
     }
 
     async fn start(&self, start: &StartUpload) -> Result<Started> {

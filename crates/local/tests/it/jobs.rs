@@ -81,7 +81,7 @@ async fn a_later_version_waits_for_its_job_over_a_restart_and_both_are_archived_
             JobClaim::Nothing(Stopped::Busy)
         );
         let done = second
-            .finish_job(&lease, &job.id, Ok(Report::default()))
+            .finish_job(&lease, &job.id, Ok(Report::default()), Duration::ZERO)
             .await;
         assert_eq!(done.tally.archived, 1);
         work_off(&second, &bench.queue).await;
@@ -92,7 +92,7 @@ async fn a_later_version_waits_for_its_job_over_a_restart_and_both_are_archived_
         assert_eq!(bench.versions("staging"), []);
         assert!(second.ledger.jobs(10).await.unwrap().is_empty());
         let again = second
-            .finish_job(&lease, &job.id, Ok(Report::default()))
+            .finish_job(&lease, &job.id, Ok(Report::default()), Duration::ZERO)
             .await;
         assert_eq!(again.tally.archived, 0, "a repeat changes nothing");
         assert_eq!(again.stopped, Stopped::FencedOff);
@@ -108,7 +108,9 @@ async fn a_dead_job_is_a_counted_attempt_and_begins_again() {
     let job = only_job(&server).await;
     let (lease, _) = begun(&server, &job).await;
     let dead = Err(ProcessError::Crashed("its process was killed".into()));
-    server.finish_job(&lease, &job.id, dead).await;
+    server
+        .finish_job(&lease, &job.id, dead, Duration::ZERO)
+        .await;
     let (_, upload) = begun(&server, &job).await;
     assert_eq!((upload.attempts, upload.attempts_ever), (2, 2));
     let (_, outcome) = upload.log[0].ended.unwrap();
@@ -131,7 +133,9 @@ async fn a_job_that_failed_for_now_lets_later_versions_go_on() {
     let job = only_job(&server).await;
     let (lease, _) = begun(&server, &job).await;
     let later = Err(ProcessError::Transient("not now".into()));
-    server.finish_job(&lease, &job.id, later).await;
+    server
+        .finish_job(&lease, &job.id, later, Duration::ZERO)
+        .await;
     work_off(&server, &bench.queue).await;
     assert_eq!(bench.contents(&archive("a")), [b"later"]);
     let waits = only_job(&server).await;
@@ -151,7 +155,7 @@ async fn a_cancelled_job_moves_nothing_and_a_later_version_goes_on() {
     let now = Timestamp::from_millis(1);
     server.ledger.cancel_job(&job.id, now).await.unwrap();
     let done = server
-        .finish_job(&lease, &job.id, Ok(Report::default()))
+        .finish_job(&lease, &job.id, Ok(Report::default()), Duration::ZERO)
         .await;
     assert_eq!(done.stopped, Stopped::FencedOff);
     server.run(&staging("a"), Why::Event, &|| false).await;
@@ -277,7 +281,7 @@ async fn a_job_whose_version_went_away_is_explained() {
         let store = DepotStore::new(bench.depot.clone());
         store.delete_version(&gone).await.unwrap();
         server
-            .finish_job(&lease, &job.id, Ok(Report::default()))
+            .finish_job(&lease, &job.id, Ok(Report::default()), Duration::ZERO)
             .await;
         work_off(&server, &bench.queue).await;
         let row = server.ledger.get(&job.id).await.unwrap().unwrap();

@@ -41,6 +41,9 @@ pub(super) fn run(check: &Check, settings: &Settings) -> Result<(), Failure> {
         }
     }
     let processor = taken.map_or(DEFAULT, |route| route.processor.as_str());
+    let from_bytes = settings.job.from_bytes.value;
+    let is_large = from_bytes.is_some_and(|least| check.size_bytes >= least);
+    let is_job = is_large || taken.is_some_and(|route| route.is_job);
     match check.output {
         Output::Program => {
             let passed: Vec<_> = asked
@@ -51,6 +54,7 @@ pub(super) fn run(check: &Check, settings: &Settings) -> Result<(), Failure> {
                 "key": check.key.as_str(),
                 "route": taken.map(|route| &route.name),
                 "processor": processor,
+                "job": is_job,
                 "passed_by": passed,
             }))
         }
@@ -63,6 +67,12 @@ pub(super) fn run(check: &Check, settings: &Settings) -> Result<(), Failure> {
                 Some(route) => format!("{}: yes, it goes to {processor}", route.name),
                 None => "no route takes it; it goes to the default".to_owned(),
             });
+            if is_job {
+                lines.push(match from_bytes.filter(|_| is_large) {
+                    Some(least) => format!("it is a job, as it has at least {least} bytes"),
+                    None => "it is a job, as its route says".to_owned(),
+                });
+            }
             let lines: Vec<String> = lines.iter().map(|line| print::harmless(line)).collect();
             print::text(&format!("{}\n", lines.join("\n")))
         }

@@ -1,11 +1,12 @@
 //! What the words that were typed mean. Decided once, here; commands get values that cannot contradict each other.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser as _;
-use two_buckets_objects::Key;
+use clap::{CommandFactory as _, Parser as _};
+use two_buckets_objects::{Key, VersionId};
 
 use super::check::Check;
 use super::typed::{
@@ -14,6 +15,7 @@ use super::typed::{
 };
 use crate::config::Flags;
 use crate::failure::Failure;
+use crate::job::run::Job;
 
 /// A command and the settings given with it.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub(crate) enum Command {
     Config(Output),
     /// Say which route takes a file.
     Check(Check),
+    /// Run a job.
+    Job(Job),
 }
 
 /// For whom to print.
@@ -201,6 +205,17 @@ fn understand(typed: Typed) -> Result<Invocation, Failure> {
             };
             (command, either(before, *serve)?)
         }
+        Some(TypedCommand::Job {
+            key,
+            version,
+            serve,
+        }) => {
+            let job = Job {
+                key: parse_key(&key)?,
+                version_id: VersionId::new(version),
+            };
+            (Command::Job(job), either(before, *serve)?)
+        }
         Some(command) => {
             if let Some((name, _)) = given(&before).first() {
                 return Err(Failure::usage(format!(
@@ -239,7 +254,7 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
         },
         TypedCommand::Sweep(output) => Command::Sweep(output.into()),
         TypedCommand::Env(output) => Command::Env(output.into()),
-        TypedCommand::Serve(_) => Command::Serve,
+        TypedCommand::Serve(_) | TypedCommand::Job { .. } => Command::Serve,
         TypedCommand::Config { output, .. } => Command::Config(output.into()),
     })
 }
@@ -337,7 +352,7 @@ fn parse_key(key: &str) -> Result<Key, Failure> {
 /// The flags of the server that were given, by name. One that may be repeated is joined, one a line.
 fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
     let (reach, callers) = (&flags.reach, &flags.callers);
-    let (function, command) = (&flags.function, &flags.command);
+    let (function, command, job) = (&flags.function, &flags.command, &flags.job);
     let truth = |is_given: bool| is_given.then(|| OsString::from("true"));
     let (moves, shell) = (truth(function.function_moves), truth(command.shell));
     let once = [
@@ -374,6 +389,11 @@ fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
         ("command-permanent-exit", &command.command_permanent_exit),
         ("command-scratch-mib", &command.command_scratch_mib),
         ("command-stdout-mib", &command.command_stdout_mib),
+        ("job-from-bytes", &job.job_from_bytes),
+        ("job-concurrency", &job.job_concurrency),
+        ("job-nice", &job.job_nice),
+        ("job-memory-mib", &job.job_memory_mib),
+        ("job-timeout-s", &job.job_timeout_s),
         ("staging", &flags.staging),
         ("archive", &flags.archive),
         ("region", &flags.region),
@@ -443,6 +463,37 @@ impl From<super::typed::OutputFlags> for Output {
             Self::Person
         }
     }
+}
+
+/// The words behind a command of the server that make these flags again.
+pub(crate) fn words(flags: &Flags) -> Vec<OsString> {
+    let typed = Typed::command();
+    let mut words = Vec::new();
+    for (name, value) in &flags.values {
+        let action = typed
+            .get_arguments()
+            .find(|argument| argument.get_long() == Some(name))
+            .map(clap::Arg::get_action);
+        let word = |value: &OsStr| {
+            let mut word = OsString::from(format!("--{name}="));
+            word.push(value);
+            word
+        };
+        match action {
+            Some(clap::ArgAction::SetTrue) => words.push(format!("--{name}").into()),
+            Some(clap::ArgAction::Append) => {
+                let values = value.as_encoded_bytes().split(|byte| *byte == b'\n');
+                words.extend(values.map(|value| word(OsStr::from_bytes(value))));
+            }
+            _ => words.push(word(value)),
+        }
+    }
+    if let Some(file) = &flags.config_file {
+        let mut word = OsString::from("--config=");
+        word.push(file);
+        words.push(word);
+    }
+    words
 }
 
 /// Clap explains itself in several lines; of those the reason and its tips, in one.
@@ -574,6 +625,35 @@ mod tests {
             assert!(!sentence.contains('\n'), "{sentence}");
             assert!(!sentence.starts_with("error"), "{sentence}");
         }
+    }
+
+    #[test]
+    fn a_job_is_called_by_the_same_flags_as_its_server() {
+        let typed = [
+            "two-buckets",
+            "--config=c.toml",
+            "--log=debug",
+            "serve",
+            "--data=d e",
+            "--shell",
+            "--command=a --b 'c d'\nz",
+            "--command-env=A=1,2\t3",
+            "--command-env=B",
+            "--function-env=--x=1",
+            "--job-from-bytes=5",
+            "--workers=3",
+        ];
+        let server = parse(typed.map(Into::into)).unwrap();
+        let mut words: Vec<std::ffi::OsString> = ["two-buckets", "job", "--key=--k", "--version=v"]
+            .map(Into::into)
+            .into();
+        words.extend(super::words(&server.flags));
+        let job = parse(words).unwrap();
+        assert_eq!(job.flags, server.flags);
+        let Command::Job(job) = job.command else {
+            panic!("{:?}", job.command);
+        };
+        assert_eq!((job.key.as_str(), job.version_id.as_str()), ("--k", "v"));
     }
 
     #[test]

@@ -21,17 +21,17 @@ mod xml;
 
 use crate::config::{Environment, Settings};
 use crate::failure::Failure;
-pub(crate) use meaning::{Command, Stopped, parse};
+pub(crate) use meaning::{Command, Stopped, parse, words};
 pub(crate) use print::text as print_text;
 
-/// Runs any command but `serve`.
+/// Runs any command but `serve` and `job`.
 pub(crate) async fn run(
     command: Command,
     settings: &Settings,
     environment: &Environment,
 ) -> Result<(), Failure> {
     match command {
-        Command::Serve => unreachable!("the caller runs the server itself"),
+        Command::Serve | Command::Job(_) => unreachable!("the caller runs these itself"),
         Command::Put(put) => put::run(put, settings, environment).await,
         Command::Status(status) => status::run(&status, settings).await,
         Command::Logs(logs) => logs::run(&logs, settings).await,

@@ -51,6 +51,8 @@ pub(crate) struct ServeFlags {
     pub(crate) function: FunctionFlags,
     #[command(flatten)]
     pub(crate) command: CommandFlags,
+    #[command(flatten)]
+    pub(crate) job: JobFlags,
     /// The bucket that files come into
     #[arg(long, value_name = "NAME")]
     pub(crate) staging: Option<OsString>,
@@ -215,6 +217,30 @@ pub(crate) struct CommandFlags {
     pub(crate) command_stdout_mib: Option<OsString>,
 }
 
+/// The flags of jobs.
+#[derive(clap::Args, Debug, Default, Clone)]
+#[command(
+    next_help_heading = "Jobs: files that are too big or too slow, each in a process of its own"
+)]
+#[expect(clippy::struct_field_names, reason = "they are what is typed")]
+pub(crate) struct JobFlags {
+    /// Make jobs of all files of at least this size; routes with `as = "job"` make them of others
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) job_from_bytes: Option<OsString>,
+    /// How many jobs run at once [default: 2]
+    #[arg(long, value_name = "N")]
+    pub(crate) job_concurrency: Option<OsString>,
+    /// The nice level of jobs [default: 10]
+    #[arg(long, value_name = "N")]
+    pub(crate) job_nice: Option<OsString>,
+    /// The memory that one job may have resident [default: any]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) job_memory_mib: Option<OsString>,
+    /// The longest that one job may run [default: as long as it takes]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) job_timeout_s: Option<OsString>,
+}
+
 /// The commands.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum TypedCommand {
@@ -232,6 +258,17 @@ pub(crate) enum TypedCommand {
     Cancel(CancelFlags),
     /// Look through the staging bucket now, and wake whatever has something to do
     Sweep(OutputFlags),
+    /// Run the job of one file here and now; the server starts these itself
+    Job {
+        /// The file's key in staging
+        #[arg(long)]
+        key: String,
+        /// Its version there
+        #[arg(long, value_name = "ID")]
+        version: String,
+        #[command(flatten)]
+        serve: Box<ServeFlags>,
+    },
     /// Print the shell exports that point AWS tools at this server: eval "$(two-buckets env)"
     Env(OutputFlags),
     /// Print each setting with its value and where it comes from

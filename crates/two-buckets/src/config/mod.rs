@@ -5,6 +5,7 @@
 mod callers;
 mod command;
 mod function;
+mod job;
 mod origin;
 mod reach;
 mod roles;
@@ -23,6 +24,7 @@ use two_buckets_uploads::{Algorithm, ClaimName, WebOrigin};
 pub(crate) use callers::CallerSettings;
 pub(crate) use command::CommandSettings;
 pub(crate) use function::FunctionSettings;
+pub(crate) use job::JobSettings;
 pub(crate) use origin::{Origin, Setting};
 use reach::Exposure;
 pub(crate) use reach::Reach;
@@ -84,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) function: FunctionSettings,
     /// The program that runs on each file, if one is brought.
     pub(crate) command: CommandSettings,
+    /// Which files are jobs, and within what those run.
+    pub(crate) job: JobSettings,
     /// The bucket that files come into.
     pub(crate) staging: Setting<BucketName>,
     /// The bucket that keeps them; never the same.
@@ -132,6 +136,7 @@ impl Settings {
         let callers = Self::callers(&mut sources);
         let function = FunctionSettings::of(&mut sources);
         let command = CommandSettings::of(&mut sources);
+        let job = JobSettings::of(&mut sources);
         let staging = sources.setting("staging", bucket, "staging".parse().ok());
         let archive = sources.setting("archive", bucket, "archive".parse().ok());
         let region = sources.setting("region", region, Some("us-east-1".to_owned()));
@@ -206,6 +211,13 @@ impl Settings {
         {
             sources.problem(BOTH.to_owned());
         }
+        if let (Some(function), Some(job)) = (&function, &job)
+            && let Some(named) = routes.function_of_a_job(function, job)
+        {
+            sources.problem(format!(
+                "{named} would run in jobs, and jobs run commands and the program's own processor only; give those files another processor"
+            ));
+        }
         let settings = (|| {
             Some(Self {
                 data: data?,
@@ -215,6 +227,7 @@ impl Settings {
                 callers: callers?,
                 function: function?,
                 command: command?,
+                job: job?,
                 staging: staging?,
                 archive: archive?,
                 region: region?,
@@ -311,7 +324,12 @@ impl Settings {
             .iter()
             .position(|(name, ..)| *name == "staging")
             .unwrap_or(rows.len());
-        let brought = self.function.rows().into_iter().chain(self.command.rows());
+        let brought = self
+            .function
+            .rows()
+            .into_iter()
+            .chain(self.command.rows())
+            .chain(self.job.rows());
         rows.splice(behind..behind, brought);
         rows
     }

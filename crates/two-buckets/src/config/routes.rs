@@ -11,7 +11,8 @@
 //! size_min = 1                       # in bytes, both included
 //! size_max = 50000000
 //! processor = "thumbnails"           # or "describe", or "default" for what runs without a route
-//! concurrency = 2                    # of all files at once on this route
+//! as = "job"                         # in a process of its own, without a function's time-out
+//! concurrency = 2                    # of all files at once on this route; of jobs --job-concurrency says that
 //! timeout_s = 120
 //! max_attempts = 3                   # at most the server's own
 //! backoff_s = 30                     # between two attempts at least
@@ -24,12 +25,13 @@ use std::time::Duration;
 
 use super::sources::Sources;
 use super::{
-    BOTH, CommandSettings, Environment, Flags, FunctionSettings, MAX_ATTEMPTS_MAX, WORKERS_MAX,
+    BOTH, CommandSettings, Environment, Flags, FunctionSettings, JobSettings, MAX_ATTEMPTS_MAX,
+    WORKERS_MAX,
 };
 use crate::route::rule::{KeyPattern, Rule};
 
-/// The longest that one run may take on a route: a day.
-const TIMEOUT_S_MAX: u64 = 24 * 3600;
+/// The longest that one run may take on a route: thirty days, as of any job.
+const TIMEOUT_S_MAX: u64 = 30 * 24 * 3600;
 /// The longest wait between two attempts: a day.
 const BACKOFF_S_MAX: u64 = 24 * 3600;
 /// The most routes; each is looked at for each file.
@@ -66,6 +68,8 @@ pub(crate) struct Route {
     pub(crate) rule: Rule,
     /// What they are given to.
     pub(crate) processor: String,
+    /// Whether they are jobs.
+    pub(crate) is_job: bool,
     /// Within what.
     pub(crate) bounds: Bounds,
 }
@@ -81,6 +85,34 @@ pub(crate) struct Bounds {
     pub(crate) max_attempts: Option<u32>,
     /// The least wait between two attempts.
     pub(crate) backoff: Option<Duration>,
+}
+
+impl RouteSettings {
+    /// What names a Lambda function that a job could be given to; none if there is none.
+    pub(super) fn function_of_a_job(
+        &self,
+        default: &FunctionSettings,
+        job: &JobSettings,
+    ) -> Option<String> {
+        let default = default.function.value.is_some().then_some("--function");
+        let of_name = |name: &str| match self.processors.get(name) {
+            Some(processor) => processor
+                .function
+                .function
+                .value
+                .is_some()
+                .then(|| format!("the function of the processor {name}")),
+            None if name == DEFAULT => default.map(str::to_owned),
+            None => None,
+        };
+        let is_any_large_one = job.from_bytes.value.is_some();
+        let of_routes = self
+            .routes
+            .iter()
+            .filter(|route| route.is_job || is_any_large_one)
+            .find_map(|route| of_name(&route.processor));
+        of_routes.or_else(|| of_name(DEFAULT).filter(|_| is_any_large_one))
+    }
 }
 
 /// Takes the routes and processors out of the file's table. With a problem, that one is left out.
@@ -204,6 +236,11 @@ fn route(
             "size_min is {min} and size_max {max}: nothing is between"
         ));
     }
+    let is_job = match entry.text("as")?.as_deref() {
+        None => false,
+        Some("job") => true,
+        Some(other) => return Err(format!("as is {other:?}; it can be \"job\" only")),
+    };
     let at_most =
         |number: Option<u64>| number.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
     let bounds = Bounds {
@@ -219,10 +256,17 @@ fn route(
             .map(Duration::from_secs),
     };
     entry.finish()?;
+    if is_job && bounds.concurrency.is_some() {
+        return Err(
+            "concurrency is of files in the server's own workers; how many jobs run at once is said by job_concurrency for all of them"
+                .to_owned(),
+        );
+    }
     Ok(Route {
         name,
         rule,
         processor,
+        is_job,
         bounds,
     })
 }
@@ -231,7 +275,7 @@ fn route(
 struct Entry(toml::Table);
 
 impl Entry {
-    const NAMES: &str = "name, key, type, size_min, size_max, processor, concurrency, timeout_s, max_attempts, backoff_s";
+    const NAMES: &str = "name, key, type, size_min, size_max, processor, as, concurrency, timeout_s, max_attempts, backoff_s";
 
     fn text(&mut self, name: &str) -> Result<Option<String>, String> {
         match self.0.remove(name) {
@@ -357,6 +401,14 @@ mod tests {
             (
                 "[[route]]\nname = 'a'\nprocessor = 'default'\nkeys = 'x'",
                 "keys means nothing",
+            ),
+            (
+                "[[route]]\nname = 'a'\nprocessor = 'default'\nas = 'batch'",
+                "it can be \"job\" only",
+            ),
+            (
+                "[[route]]\nname = 'a'\nprocessor = 'default'\nas = 'job'\nconcurrency = 2",
+                "job_concurrency",
             ),
             (
                 "[[route]]\nname = 'a'\nprocessor = 'default'\nconcurrency = 0",

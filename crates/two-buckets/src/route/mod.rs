@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use two_buckets_local::Lanes;
 use two_buckets_objects::ObjectInfo;
+use two_buckets_pipeline as pipeline;
 use two_buckets_pipeline::{DynProcessor, Incoming, ProcessError, Processor, Report};
 
 use crate::config::{Bounds, Route};
@@ -42,6 +43,19 @@ impl Routes {
             routes: routes.collect(),
             default,
         }
+    }
+
+    /// Which files are jobs: those of routes that say so, and all from a size on.
+    pub(crate) fn jobs(&self, from_bytes: Option<u64>) -> pipeline::Routes {
+        let routes = Arc::clone(&self.routes);
+        pipeline::Routes::new(move |file| {
+            let is_routed = first(&routes, facts(file)).is_some_and(|at| routes[at].route.is_job);
+            if is_routed || from_bytes.is_some_and(|least| file.size_bytes >= least) {
+                pipeline::Route::Job
+            } else {
+                pipeline::Route::Inline
+            }
+        })
     }
 
     /// The bounds on how many are in work at once, for those who hand out work.

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use two_buckets_lambda_host as lambda;
 use two_buckets_local::{Function, FunctionOptions};
@@ -14,11 +15,16 @@ use two_buckets_s3_api::{Limits, Listening, Pins, Role, S3Service, Sts, TrustedP
 use super::listener::Listener;
 use crate::clock;
 use crate::command::{self, Command};
-use crate::config::{CommandSettings, DEFAULT, DESCRIBE, Environment, FunctionSettings, Settings};
+use crate::config::{
+    CommandSettings, DEFAULT, DESCRIBE, Environment, FunctionSettings, Origin, Settings,
+};
 use crate::describe::Describe;
 use crate::failure::Failure;
 use crate::function;
 use crate::route::Routes;
+
+/// The time-out of a job that has none: a thousand years.
+const FOR_EVER: Duration = Duration::from_hours(1_000 * 365 * 24);
 
 /// The functions that were found, and where they will find S3.
 pub(super) struct Found {
@@ -101,32 +107,73 @@ impl Found {
             running.functions.push(function.clone());
             Ok::<Arc<dyn DynProcessor>, Failure>(Arc::new(function))
         };
-        let default: Arc<dyn DynProcessor> = match self.default {
-            Some(config) => start(config, &settings.function)?,
-            None => match command(&settings.command, settings, "command")? {
-                Some(command) => command,
-                None => Arc::new(own),
-            },
-        };
-        let mut named: Vec<(&str, Arc<dyn DynProcessor>)> = vec![
-            (DEFAULT, Arc::clone(&default)),
-            (DESCRIBE, Arc::new(Describe)),
-        ];
-        for (name, processor) in &settings.routes.processors {
-            let started = match self.named.remove(name) {
-                Some(config) => Some(start(config, &processor.function)?),
-                None => command(&processor.command, settings, &format!("command-{name}"))?,
-            };
-            named.extend(started.map(|started| (name.as_str(), started)));
-        }
-        let routes = settings.routes.routes.iter().filter_map(|route| {
-            // The settings refuse a route to a name that is not there.
-            let (_, processor) = named.iter().find(|(name, _)| **name == route.processor)?;
-            Some((route.clone(), Arc::clone(processor)))
-        });
+        let routes = routes(own, settings, |name, function, brought| match name {
+            None if self.default.is_some() => self
+                .default
+                .take()
+                .map(|it| start(it, function))
+                .transpose(),
+            Some(name) if self.named.contains_key(name) => self
+                .named
+                .remove(name)
+                .map(|it| start(it, function))
+                .transpose(),
+            name => {
+                let scratch = settings.data.value.join("scratch").join(folder(name));
+                command(brought, brought.timeout.value, scratch)
+            }
+        })?;
         running.listener = self.listener;
-        Ok((Routes::new(routes, default), running))
+        Ok((routes, running))
     }
+}
+
+/// What a job runs on its file: the same, by the same routes. Programs that read by path have their files in this folder.
+pub(crate) fn in_job(
+    own: impl Processor,
+    settings: &Settings,
+    scratch: &Path,
+) -> Result<Routes, Failure> {
+    routes(own, settings, |name, _, brought| {
+        let timeout = match brought.timeout.origin {
+            // What is not said is for the server's workers; a job takes as long as it takes.
+            Origin::Default => FOR_EVER,
+            _ => brought.timeout.value,
+        };
+        command(brought, timeout, scratch.join(folder(name)))
+    })
+}
+
+/// The routes of the settings to what is started for each name; without one it is the default.
+fn routes(
+    own: impl Processor,
+    settings: &Settings,
+    mut start: impl FnMut(Option<&str>, &FunctionSettings, &CommandSettings) -> Started,
+) -> Result<Routes, Failure> {
+    let default = start(None, &settings.function, &settings.command)?;
+    let default = default.unwrap_or_else(|| Arc::new(own));
+    let mut named: Vec<(&str, Arc<dyn DynProcessor>)> = vec![
+        (DEFAULT, Arc::clone(&default)),
+        (DESCRIBE, Arc::new(Describe)),
+    ];
+    for (name, processor) in &settings.routes.processors {
+        let started = start(Some(name), &processor.function, &processor.command)?;
+        named.extend(started.map(|started| (name.as_str(), started)));
+    }
+    let routes = settings.routes.routes.iter().filter_map(|route| {
+        // The settings refuse a route to a name that is not there.
+        let (_, processor) = named.iter().find(|(name, _)| **name == route.processor)?;
+        Some((route.clone(), Arc::clone(processor)))
+    });
+    Ok(Routes::new(routes, default))
+}
+
+/// What is started; none where nothing is brought.
+type Started = Result<Option<Arc<dyn DynProcessor>>, Failure>;
+
+/// The folder of a command's files.
+fn folder(name: Option<&str>) -> String {
+    name.map_or_else(|| "command".to_owned(), |name| format!("command-{name}"))
 }
 
 impl Running {
@@ -159,19 +206,14 @@ impl Running {
     }
 }
 
-/// What runs a command, with a folder of this name for the files that it reads by path; none if no command is named.
-fn command(
-    command: &CommandSettings,
-    settings: &Settings,
-    folder: &str,
-) -> Result<Option<Arc<dyn DynProcessor>>, Failure> {
+/// What runs a command, with this folder for the files that it reads by path; none if no command is named.
+fn command(command: &CommandSettings, timeout: Duration, scratch: PathBuf) -> Started {
     let Some(program) = command.program().map_err(Failure::usage)? else {
         return Ok(None);
     };
-    let scratch = settings.data.value.join("scratch").join(folder);
     let shown = scratch.display().to_string();
     let command = Command::start(command::Settings {
-        timeout: command.timeout.value,
+        timeout,
         permanent_exit: command.permanent_exit.value,
         variables: command.environment(),
         scratch_bytes_max: command.scratch_bytes_max.value,

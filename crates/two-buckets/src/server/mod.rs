@@ -6,28 +6,31 @@
 mod banner;
 mod buckets;
 mod folder;
-mod functions;
+pub(crate) mod functions;
 mod issuer;
 mod listener;
 pub(crate) mod record;
 mod renewal;
-mod signals;
+pub(crate) mod signals;
 mod tls;
 mod token_file;
 mod upkeep;
 mod web;
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::watch;
 use two_buckets_depot::{Depot, Options};
 use two_buckets_local::{
     DepotLedger, DepotStore, LedgerTracker, WakeQueue, WorkerOptions, Workers,
 };
 use two_buckets_objects::{BucketName, Key};
+use two_buckets_pipeline as pipeline;
 use two_buckets_pipeline::archive::{LATE_PREFIX, RESULTS_PREFIX};
 use two_buckets_pipeline::{Holder, Processor, Settings as PipelineSettings};
 use two_buckets_s3_api::{
@@ -39,6 +42,8 @@ use two_buckets_uploads::{Access, Callers, Issuer, KnownCallers, WebOrigin};
 use crate::clock;
 use crate::config::{Environment, Origin, Reach, Settings};
 use crate::failure::Failure;
+use crate::job::starter::Starter;
+use crate::job::{Tickets, desk};
 use crate::root_key::{RootKey, random_text};
 use banner::Banner;
 use functions::Found;
@@ -59,11 +64,12 @@ const SMALL_BODY_BYTES_MAX: usize = 128 << 10;
 /// As long as the token's alphabet makes it unguessable: 238 bits.
 const ADMIN_TOKEN_LENGTH: usize = 40;
 
-/// Runs the server until it is told to stop and has drained.
+/// Runs the server until it is told to stop and has drained. The words are those of its command line, for jobs.
 pub(crate) async fn run<P: Processor>(
     processor: P,
     settings: &Settings,
     environment: &Environment,
+    words: Vec<OsString>,
 ) -> Result<(), Failure> {
     let mut signals = Signals::catch()?;
     let data = &settings.data.value;
@@ -84,6 +90,8 @@ pub(crate) async fn run<P: Processor>(
     )?;
     let s3 = Listener::bind("S3", "s3", settings.s3.value).await?;
     let web = Listener::bind("the page", "web", settings.web.value).await?;
+    let jobs_listener =
+        Listener::bind("jobs", "data", SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let root_key = RootKey::find_or_make(data, environment)?;
     let abort_incomplete_days = settings.abort_incomplete_days.value;
     buckets::ensure(&depot, staging, abort_incomplete_days)?;
@@ -117,6 +125,7 @@ pub(crate) async fn run<P: Processor>(
         functions.start(processor, settings, &sts, &functions_role, &pins)?;
     let name = processor.name();
     let lanes = processor.lanes();
+    let routes = processor.jobs(settings.job.from_bytes.value);
     let ledger = DepotLedger::open(depot.clone())
         .map_err(|error| Failure::failed(format!("the ledger cannot be opened: {error}")))?;
     let workers = Workers::start(
@@ -124,7 +133,7 @@ pub(crate) async fn run<P: Processor>(
         ledger.clone(),
         queue.clone(),
         processor,
-        pipeline_settings(settings),
+        pipeline_settings(settings, routes),
         &WorkerOptions {
             workers: settings.workers.value,
             sweep_every: settings.sweep_interval.value,
@@ -133,6 +142,15 @@ pub(crate) async fn run<P: Processor>(
         },
     )
     .map_err(|error| Failure::failed(error.to_string()))?;
+    let tickets = Tickets::new(&credentials.secret_access_key);
+    let starter = Starter::new(
+        workers.jobs(),
+        tickets.clone(),
+        data,
+        words,
+        settings.job.concurrency.value,
+    )?;
+    let desk = TowerToHyperService::new(desk::service(workers.jobs(), tickets));
     let page = web::service(
         web::Parts {
             settings,
@@ -204,6 +222,7 @@ pub(crate) async fn run<P: Processor>(
         &Running {
             s3: reach.local_origin(s3.address()).to_string(),
             web: reach.local_origin(web.address()).to_string(),
+            jobs: format!("http://{}", jobs_listener.address()),
             region: &settings.region.value,
             staging: staging.as_str(),
             archive: archive.as_str(),
@@ -229,7 +248,14 @@ pub(crate) async fn run<P: Processor>(
     .show();
     tracing::info!(s3 = s3_url, web = web_url, "ready");
 
-    let (drained, are_drained) = oneshot::channel();
+    let (drained, are_drained) = watch::channel(false);
+    let unneeded = || told(&are_drained);
+    let jobs_listening = Listening {
+        name: "jobs",
+        limits,
+        tls: None,
+        proxies: TrustedProxies::default(),
+    };
     let serving = async {
         tokio::join!(
             s3.serve_s3(s3_service, s3_listening, told(&stopping)),
@@ -240,11 +266,11 @@ pub(crate) async fn run<P: Processor>(
                 told(&stopping).await;
                 workers.drain().await;
                 // Whoever listens is gone when the functions are, which is what this is for.
-                _ = drained.send(());
+                drained.send_replace(true);
             },
-            running.serve(functions_s3, limits, async {
-                _ = are_drained.await;
-            }),
+            running.serve(functions_s3, limits, unneeded()),
+            jobs_listener.serve_web(desk, jobs_listening, unneeded()),
+            starter.run(told(&stopping)),
             keep_up(&depot, told(&stopping)),
         )
     };
@@ -297,8 +323,9 @@ fn page_origins(public: &WebOrigin, bound: SocketAddr, reach: &Reach) -> Vec<Web
     origins
 }
 
-fn pipeline_settings(settings: &Settings) -> PipelineSettings {
+fn pipeline_settings(settings: &Settings, routes: pipeline::Routes) -> PipelineSettings {
     PipelineSettings {
+        routes,
         attempts_max: settings.max_attempts.value,
         ..PipelineSettings::new(
             settings.staging.value.clone(),

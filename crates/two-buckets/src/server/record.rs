@@ -22,6 +22,9 @@ pub(crate) struct ServerRecord {
     pub(crate) s3: String,
     /// Where the page and its API are, as `http://127.0.0.1:8080`.
     pub(crate) web: String,
+    /// Where jobs ask, as `http://127.0.0.1:9001`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) jobs: Option<String>,
     /// The region S3 says it is.
     pub(crate) region: String,
     /// The bucket that files come into.
@@ -45,6 +48,7 @@ pub(crate) struct ServerRecord {
 pub(crate) struct Running<'a> {
     pub(crate) s3: String,
     pub(crate) web: String,
+    pub(crate) jobs: String,
     pub(crate) region: &'a str,
     pub(crate) staging: &'a str,
     pub(crate) archive: &'a str,
@@ -98,6 +102,7 @@ impl LeftRecord {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             s3: running.s3.clone(),
             web: running.web.clone(),
+            jobs: Some(running.jobs.clone()),
             region: running.region.to_owned(),
             staging: running.staging.to_owned(),
             archive: running.archive.to_owned(),

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 const INTERRUPTED: i32 = 130;
 
 /// Catches the signals from now on.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -15,7 +15,7 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Begins to catch them.
-    pub(super) fn catch() -> Result<Self, Failure> {
+    pub(crate) fn catch() -> Result<Self, Failure> {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
@@ -33,7 +33,7 @@ impl Signals {
     }
 
     /// Ends when the next one comes.
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.terminate.recv() => {}

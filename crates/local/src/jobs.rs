@@ -1,0 +1,315 @@
+//! What the processes of jobs ask of the server that has the store, and what it finds out about them by itself.
+//!
+//! A job is named by its version and by the fencing token of its lease. Nothing about it is kept here: a server that was
+//! started anew answers a job that the one before it began.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use two_buckets_objects::{
+    Body, BucketName, ByteRange, Error as StoreError, ObjectInfo, ObjectStore as _, VersionRef,
+};
+use two_buckets_pipeline::job::JobSeen;
+use two_buckets_pipeline::ledger::Said;
+use two_buckets_pipeline::step::Stopped;
+use two_buckets_pipeline::{
+    Clock as _, FencingToken, JobClaim, Lease, Ledger as _, Order, Outputs, ProcessError,
+    Processor, Report, State, UploadId, ledger,
+};
+
+use crate::worker::LocalDriver;
+
+/// The most jobs that are looked at to find some to start.
+const SEEN_MAX: usize = 1_000;
+
+/// Jobs, as their processes and whoever starts them see them. Cheap to clone; outlives the workers without harm.
+pub struct Jobs<P> {
+    driver: Arc<LocalDriver<P>>,
+    /// Held over the second half of a turn, which must not run twice at once.
+    finishing: Arc<Mutex<()>>,
+}
+
+impl<P> Clone for Jobs<P> {
+    fn clone(&self) -> Self {
+        Self {
+            driver: Arc::clone(&self.driver),
+            finishing: Arc::clone(&self.finishing),
+        }
+    }
+}
+
+/// What a job is given that begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BegunJob {
+    /// What it shows with everything that it asks.
+    pub token: FencingToken,
+    /// How long its lease lasts unless it is renewed.
+    pub lease_life: Duration,
+    /// What staging says of its version.
+    pub source: ObjectInfo,
+    /// Its place among the uploads of its key.
+    pub order: Order,
+    /// Which run of its version this is.
+    pub attempt: u32,
+    /// Which run it is since it was last made pending.
+    pub tries: u32,
+    /// The bucket that its outputs go into.
+    pub archive: BucketName,
+}
+
+/// What a job says that its function has ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RanJob {
+    /// Which run it was.
+    pub attempt: u32,
+    /// What it has said since it was last asked.
+    pub said: Said,
+    /// What the function answered.
+    pub result: Result<Report, ProcessError>,
+    /// How long a next attempt has to wait at least.
+    pub retry_after: Duration,
+}
+
+/// Why a job is not served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// There is no upload of this version that a job has to do with now.
+    #[error("no job of this version is to be done")]
+    Nothing,
+    /// Somebody else has the key at this moment.
+    #[error("somebody else has the key at this moment")]
+    Busy,
+    /// The lease is gone: the job was cancelled, has ended, or another has its key.
+    #[error("the job does not hold its key any more")]
+    Gone,
+    /// The store or the ledger fails, perhaps for a moment only.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<P: Processor> Jobs<P> {
+    pub(crate) fn new(driver: Arc<LocalDriver<P>>) -> Self {
+        Self {
+            driver,
+            finishing: Arc::default(),
+        }
+    }
+
+    /// Begins the job of this version: claims its key and records the attempt.
+    pub async fn claim(&self, at: &VersionRef) -> Result<BegunJob, JobError> {
+        let upload = self.driver.ledger.find(at).await?;
+        let upload = upload.ok_or(JobError::Nothing)?;
+        match self.driver.claim_job(&upload.key, &upload.id).await {
+            JobClaim::Begun {
+                lease,
+                upload,
+                source,
+            } => Ok(BegunJob {
+                token: lease.token,
+                lease_life: self.driver.settings.job_lease_life,
+                order: upload.staged.as_ref().map_or(
+                    Order {
+                        last_modified: source.last_modified,
+                        number: 0,
+                    },
+                    |staged| staged.order,
+                ),
+                source: *source,
+                attempt: upload.attempts_ever,
+                tries: upload.attempts,
+                archive: self.driver.settings.archive.clone(),
+            }),
+            JobClaim::Nothing(Stopped::Busy) => Err(JobError::Busy),
+            JobClaim::Nothing(Stopped::Stalled { reason } | Stopped::LedgerFailed { reason }) => {
+                Err(JobError::Unavailable(reason))
+            }
+            JobClaim::Nothing(_) => Err(JobError::Nothing),
+        }
+    }
+
+    /// Says that the job lives, and what it has said since.
+    pub async fn renew(
+        &self,
+        at: &VersionRef,
+        token: FencingToken,
+        attempt: u32,
+        said: &Said,
+    ) -> Result<(), JobError> {
+        let (id, lease) = self.held(at, token).await?;
+        let expires_at = self
+            .driver
+            .clock
+            .now()
+            .after(self.driver.settings.job_lease_life);
+        match self.driver.ledger.renew(&lease, expires_at).await {
+            Ok(_) => {}
+            Err(ledger::Error::FencedOff) => return Err(JobError::Gone),
+            Err(error) => return Err(error.into()),
+        }
+        self.keep_said(&id, attempt, said).await;
+        Ok(())
+    }
+
+    /// Takes what the function answered, and does the rest. Repeating it is harmless: the lease is gone then.
+    ///
+    /// Goes on to its end where the caller goes away.
+    pub async fn finish(
+        &self,
+        at: &VersionRef,
+        token: FencingToken,
+        ran: RanJob,
+    ) -> Result<(), JobError> {
+        let (jobs, at) = (self.clone(), at.clone());
+        let finishing = tokio::spawn(async move {
+            let _one_at_a_time = jobs.finishing.lock().await;
+            let (id, lease) = jobs.held(&at, token).await?;
+            jobs.keep_said(&id, ran.attempt, &ran.said).await;
+            let outcome = jobs
+                .driver
+                .finish_job(&lease, &id, ran.result, ran.retry_after)
+                .await;
+            match outcome.stopped {
+                Stopped::FencedOff => Err(JobError::Gone),
+                Stopped::Stalled { reason } | Stopped::LedgerFailed { reason } => {
+                    Err(JobError::Unavailable(reason))
+                }
+                Stopped::Idle | Stopped::Busy | Stopped::Drained => Ok(()),
+            }
+        });
+        finishing
+            .await
+            .map_err(|error| JobError::Unavailable(error.to_string()))?
+    }
+
+    /// Takes note that the process of this upload's job is dead: an attempt that it had begun has crashed. Says whether
+    /// it had begun one and not finished it.
+    pub async fn died(&self, id: &UploadId, how: &str) -> Result<bool, JobError> {
+        let _one_at_a_time = self.finishing.lock().await;
+        let lease = self.driver.ledger.job_lease(id).await;
+        let Some(lease) = lease? else {
+            return Ok(false);
+        };
+        let crashed = Err(ProcessError::Crashed(how.to_owned()));
+        self.driver
+            .finish_job(&lease, id, crashed, Duration::ZERO)
+            .await;
+        Ok(true)
+    }
+
+    /// Reads the job's version, whole or a range.
+    pub async fn read(
+        &self,
+        at: &VersionRef,
+        token: FencingToken,
+        range: Option<ByteRange>,
+    ) -> Result<Body, JobError> {
+        self.held(at, token).await?;
+        Ok(self.driver.store.read_version(at, range).await?)
+    }
+
+    /// Writes one of the job's outputs.
+    pub async fn put_output(
+        &self,
+        at: &VersionRef,
+        token: FencingToken,
+        name: &str,
+        media_type: &str,
+        body: Body,
+    ) -> Result<VersionRef, JobError> {
+        self.held(at, token).await?;
+        let store = Arc::clone(&self.driver.store);
+        let outputs = Outputs::of_version(store, self.driver.settings.archive.clone(), at.clone());
+        Ok(outputs.put(name, media_type, body).await?)
+    }
+
+    /// The unfinished jobs, those received first first, with the live lease of each one's key. Whether processes run for
+    /// them is not known here.
+    pub async fn seen(&self) -> Result<Vec<JobSeen>, JobError> {
+        let ledger = &self.driver.ledger;
+        let now = self.driver.clock.now();
+        let mut seen = Vec::new();
+        let mut keys = HashSet::new();
+        for upload in ledger.jobs(SEEN_MAX).await? {
+            // Of one key the first decides; the others wait for it whatever its lease.
+            let lease = if keys.insert(upload.key.clone()) {
+                ledger.live_lease(&upload.key, now).await?
+            } else {
+                None
+            };
+            seen.push(JobSeen {
+                upload,
+                lease,
+                is_started: false,
+                not_before: None,
+            });
+        }
+        Ok(seen)
+    }
+
+    /// Whether this upload's job holds its key, past the lease's end or not: it may be alive.
+    pub async fn is_held(&self, id: &UploadId) -> Result<bool, JobError> {
+        let lease = self.driver.ledger.job_lease(id).await;
+        Ok(lease?.is_some())
+    }
+
+    /// Whether a job is to run for this upload, now or later.
+    pub async fn is_wanted(&self, id: &UploadId) -> Result<bool, JobError> {
+        let upload = self.driver.ledger.get(id).await?;
+        Ok(upload.is_some_and(|upload| {
+            upload.is_job && matches!(upload.state, State::Pending | State::Processing)
+        }))
+    }
+
+    /// Whether an attempt of this upload failed for now, so that the next one waits.
+    pub async fn is_deferred(&self, id: &UploadId) -> Result<bool, JobError> {
+        let upload = self.driver.ledger.get(id).await?;
+        Ok(upload.is_some_and(|upload| upload.next_attempt_at.is_some()))
+    }
+
+    /// Ends when jobs came or were cancelled since it was last called.
+    pub async fn changed(&self) {
+        self.driver.ledger.jobs_changed().await;
+    }
+
+    /// The store's time.
+    pub fn now(&self) -> two_buckets_objects::Timestamp {
+        self.driver.clock.now()
+    }
+
+    async fn held(
+        &self,
+        at: &VersionRef,
+        token: FencingToken,
+    ) -> Result<(UploadId, Lease), JobError> {
+        let ledger = &self.driver.ledger;
+        let upload = ledger.find(at).await?;
+        let id = upload.ok_or(JobError::Gone)?.id;
+        let lease = ledger.job_lease(&id).await?;
+        match lease {
+            Some(lease) if lease.token == token => Ok((id, lease)),
+            _ => Err(JobError::Gone),
+        }
+    }
+
+    /// What cannot be kept is said to the operator: an upload does not fail for its log.
+    async fn keep_said(&self, id: &UploadId, attempt: u32, said: &Said) {
+        if *said == Said::default() {
+            return;
+        }
+        if let Err(error) = self.driver.ledger.keep_said(id, attempt, said).await {
+            tracing::warn!(upload = %id, attempt, %error, "the log of a job was not kept");
+        }
+    }
+}
+
+impl From<ledger::Error> for JobError {
+    fn from(error: ledger::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

@@ -1,0 +1,326 @@
+//! Starts the processes of jobs, and sees to it that nothing is left of them.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::Command;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use two_buckets_lambda_host as lambda;
+use two_buckets_local::{JobError, Jobs};
+use two_buckets_objects::{Timestamp, VersionRef};
+use two_buckets_pipeline::job::{JobSeen, to_start};
+use two_buckets_pipeline::{Processor, Upload, UploadId};
+
+use super::{Tickets, folder, folders};
+use crate::failure::Failure;
+
+/// How often it is looked for jobs without having been told of one: a wait has ended, or a key was let go.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while a job waits only for a worker to let its key go, as the one does that left the file to it.
+const LOOK_SOON: Duration = Duration::from_millis(50);
+/// How long jobs that an earlier server started may take to say that they live before a lease that has run out is taken
+/// for that of a dead one.
+const FIRST_SIGN_WITHIN: Duration = Duration::from_secs(5);
+/// How long a process that was told to end may take before it is killed.
+const KILL_AFTER: Duration = Duration::from_secs(5);
+/// The waits before a job is started again whose process ended before it had begun.
+const AGAIN_FIRST: Duration = Duration::from_secs(1);
+const AGAIN_MAX: Duration = Duration::from_mins(1);
+
+/// How processes of jobs are started.
+pub(crate) struct Starter<P> {
+    jobs: Jobs<P>,
+    tickets: Tickets,
+    /// The data folder, as an absolute path without links, by which a job's processes are known.
+    data: PathBuf,
+    /// The words of the command line that make the program what this server is.
+    words: Vec<OsString>,
+    concurrency: usize,
+    children: HashMap<UploadId, Child>,
+    ending: JoinSet<(UploadId, Result<ExitStatus, String>)>,
+    /// Jobs whose process ended before it had begun: how often, and when to try again.
+    fruitless: HashMap<UploadId, (u32, Timestamp)>,
+    began: Instant,
+}
+
+struct Child {
+    group: Option<Pid>,
+    folder: PathBuf,
+    told_to_end: Option<Instant>,
+    was_killed: bool,
+}
+
+impl<P: Processor> Starter<P> {
+    /// For a server that was called by these words, on this data folder.
+    pub(crate) fn new(
+        jobs: Jobs<P>,
+        tickets: Tickets,
+        data: &Path,
+        words: Vec<OsString>,
+        concurrency: usize,
+    ) -> Result<Self, Failure> {
+        let data = data.canonicalize().map_err(|error| {
+            Failure::failed(format!("the data folder {}: {error}", data.display()))
+        })?;
+        Ok(Self {
+            jobs,
+            tickets,
+            data,
+            words,
+            concurrency,
+            children: HashMap::new(),
+            ending: JoinSet::new(),
+            fruitless: HashMap::new(),
+            began: Instant::now(),
+        })
+    }
+
+    /// Starts jobs until told to stop. Those that run then go on by themselves.
+    pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        let mut has_cleaned = false;
+        loop {
+            let wait = self.look(&mut has_cleaned).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the jobs cannot be looked through; soon again");
+                LOOK_INTERVAL
+            });
+            tokio::select! {
+                () = &mut stop => break,
+                Some(ended) = self.ending.join_next() => match ended {
+                    Ok((id, status)) => self.ended(id, status).await,
+                    Err(error) => tracing::error!(%error, "a job's end was not seen"),
+                },
+                () = self.jobs.changed() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        if !self.children.is_empty() {
+            tracing::info!(
+                jobs = self.children.len(),
+                "jobs go on by themselves; they end if no server is there within a minute"
+            );
+        }
+        // The processes are nobody's children now; nothing of them is killed with this.
+        self.ending.detach_all();
+    }
+
+    /// Ends what is not wanted any more, and starts what is to be started. Gives when to look again.
+    async fn look(&mut self, has_cleaned: &mut bool) -> Result<Duration, JobError> {
+        for (id, child) in &mut self.children {
+            if child.told_to_end.is_some() || !self.jobs.is_wanted(id).await? {
+                child.end();
+            }
+        }
+        let mut seen = self.jobs.seen().await?;
+        let now = self.jobs.now();
+        let is_early = self.began.elapsed() < FIRST_SIGN_WITHIN;
+        for job in &mut seen {
+            let id = &job.upload.id;
+            job.is_started = self.children.contains_key(id);
+            job.not_before = self.fruitless.get(id).map(|(_, at)| *at);
+            if is_early && job.lease.is_none() && self.jobs.is_held(id).await? {
+                job.not_before = Some(now.after(LOOK_INTERVAL));
+            }
+        }
+        self.fruitless
+            .retain(|id, _| seen.iter().any(|job| job.upload.id == *id));
+        if !is_early && !*has_cleaned {
+            *has_cleaned = true;
+            self.clean_what_is_left(&seen).await;
+        }
+        for id in to_start(&seen, now, self.concurrency) {
+            if let Some(job) = seen.iter().find(|job| job.upload.id == id) {
+                self.start(&job.upload).await;
+            }
+        }
+        let waits_for_a_worker = |job: &JobSeen| {
+            job.upload.is_due(now) && job.lease.as_ref().is_some_and(|lease| lease.job.is_none())
+        };
+        Ok(if seen.iter().any(waits_for_a_worker) {
+            LOOK_SOON
+        } else {
+            LOOK_INTERVAL
+        })
+    }
+
+    /// Removes the folders of jobs that are over, and ends what still runs in them: an earlier server was killed before
+    /// it could.
+    async fn clean_what_is_left(&self, seen: &[JobSeen]) {
+        let wanted: Vec<PathBuf> = seen
+            .iter()
+            .filter_map(|job| Some(self.folder(&job.upload.version()?)))
+            .collect();
+        let folders = folders(&self.data);
+        let cleaned = tokio::task::spawn_blocking(move || {
+            let Ok(entries) = std::fs::read_dir(folders) else {
+                return;
+            };
+            for left in entries.flatten().map(|entry| entry.path()) {
+                if !wanted.contains(&left) {
+                    clean(&left);
+                }
+            }
+        });
+        if let Err(error) = cleaned.await {
+            tracing::error!(%error, "cleaning the folders of jobs broke");
+        }
+    }
+
+    async fn start(&mut self, upload: &Upload) {
+        let Some(at) = upload.version() else {
+            return;
+        };
+        let folder = self.folder(&at);
+        let temporary = folder.join("tmp");
+        // What an earlier process of this job left, if it was killed.
+        let (left, made) = (folder.clone(), temporary.clone());
+        let prepared = tokio::task::spawn_blocking(move || {
+            clean(&left);
+            std::fs::create_dir_all(&made)
+        });
+        let started = match prepared.await {
+            Ok(Ok(())) => self.spawn(&at, &temporary),
+            Ok(Err(error)) => Err(format!("its folder cannot be made: {error}")),
+            Err(error) => Err(error.to_string()),
+        };
+        let mut process = match started {
+            Ok(process) => process,
+            Err(why) => {
+                tracing::warn!(key = %at.key, why, "a job cannot be started; later again");
+                self.try_later(&upload.id);
+                return;
+            }
+        };
+        let id = process.id();
+        tracing::info!(bucket = %at.bucket, key = %at.key, version_id = %at.version_id, process = id, "a job is started");
+        self.children.insert(
+            upload.id.clone(),
+            Child {
+                group: id.and_then(|id| Pid::from_raw(id.cast_signed())),
+                folder,
+                told_to_end: None,
+                was_killed: false,
+            },
+        );
+        let id = upload.id.clone();
+        self.ending.spawn(async move {
+            let status = process.wait().await.map_err(|error| error.to_string());
+            (id, status)
+        });
+    }
+
+    fn spawn(&self, at: &VersionRef, temporary: &Path) -> Result<tokio::process::Child, String> {
+        let words = [
+            ("--key", at.key.as_str()),
+            ("--version", at.version_id.as_str()),
+        ];
+        Command::new(this_program())
+            .arg("job")
+            .args(words.map(|(flag, value)| format!("{flag}={value}")))
+            .args(&self.words)
+            .env("TMPDIR", temporary)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            // Ctrl-C in the server's terminal is not for it.
+            .process_group(0)
+            .spawn()
+            .map_err(|error| error.to_string())
+    }
+
+    /// A process has ended. If its job had begun and has not finished, the attempt has crashed.
+    async fn ended(&mut self, id: UploadId, status: Result<ExitStatus, String>) {
+        let how = match &status {
+            Ok(status) => in_words(*status),
+            Err(error) => format!("its process was lost: {error}"),
+        };
+        if let Some(child) = self.children.remove(&id) {
+            let cleaned = tokio::task::spawn_blocking(move || clean(&child.folder));
+            if let Err(error) = cleaned.await {
+                tracing::error!(%error, "cleaning a job's folder broke");
+            }
+        }
+        match self.jobs.died(&id, &how).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let is_done = matches!(self.jobs.is_wanted(&id).await, Ok(false));
+                if is_done || matches!(self.jobs.is_deferred(&id).await, Ok(true)) {
+                    self.fruitless.remove(&id);
+                    return;
+                }
+                if !status.is_ok_and(|status| status.success()) {
+                    tracing::warn!(upload = %id, "a job's process ended before it had begun: {how}; later again");
+                }
+                self.try_later(&id);
+            }
+            Err(error) => {
+                tracing::warn!(upload = %id, %error, "the end of a job was not kept; its lease runs out");
+            }
+        }
+    }
+
+    fn try_later(&mut self, id: &UploadId) {
+        let now = self.jobs.now();
+        let entry = self.fruitless.entry(id.clone()).or_insert((0, now));
+        let wait = AGAIN_FIRST
+            .saturating_mul(2_u32.saturating_pow(entry.0))
+            .min(AGAIN_MAX);
+        *entry = (entry.0 + 1, now.after(wait));
+    }
+
+    fn folder(&self, at: &VersionRef) -> PathBuf {
+        folder(&self.data, &self.tickets.of(at))
+    }
+}
+
+impl Child {
+    /// Tells it to end, and kills it with all that is its own when it was told some time ago.
+    fn end(&mut self) {
+        let told = *self.told_to_end.get_or_insert_with(|| {
+            if let Some(group) = self.group {
+                // Where it has ended, that is what was wanted.
+                _ = kill_process_group(group, Signal::TERM);
+            }
+            Instant::now()
+        });
+        if told.elapsed() >= KILL_AFTER && !self.was_killed {
+            self.was_killed = true;
+            if let Some(group) = self.group {
+                _ = kill_process_group(group, Signal::KILL);
+            }
+        }
+    }
+}
+
+/// Ends whatever has its temporary folder in a job's folder, and removes that. Blocks.
+fn clean(folder: &Path) {
+    lambda::clean(folder);
+    if let Err(error) = std::fs::remove_dir_all(folder)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(folder = %folder.display(), %error, "a job's folder cannot be removed");
+    }
+}
+
+/// This program's file; where another was put in its place, what is still open of the one that runs.
+fn this_program() -> PathBuf {
+    match std::env::current_exe() {
+        Ok(path) if path.exists() => path,
+        _ => PathBuf::from("/proc/self/exe"),
+    }
+}
+
+fn in_words(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("its process ended with exit code {code}"),
+        (None, Some(signal)) => format!("its process was ended by signal {signal}"),
+        (None, None) => "its process ended".to_owned(),
+    }
+}
