@@ -140,6 +140,9 @@ export const contentUrl = (id: string): string => `${one(id)}/content`;
 
 export const retry = (id: string): Promise<Upload> => call("POST", `${one(id)}/retry`);
 
+/** Gives up an unfinished upload of a job. */
+export const cancel = (id: string): Promise<Upload> => call("POST", `${one(id)}/cancel`);
+
 export const retryAll = (): Promise<{ retried: number }> =>
 	call("POST", "/api/retry", { all: true });
 

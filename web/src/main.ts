@@ -14,6 +14,7 @@ import { adopted, Memory, ownSlot } from "./send/memory.ts";
 import { Transport } from "./send/transport.ts";
 import { filesMax, type Place, Uploader } from "./send/uploader.ts";
 import { Announcer } from "./view/announce.ts";
+import { Confirm } from "./view/confirm.ts";
 import { DetailPanel } from "./view/detail.ts";
 import { DropZone } from "./view/dropzone.ts";
 import { firstLook, nothingFound, nothingYet } from "./view/empty.ts";
@@ -120,13 +121,14 @@ const actions = {
 	pause: (row: Row) => uploader.pause(row.id),
 	resume: (row: Row) => uploader.resume(row.id),
 	give: (row: Row) => give(row),
-	cancel: (row: Row) => uploader.cancel(row.id),
+	cancel: (row: Row) => (isHere(row) ? uploader.cancel(row.id) : cancelJob(row)),
 	dismiss: (row: Row) => uploader.dismiss(row.id),
 	retry: (row: Row) => {
 		if (isHere(row)) uploader.retry(row.id);
 		else if (row.upload) void retry(row.upload);
 	},
 };
+const confirm = new Confirm();
 const table = new Table(actions);
 const panel = new DetailPanel(actions, (id) => {
 	detail = null;
@@ -155,6 +157,7 @@ document.body.append(
 	announcer.element,
 	dropZone.overlay,
 	panel.element,
+	confirm.element,
 	signIn.element,
 );
 
@@ -357,15 +360,34 @@ const same = (a: api.Upload, b: api.Upload): boolean =>
 
 async function retry(upload: api.Upload): Promise<void> {
 	await steer(async () => {
-		const now = await api.retry(upload.id);
+		show(await api.retry(upload.id));
 		announcer.say(`${plain(upload.key)} is tried again.`);
-		if (listing) {
-			listing = {
-				...listing,
-				uploads: listing.uploads.map((old) => (old.id === now.id ? now : old)),
-			};
-		}
 	});
+}
+
+/** Cancels a job once the reader has said that they mean it; settles when they have answered. */
+async function cancelJob({ name, upload }: Row): Promise<void> {
+	if (!upload) return;
+	const begun = upload.state === "processing" ? "It stops at once" : "It will not begin";
+	const meant = await confirm.ask({
+		what: "Cancel the job on",
+		name,
+		follows: `${begun}, and the file is set aside as failed. It stays in the staging bucket, and a retry processes it from its beginning.`,
+		yes: "Cancel job",
+		no: "Leave it",
+	});
+	if (!meant) return;
+	void steer(async () => {
+		show(await api.cancel(upload.id));
+		announcer.say(`The job on ${plain(upload.key)} is cancelled.`);
+	});
+}
+
+/** An answer tells of an upload what the list does not know yet. */
+function show(now: api.Upload): void {
+	if (!listing) return;
+	const uploads = listing.uploads.map((old) => (old.id === now.id ? now : old));
+	listing = { ...listing, uploads };
 }
 
 async function retryFailed(): Promise<void> {
@@ -380,9 +402,11 @@ async function steer(action: () => Promise<void>): Promise<void> {
 	try {
 		await action();
 	} catch (error) {
-		notices.say(
-			error instanceof api.Refused ? error.message : "the server is not reachable; try again",
-		);
+		const words =
+			error instanceof api.Refused ? error.message : "the server is not reachable; try again";
+		// The panel covers the notices.
+		if (panel.id === null) notices.say(words);
+		else panel.refused(words);
 	}
 	poll.hurry();
 	draw();

@@ -315,6 +315,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/uploads/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives up an unfinished upload of a job.
+         * @description The upload fails with the reason that its job was cancelled, whatever the job does at this moment: nothing it says later counts, and later versions of the key go on. A retry has it processed after all.
+         */
+        post: operations["cancelJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/uploads/{id}/content": {
         parameters: {
             query?: never;
@@ -741,6 +761,8 @@ export interface components {
             finished_at: string | null;
             /** @description Opaque and URL-safe. */
             id: string;
+            /** @description Whether it was routed to a job: a process of its own works on it, for as long as it takes, and can be cancelled while the upload is pending or processing. A retry routes it anew. */
+            job: boolean;
             key: string;
             /** @description As found by looking at the content. */
             media_type: string | null;
@@ -791,6 +813,8 @@ export interface components {
             finished_at: string | null;
             /** @description Opaque and URL-safe. */
             id: string;
+            /** @description Whether it was routed to a job: a process of its own works on it, for as long as it takes, and can be cancelled while the upload is pending or processing. A retry routes it anew. */
+            job: boolean;
             key: string;
             /** @description As found by looking at the content. */
             media_type: string | null;
@@ -2141,6 +2165,73 @@ export interface operations {
             };
             /** @description No such upload. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancelJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The upload as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not steer. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such upload. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The upload is no job's, or it has ended. The words say what to do instead. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -48,7 +48,7 @@ async function judge(page: Page): Promise<void> {
 			});
 			return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 		};
-		const top = document.querySelector("dialog[open]") ?? document.body;
+		const top = [...document.querySelectorAll("dialog[open]")].pop() ?? document.body;
 		for (const element of top.querySelectorAll<HTMLElement>("*")) {
 			const own = [...element.childNodes].some(
 				(node) => node.nodeType === Node.TEXT_NODE && node.textContent?.trim(),
@@ -193,6 +193,19 @@ for (const colorScheme of ["light", "dark"] as const) {
 					await page.getByText("ran longer").waitFor();
 					await judge(page);
 					await shot(page, name("failed"));
+					await page.keyboard.press("Escape");
+					await page.getByRole("button", { name: "orders-2026-11.csv", exact: true }).focus();
+					await judge(page);
+					await shot(page, name("jobs"));
+					await page.getByRole("button", { name: "orders-2026-11.csv", exact: true }).click();
+					await page.getByText("the delimiter is a semicolon").waitFor();
+					await judge(page);
+					await shot(page, name("job"));
+					await page.getByRole("button", { name: "Cancel job", exact: true }).click();
+					await page.getByRole("alertdialog").getByText("It stops at once").waitFor();
+					await judge(page);
+					await shot(page, name("job-asked"));
+					await page.keyboard.press("Escape");
 					await page.keyboard.press("Escape");
 					await mock.go();
 					await page.getByText("Server not reachable").waitFor();

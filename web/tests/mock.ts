@@ -139,6 +139,8 @@ export class Mock {
 	brokenOff = 0;
 	/** How many calls for the list were answered. */
 	listings = 0;
+	/** Whether the caller may retry and cancel. */
+	maySteer = true;
 	/** What attempts wrote, by the id of their upload. */
 	readonly logs = new Map<string, AttemptLog[]>();
 	processingMs = 60;
@@ -203,6 +205,32 @@ export class Mock {
 		for (const stream of this.streams) stream.write("event: missed\ndata: {}\n\n");
 	}
 
+	/** What an attempt wrote until now: from its beginning, and after what was dropped, its end. */
+	writes(upload: Kept, attempt: number, first: string, droppedBytes = 0, last = ""): void {
+		const firstBytes = Buffer.byteLength(first);
+		const lastFrom = firstBytes + droppedBytes;
+		const written = lastFrom + Buffer.byteLength(last);
+		const pieces = [
+			{ from: 0, text: first },
+			{ from: lastFrom, text: last },
+		].filter(({ text }) => text !== "");
+		const log: AttemptLog = {
+			attempt,
+			written_bytes: written,
+			dropped_bytes: droppedBytes,
+			pieces,
+			next_from: written,
+		};
+		const others = this.logs.get(upload.id)?.filter((one) => one.attempt !== attempt) ?? [];
+		this.logs.set(upload.id, [...others, log]);
+	}
+
+	/** An upload is otherwise from now on, and every listener hears of it. */
+	change(upload: Kept, given: Partial<Kept>): void {
+		Object.assign(upload, given);
+		this.tell(upload);
+	}
+
 	private tell(upload: Kept): void {
 		const data = JSON.stringify({ ...upload, content: undefined, attempts_log: undefined });
 		for (const stream of this.streams) stream.write(`event: upload\ndata: ${data}\n\n`);
@@ -254,6 +282,7 @@ export class Mock {
 			sha256: null,
 			report: null,
 			expected: false,
+			job: false,
 			checksum: null,
 			...given,
 			attempts_log: attempts,
@@ -325,7 +354,7 @@ export class Mock {
 					processor: "describe",
 					paused: false,
 					limits: { ...this.limits, uploads_per_minute: null },
-					caller: { name: "loopback", prefix: null, may_steer: true },
+					caller: { name: "loopback", prefix: null, may_steer: this.maySteer },
 				});
 			case "GET uploads":
 				this.listings += 1;
@@ -345,6 +374,22 @@ export class Mock {
 				if (upload?.state !== "failed") return problem(409, "only a failed upload is retried");
 				this.again(upload);
 				return json({ ...upload, content: undefined });
+			case "POST uploads/:id/cancel": {
+				const ends = upload?.state === "pending" || upload?.state === "processing";
+				if (!upload || !ends)
+					return problem(
+						409,
+						`it has ended and is ${upload?.state}, so there is nothing to cancel`,
+					);
+				if (!upload.job) return problem(409, "only jobs can be cancelled, and this upload is none");
+				const reason = "its job was cancelled";
+				const at = new Date().toISOString();
+				const running = upload.attempts_log.find(({ ended_at }) => ended_at === null);
+				if (running) Object.assign(running, { ended_at: at, outcome: "permanent", reason });
+				const given = { progress: null, next_attempt_at: null, finished_at: at, reason };
+				this.change(upload, { state: "failed", ...given });
+				return json({ ...upload, content: undefined });
+			}
 			case "POST retry": {
 				const failed = this.uploads.filter(({ state }) => state === "failed");
 				for (const upload of failed) this.again(upload);
@@ -758,6 +803,7 @@ export class Mock {
 
 	private again(upload: Kept): void {
 		upload.state = "pending";
+		upload.job = false;
 		upload.reason = null;
 		upload.finished_at = null;
 		this.process(upload);

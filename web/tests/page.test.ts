@@ -345,6 +345,188 @@ test(
 );
 
 test(
+	"a job shows how far it is, in the list and in its panel, as it goes on",
+	fill,
+	async ({ page, mock }) => {
+		const job = mock.find("orders-2026-11.csv") ?? assert.fail();
+		const line = row(page, "orders-2026-11.csv");
+		await line.getByText("33 % · 1,204,000 of 3,600,000 rows checked").waitFor();
+		await line.getByText("Job", { exact: true }).waitFor();
+		await row(page, "site-visit.mp4").getByText("Job", { exact: true }).waitFor();
+		const other = row(page, "harbour.jpg").getByText("Job", { exact: true });
+		assert.equal(await other.isVisible(), false);
+		const bar = line.getByRole("progressbar", { name: "Processed of orders-2026-11.csv" });
+		const value = (): Promise<number> => bar.evaluate((bar: HTMLProgressElement) => bar.value);
+		assert.equal(Math.floor((await value()) * 100), 33);
+
+		await page.getByRole("button", { name: "orders-2026-11.csv", exact: true }).click();
+		const dialog = page.getByRole("dialog");
+		await dialog.getByText("A job of its own is at work on it").waitFor();
+		await dialog.getByText("33 % · 1,204,000 of 3,600,000 rows checked").waitFor();
+		const progress = { done: 3_600_000, total: 3_600_000, words: "rows checked" };
+		mock.change(job, { progress });
+		await dialog.getByText("100 % · 3,600,000 of 3,600,000 rows checked").waitFor();
+		mock.change(job, { progress: { done: 7, total: null, words: "passes" } });
+		await dialog.getByText("7 passes").waitFor();
+		assert.equal(await dialog.getByRole("progressbar").count(), 0, "the whole is not known");
+		await page.keyboard.press("Escape");
+		await line.getByText("7 passes").waitFor();
+		await bar.waitFor({ state: "hidden" });
+	},
+);
+
+test(
+	"a job is cancelled only once the reader has said that they mean it",
+	fill,
+	async ({ page, mock }) => {
+		const job = mock.find("orders-2026-11.csv") ?? assert.fail();
+		const cancel = page.getByRole("button", { name: "Cancel the job on orders-2026-11.csv" });
+		const asked = page.getByRole("alertdialog", { name: "Cancel the job on orders-2026-11.csv?" });
+		const isFocused = (button: typeof cancel): Promise<boolean> =>
+			button.evaluate((button) => button === document.activeElement);
+		for (const no of ["Enter", "Escape"]) {
+			await cancel.click();
+			await asked.getByText("It stops at once").waitFor();
+			assert.ok(await isFocused(asked.getByRole("button", { name: "Leave it" })));
+			await page.keyboard.press(no);
+			await asked.waitFor({ state: "hidden" });
+			await until("focus is back", () => isFocused(cancel));
+		}
+		assert.equal(job.state, "processing");
+
+		await page.getByRole("button", { name: "orders-2026-11.csv", exact: true }).click();
+		const panel = page.getByRole("dialog", { name: "orders-2026-11.csv" });
+		await panel.getByRole("button", { name: "Cancel job" }).click();
+		await asked.waitFor();
+		// What changes meanwhile draws the panel anew.
+		mock.change(job, { progress: { done: 2_000_000, total: 3_600_000, words: "rows checked" } });
+		await panel.getByText("55 %").waitFor();
+		await page.keyboard.press("Escape");
+		await until("focus is back", () =>
+			isFocused(panel.getByRole("button", { name: "Cancel job" })),
+		);
+		assert.ok(await panel.isVisible(), "the panel stays");
+		await panel.getByRole("button", { name: "Cancel job" }).click();
+		await asked.getByRole("button", { name: "Cancel job" }).click();
+		await panel.locator(".reason").getByText("Its job was cancelled").waitFor();
+		await panel.getByText("Failed for good after").waitFor();
+		assert.equal(await panel.getByRole("button", { name: "Cancel job" }).count(), 0);
+		assert.equal(job.state, "failed");
+		await panel.getByRole("button", { name: "Retry" }).click();
+		await panel.locator(".chip[data-state=archived]").waitFor();
+	},
+);
+
+test(
+	"a job that cannot be cancelled any more says so, where the reader looks",
+	fill,
+	async ({ page, mock }) => {
+		const orders = mock.find("orders-2026-11.csv") ?? assert.fail();
+		const visitJob = mock.find("site-visit.mp4") ?? assert.fail();
+		const yes = page.getByRole("alertdialog").getByRole("button", { name: "Cancel job" });
+		// They end without anybody being told, as between two changes of the list.
+		await page.getByRole("button", { name: "Cancel the job on site-visit.mp4" }).click();
+		await page.getByRole("alertdialog").getByText("It will not begin").waitFor();
+		visitJob.state = "late";
+		await yes.click();
+		await page.getByRole("alert").getByText("It has ended and is late").waitFor();
+
+		await page.getByRole("button", { name: "orders-2026-11.csv", exact: true }).click();
+		const panel = page.getByRole("dialog", { name: "orders-2026-11.csv" });
+		await panel.getByRole("button", { name: "Cancel job" }).click();
+		mock.change(orders, { state: "archived", progress: null });
+		await yes.click();
+		await panel.getByRole("alert").getByText("It has ended and is archived").waitFor();
+		await panel.locator(".chip[data-state=archived]").waitFor();
+		assert.equal(await panel.getByRole("button", { name: "Cancel job" }).count(), 0);
+	},
+);
+
+test(
+	"who may not steer sees a job and no way to cancel it",
+	(mock) => {
+		fill(mock);
+		mock.maySteer = false;
+	},
+	async ({ page }) => {
+		await row(page, "orders-2026-11.csv").getByText("Job", { exact: true }).waitFor();
+		await page.getByRole("button", { name: "orders-2026-11.csv", exact: true }).click();
+		const panel = page.getByRole("dialog", { name: "orders-2026-11.csv" });
+		await panel.getByText("the delimiter is a semicolon").waitFor();
+		assert.equal(await page.getByRole("button", { name: /Cancel/ }).count(), 0);
+	},
+);
+
+test(
+	"what each attempt wrote stands with it, what was dropped is said, and none of it acts on the page",
+	(mock) => {
+		fill(mock);
+		const upload = mock.find("backup-nov.zip") ?? assert.fail();
+		mock.writes(upload, 1, "opening\tbackup-nov.zip\r\n", 81_920, "entry 1,198\n");
+		mock.writes(upload, 2, "<b>bold</b> \u001b[31mred\u202egpj.exe\nlast line");
+	},
+	async ({ page }) => {
+		await page.getByRole("button", { name: "backup-nov.zip", exact: true }).click();
+		const panel = page.getByRole("dialog");
+		const log = (attempt: number) =>
+			panel.getByRole("region", { name: `What attempt ${attempt} wrote` });
+		await log(1).waitFor();
+		assert.equal(
+			await log(1).textContent(),
+			"opening\tbackup-nov.zip\n81.9 kB were not keptentry 1,198\n",
+		);
+		assert.equal(await log(2).textContent(), "<b>bold</b> U+001B[31mredU+202Egpj.exe\nlast line");
+		assert.equal(await log(2).locator("b").count(), 0);
+		const attempts = panel.locator(".attempts > li");
+		assert.match((await attempts.nth(0).textContent()) ?? "", /ran longer than 2 s.*opening/s);
+		assert.match((await attempts.nth(1).textContent()) ?? "", /1,198 were found.*last line/s);
+	},
+);
+
+test(
+	"the log of a running job grows under the reader's eyes and keeps their place",
+	(mock) => {
+		fill(mock);
+		const job = mock.find("orders-2026-11.csv") ?? assert.fail();
+		mock.writes(job, 1, lined(200));
+	},
+	async ({ page, mock }) => {
+		const job = mock.find("orders-2026-11.csv") ?? assert.fail();
+		await page.goto(`${mock.url}/#${job.id}`);
+		const log = page.getByRole("region", { name: "What attempt 1 wrote" });
+		await log.getByText("line 200", { exact: true }).waitFor();
+		const place = (): Promise<{ top: number; fromEnd: number }> =>
+			log.evaluate(({ scrollTop, scrollHeight, clientHeight }) => ({
+				top: scrollTop,
+				fromEnd: scrollHeight - clientHeight - scrollTop,
+			}));
+		const grow = async (count: number): Promise<void> => {
+			mock.writes(job, 1, lined(count));
+			mock.change(job, { progress: { done: count, total: null, words: "lines" } });
+			await log.getByText(`line ${count}`, { exact: true }).waitFor({ state: "attached" });
+		};
+		// Reading in the middle.
+		await log.evaluate((log) => {
+			log.scrollTop = 700;
+		});
+		await log.focus();
+		await grow(260);
+		assert.equal((await place()).top, 700);
+		assert.ok(await log.evaluate((log) => log === document.activeElement), "focus stays");
+		await page.keyboard.press("ArrowDown");
+		await until("the keyboard scrolls on", async () => (await place()).top > 700);
+		// Following its end.
+		await page.keyboard.press("End");
+		await until("its end is there", async () => (await place()).fromEnd < 2);
+		await grow(320);
+		assert.ok((await place()).fromEnd < 2, "its end is still in sight");
+	},
+);
+
+const lined = (count: number): string =>
+	Array.from({ length: count }, (_, n) => `line ${n + 1}\n`).join("");
+
+test(
 	"a report is readable, whole in its raw form, and the panel has an address of its own",
 	fill,
 	async ({ page, mock }) => {

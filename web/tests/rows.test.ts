@@ -29,6 +29,7 @@ function upload(id: string, given: Partial<Upload> = {}): Upload {
 		sha256: null,
 		report: null,
 		expected: false,
+		job: false,
 		checksum: null,
 		...given,
 	};

@@ -48,14 +48,22 @@ export function fill(mock: Mock, now = Date.now()): void {
 	const minted = (name: string, day = "2026-11-23"): string =>
 		`${day}/01JDC7M2K4${name.length.toString(36).toUpperCase()}QX8T1ZB5V3R9Y/${name}`;
 
-	mock.add(minted("orders-2026-11.csv"), Buffer.from("id,total\n"), {
-		state: "processing",
-		size: 184_300_112,
-		received_at: at(9),
-		started_at: at(8),
-		attempts: 1,
-	});
+	const orders = mock.add(
+		minted("orders-2026-11.csv"),
+		Buffer.from("id,total\n"),
+		{
+			state: "processing",
+			job: true,
+			size: 184_300_112,
+			received_at: at(9),
+			started_at: at(8),
+			progress: { done: 1_204_000, total: 3_600_000, words: "rows checked" },
+		},
+		[attempt(1, 8, 0, { ended_at: null, outcome: null })],
+	);
+	mock.writes(orders, 1, "reading 184300112 bytes\nthe delimiter is a semicolon\n");
 	mock.add(minted("site-visit.mp4"), Buffer.from("mp4"), {
+		job: true,
 		size: 1_288_490_188,
 		received_at: at(6),
 	});

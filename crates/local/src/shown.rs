@@ -60,6 +60,7 @@ pub(crate) fn shown(upload: &Upload) -> Result<uploads::Upload> {
         version_id: staged.map(|staged| staged.version_id.clone()),
         state: shown_state(upload.state),
         is_expected: upload.is_expected(),
+        is_job: upload.is_job,
         size_bytes: staged.map_or_else(
             || expectation.and_then(|said| said.size_bytes).unwrap_or(0),
             |staged| staged.size_bytes,

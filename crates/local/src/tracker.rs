@@ -3,8 +3,8 @@ use two_buckets_objects::{
     Body, ByteRange, Error as StoreError, ObjectInfo, ObjectRef, ObjectStore,
 };
 use two_buckets_pipeline::{
-    Expectation, Ledger, NotRetried, Processor, State, Upload, UploadId, WakeUp, WakeUps, Why,
-    ledger,
+    Expectation, Ledger, NotCancelled, NotRetried, Processor, State, Upload, UploadId, WakeUp,
+    WakeUps, Why, ledger,
 };
 use two_buckets_uploads as uploads;
 use uploads::{
@@ -18,7 +18,7 @@ use crate::waiting::{self, Waiting};
 use crate::{DepotLedger, DepotStore, SweepHandle, WakeQueue, changes};
 
 /// The uploads API's view of the pipeline: rows of the ledger, versions that wait for their row, bytes of the store,
-/// retries and sweeps.
+/// retries, cancelled jobs and sweeps.
 pub struct LedgerTracker<P> {
     /// What this server is.
     pub facts: ServerFacts,
@@ -160,6 +160,19 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
             }
         };
         let upload = self.ledger.retry(&row).await.map_err(failed)?;
+        self.wake(&upload).await;
+        shown(&upload)
+    }
+
+    async fn cancel(&self, id: &uploads::UploadId) -> Result<uploads::Upload> {
+        let row = match self.find(id).await? {
+            Found::Row(upload) => upload.id,
+            // Only who looks at it finds that it is a job's.
+            Found::Waits(_) => return Err(failed(NotCancelled::NotAJob.into())),
+        };
+        let now = self.ledger.now();
+        let upload = self.ledger.cancel_job(&row, now).await.map_err(failed)?;
+        // Later versions of the key waited for the job.
         self.wake(&upload).await;
         shown(&upload)
     }

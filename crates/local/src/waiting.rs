@@ -150,6 +150,7 @@ pub(crate) fn shown(key: ObjectRef, version: &ListedVersion) -> Result<uploads::
         version_id: Some(version.version_id.clone()),
         state: UploadState::Pending,
         is_expected: false,
+        is_job: false,
         checksum: None,
         size_bytes: version.size_bytes,
         etag: version

@@ -316,10 +316,12 @@ pub enum NotRetried {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotCancelled {
     /// It is not a job's.
-    #[error("only jobs can be cancelled, and this upload is none")]
+    #[error(
+        "only jobs can be cancelled, and this upload is none: wait, what a worker does ends by itself"
+    )]
     NotAJob,
-    /// It has ended.
-    #[error("its job has ended, it is {0}")]
+    /// It has ended, as a job's or not.
+    #[error("it has ended and is {0}, so there is nothing to cancel; {advice}", advice = after_its_end(*.0))]
     Ended(State),
 }
 
@@ -582,11 +584,11 @@ impl Upload {
     /// Gives up an upload of a job, in whatever part of it the job is. Whoever keeps the row also ends the job's lease
     /// in the same change, so that the job is fenced off.
     pub fn cancel_job(&mut self, now: Timestamp) -> Result<(), NotCancelled> {
-        if !self.is_job {
-            return Err(NotCancelled::NotAJob);
-        }
         if !matches!(self.state, State::Pending | State::Processing) {
             return Err(NotCancelled::Ended(self.state));
+        }
+        if !self.is_job {
+            return Err(NotCancelled::NotAJob);
         }
         // It may be archiving at this moment; whoever retries it has to look.
         self.look_in_archive |= self.is_interrupted();
@@ -726,6 +728,17 @@ impl Upload {
             attempt.ended = Some((now, outcome));
             attempt.reason = reason;
         }
+    }
+}
+
+/// What somebody may want who would have cancelled an upload that is in this state.
+fn after_its_end(state: State) -> &'static str {
+    match state {
+        State::Failed => "retry it to have it processed after all",
+        State::Archived | State::Late => "to be rid of it, delete it from the archive bucket",
+        State::Duplicate => "it was removed as a repeat of one that is archived",
+        // They have not ended.
+        State::Pending | State::Processing => "ask again",
     }
 }
 

@@ -14,11 +14,11 @@ pub struct Caller {
     pub name: String,
     /// How it is known that they are who they are.
     pub known_by: KnownBy,
-    /// All they may name, list, read and retry begins with this, and so do the keys minted for them. None: everything.
+    /// All they may name, list, read and steer begins with this, and so do the keys minted for them. None: everything.
     pub prefix: Option<KeyPrefix>,
     /// What they may send.
     pub limits: UploadLimits,
-    /// Whether they may retry uploads, and sweep if they see everything.
+    /// Whether they may retry uploads and cancel jobs, and sweep if they see everything.
     pub may_steer: bool,
 }
 

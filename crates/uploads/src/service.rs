@@ -135,6 +135,7 @@ routes! {
     GET "/api/uploads/{id}/logs" => logs::logs::<T, G>;
     GET "/api/uploads/{id}/content" => content::download::<T, G>;
     POST "/api/uploads/{id}/retry" => steering::retry::<T, G>;
+    POST "/api/uploads/{id}/cancel" => steering::cancel::<T, G>;
     POST "/api/retry" => steering::retry_many::<T, G>;
     POST "/api/sweep" => steering::sweep::<T, G>;
     GET "/api/events" => events::listen::<T, G>;

@@ -8,7 +8,8 @@ use crate::{AttemptLog, Result, Upload, UploadHistory, UploadId, UploadKey, Uplo
 /// Where each upload is, and steering it.
 ///
 /// Answers are from the ledger as of the last durable change. Dropping a returned future leaves reads without a
-/// trace; a retry or sweep that was begun may or may not have taken effect, and calling it again is harmless.
+/// trace; a retry, cancellation or sweep that was begun may or may not have taken effect, and calling it again is
+/// harmless.
 pub trait Tracker: Send + Sync + 'static {
     /// What this server is: shown on the page and by the command line.
     fn server(&self) -> impl Future<Output = Result<ServerFacts>> + Send;
@@ -39,6 +40,11 @@ pub trait Tracker: Send + Sync + 'static {
 
     /// Makes every selected failed upload pending again; says how many. None selected is no error.
     fn retry_many(&self, selection: RetrySelection) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Gives up an unfinished upload of a job: it fails with that reason, the job is fenced off wherever it is, and the
+    /// key goes on. Gives the upload as it is then. One that is no job's or has ended is
+    /// [`Error::Conflict`](crate::Error::Conflict), whose words say what to do instead.
+    fn cancel(&self, id: &UploadId) -> impl Future<Output = Result<Upload>> + Send;
 
     /// Sweeps now and returns when the sweep is done.
     fn sweep(&self) -> impl Future<Output = Result<Swept>> + Send;

@@ -124,6 +124,8 @@ pub struct Upload {
     pub state: UploadState,
     /// Whether it has not arrived: a grant was given and the bytes are awaited, or never came.
     pub is_expected: bool,
+    /// Whether it was routed to a job: a process of its own works on it, for as long as it takes, and can be cancelled.
+    pub is_job: bool,
     /// Its size; before it has arrived as the client said it, or 0.
     pub size_bytes: u64,
     /// Its entity tag; empty before it has arrived.

@@ -15,16 +15,20 @@ import { bytes, duration, moment, shellQuote } from "../format.ts";
 import type { Row } from "../rows.ts";
 import { compare } from "../send/digest.ts";
 import { codeLine, copyButton } from "./copy.ts";
-import { named } from "./name.ts";
+import { logLines, named } from "./name.ts";
+import { progressOf } from "./progress.ts";
 import { report } from "./report.ts";
-import { actionsOf, type RowActions, sentence, tookMs } from "./row.ts";
-import { label, meaning } from "./state.ts";
+import { actionsOf, isJobs, jobTag, type RowActions, sentence, tookMs } from "./row.ts";
+import { label, meaningOf } from "./state.ts";
 
 export class DetailPanel {
 	readonly element: HTMLDialogElement;
 	private readonly title = h("h2", { id: "detail-title", tabindex: "-1" });
 	private readonly chip = h("span", { class: "chip" });
+	private readonly job = jobTag();
 	private readonly says = h("p", { class: "meaning" });
+	/** Beside the body, which is drawn again while it is read. */
+	private readonly refusal = h("p", { class: "refusal", role: "alert", hidden: true });
 	private readonly body = h("div", { class: "detail-body" });
 	private drawn = "";
 	id: string | null = null;
@@ -43,8 +47,9 @@ export class DetailPanel {
 				"header",
 				{},
 				h("div", { class: "heading" }, this.title, close),
-				h("div", { class: "standing" }, this.chip, this.says),
+				h("div", { class: "standing" }, h("span", {}, this.chip, this.job), this.says),
 			),
+			this.refusal,
 			this.body,
 		);
 		this.element.addEventListener("click", (event) => {
@@ -66,6 +71,7 @@ export class DetailPanel {
 	open(id: string): void {
 		this.id = id;
 		this.drawn = "";
+		this.refusal.hidden = true;
 		this.title.replaceChildren("…");
 		this.body.replaceChildren(h("p", { class: "faint" }, "Loading…"));
 		if (!this.element.open) {
@@ -80,14 +86,17 @@ export class DetailPanel {
 		this.body.replaceChildren(h("p", { class: "reason" }, named(sentence(words))));
 	}
 
-	private refused(words: string): void {
-		this.body.prepend(h("p", { class: "reason", role: "alert" }, named(sentence(words))));
+	/** What the reader asked for here was refused, with these words. */
+	refused(words: string): void {
+		this.refusal.replaceChildren(named(sentence(words)));
+		this.refusal.hidden = false;
 	}
 
 	show(row: Row, detail: UploadDetail | null): void {
 		text(this.chip, label[row.shown]);
 		attribute(this.chip, "data-state", row.shown);
-		text(this.says, meaning[row.shown]);
+		text(this.says, meaningOf(row));
+		this.job.hidden = !row.upload?.job;
 		// Drawn again only on a change: the reader may be in the middle of it.
 		const facts: unknown[] = [row.shown, row.upload, detail, row.sending?.phase.is === "failed"];
 		facts.push(row.sending?.digest ?? null, row.sending?.remark ?? null);
@@ -97,7 +106,9 @@ export class DetailPanel {
 		this.title.replaceChildren(named(row.name));
 		const open = this.body.querySelector("details")?.open ?? false;
 		const at = document.activeElement?.getAttribute("data-focus");
+		const read = readingOf(this.body);
 		this.body.replaceChildren(...this.parts(row, detail));
+		goOnReading(this.body, read);
 		const raw = this.body.querySelector("details");
 		if (raw) raw.open = open;
 		if (at) (this.body.querySelector<HTMLElement>(`[data-focus="${at}"]`) ?? this.title).focus();
@@ -117,14 +128,17 @@ export class DetailPanel {
 			return parts.filter((part) => part !== null);
 		}
 		const arrived = upload.version_id !== null;
+		const mayCancel = isJobs(row) && actionsOf(row, this.actions).includes("cancel");
 		parts.push(
 			arrived
 				? h(
 						"p",
 						{ class: "detail-actions" },
 						download(upload.id, row.name, (words) => this.refused(words)),
+						mayCancel ? this.canceller(row) : null,
 					)
 				: null,
+			upload.progress ? progressOf(upload.progress, row.name) : null,
 			integrity(row, upload),
 			facts([
 				["Size", upload.size === null ? null : exactly(upload.size)],
@@ -133,7 +147,6 @@ export class DetailPanel {
 				["SHA-256", upload.sha256 ? copied("SHA-256", upload.sha256) : null],
 				["ETag", upload.etag ? mono(upload.etag) : null],
 			]),
-			upload.progress ? h("p", { class: "progress" }, howFar(upload.progress)) : null,
 			upload.report ? section("Report", report(upload.report, shownAbove(upload))) : null,
 			section(
 				"Times",
@@ -170,6 +183,23 @@ export class DetailPanel {
 				: null,
 		);
 		return parts.filter((part) => part !== null);
+	}
+
+	private canceller(row: Row): HTMLElement {
+		const cancel = h(
+			"button",
+			{ type: "button", class: "button", "data-focus": "cancel" },
+			icon("cancel"),
+			"Cancel job",
+		);
+		cancel.addEventListener("click", async () => {
+			this.refusal.hidden = true;
+			await this.actions.cancel(row);
+			// The body may have been drawn anew while the reader was asked.
+			const again = this.body.querySelector<HTMLElement>('[data-focus="cancel"]');
+			if (this.element.open) (again ?? this.title).focus();
+		});
+		return cancel;
 	}
 
 	private reason(row: Row, reason: string | null): HTMLElement | null {
@@ -298,13 +328,6 @@ function when(time: string | null): Node | null {
 	return time === null ? null : h("time", { datetime: time }, moment(Date.parse(time)));
 }
 
-/** In a unit of the function's own: `3 of 12 pages read`. */
-function howFar({ done, total, words }: NonNullable<Upload["progress"]>): HTMLElement {
-	const count = (n: number): string => n.toLocaleString("en");
-	const counted = total === null ? count(done) : `${count(done)} of ${count(total)}`;
-	return named(`${counted} ${words}`.trim());
-}
-
 const outcomes: Record<NonNullable<Attempt["outcome"]>, string> = {
 	succeeded: "Succeeded",
 	transient: "Failed for now",
@@ -340,10 +363,38 @@ function attempts(log: readonly Attempt[], wrote: readonly AttemptLog[]): HTMLEl
 function written({ attempt, dropped_bytes, pieces }: AttemptLog): HTMLElement {
 	const shown = pieces.flatMap((piece, n) =>
 		n > 0 && dropped_bytes > 0
-			? [h("em", {}, `${bytes(dropped_bytes)} were not kept`), piece.text]
-			: [piece.text],
+			? [h("em", {}, `${bytes(dropped_bytes)} were not kept`), ...logLines(piece.text)]
+			: logLines(piece.text),
 	);
 	// Long lines scroll inside, which the keyboard can do only where it can go.
 	const name = `What attempt ${attempt} wrote`;
-	return h("pre", { class: "log", tabindex: "0", role: "region", "aria-label": name }, ...shown);
+	const props = { class: "log", tabindex: "0", role: "region", "aria-label": name };
+	return h("pre", { ...props, "data-focus": `log-${attempt}` }, ...shown);
+}
+
+/** Where the reader is in each log. */
+type Reading = Map<string, { left: number; top: number; isAtEnd: boolean }>;
+
+const logsIn = (body: HTMLElement): NodeListOf<HTMLElement> => body.querySelectorAll("pre.log");
+
+const keyOf = (log: HTMLElement): string => log.getAttribute("data-focus") ?? "";
+
+function readingOf(body: HTMLElement): Reading {
+	const read: Reading = new Map();
+	for (const log of logsIn(body)) {
+		const { scrollLeft: left, scrollTop: top, scrollHeight, clientHeight } = log;
+		const isAtEnd = scrollHeight > clientHeight && top + clientHeight >= scrollHeight - 2;
+		read.set(keyOf(log), { left, top, isAtEnd });
+	}
+	return read;
+}
+
+/** The logs stand where they were read; who was at the end of one stays at its end while it grows. */
+function goOnReading(body: HTMLElement, read: Reading): void {
+	for (const log of logsIn(body)) {
+		const before = read.get(keyOf(log));
+		if (!before) continue;
+		log.scrollLeft = before.left;
+		log.scrollTop = before.isAtEnd ? log.scrollHeight : before.top;
+	}
 }

@@ -19,6 +19,18 @@ export function named(name: string, className = ""): HTMLElement {
 	return isolated;
 }
 
+/** Lines of a log: line breaks and tabs are meant, everything else that would act on the page is shown. */
+export function logLines(text: string): Node[] {
+	return text.split("\n").flatMap((line, at) => {
+		const parts = line.replace(/\r$/, "").split("\t");
+		const shown = parts.flatMap((part, tab) => [
+			...(tab === 0 ? [] : [document.createTextNode("\t")]),
+			...(part === "" ? [] : [named(part)]),
+		]);
+		return at === 0 ? shown : [document.createTextNode("\n"), ...shown];
+	});
+}
+
 /** Text of several lines, whose own line breaks are meant. */
 export function lines(text: string): Node[] {
 	return text

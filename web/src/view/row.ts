@@ -1,6 +1,6 @@
 /** One row of the table, updated in place so that focus and selection survive every poll. */
 
-import type { Upload } from "../api.ts";
+import { isFinal, type Upload } from "../api.ts";
 import { attribute, children, h, type Icon, icon, text } from "../dom.ts";
 import { ago, bytes, duration, moment, seconds } from "../format.ts";
 import { plain } from "../names.ts";
@@ -9,13 +9,15 @@ import { compare } from "../send/digest.ts";
 import { singleBytesMax } from "../send/part-size.ts";
 import { type Sending, sentOf } from "../send/sending.ts";
 import { named } from "./name.ts";
-import { label, meaning } from "./state.ts";
+import { fillBar, glance, share } from "./progress.ts";
+import { label, meaningOf } from "./state.ts";
 
 export interface RowActions {
-	/** Whether the reader may have the server try uploads again. */
+	/** Whether the reader may have the server try uploads again and cancel jobs. */
 	maySteer(): boolean;
 	open(row: Row): void;
-	cancel(row: Row): void;
+	/** Ends the sending, or after asking the job; settles once the reader has answered. */
+	cancel(row: Row): void | Promise<void>;
 	pause(row: Row): void;
 	resume(row: Row): void;
 	retry(row: Row): void;
@@ -39,6 +41,7 @@ export class RowView {
 	readonly opener: HTMLButtonElement;
 	private readonly folder = h("span", { class: "folder" });
 	private readonly chip = h("span", { class: "chip" });
+	private readonly job = jobTag();
 	private readonly bar = h("progress", { max: "1" });
 	private readonly note = h("span", { class: "note" });
 	private readonly size = cell("size", "Size");
@@ -63,7 +66,7 @@ export class RowView {
 		this.state = h(
 			"td",
 			{ role: "cell", class: "state" },
-			h("div", { class: "state-line" }, this.chip, this.note),
+			h("div", { class: "state-line" }, h("span", {}, this.chip, this.job), this.note),
 			this.bar,
 		);
 		const name = h(
@@ -97,15 +100,20 @@ export class RowView {
 		}
 		text(this.chip, label[shown]);
 		attribute(this.chip, "data-state", shown);
-		attribute(this.chip, "title", meaning[shown]);
+		attribute(this.chip, "title", meaningOf(row));
+		this.job.hidden = !upload?.job;
 
 		const phase = shown === sending?.phase.is ? sending.phase : null;
 		const moving = phase !== null && "sent" in phase;
 		const begun = sending && moving ? sentOf(sending) : 0;
-		this.bar.hidden = !moving || (phase.is !== "sending" && begun === 0);
+		const progress = shown === "processing" ? (upload?.progress ?? null) : null;
+		const processed = progress && share(progress);
+		attribute(this.element, "data-progress", progress !== null);
+		this.bar.hidden = moving ? phase.is !== "sending" && begun === 0 : processed === null;
 		if (sending && moving) {
-			this.bar.value = sending.size > 0 ? begun / sending.size : 0;
-			attribute(this.bar, "aria-label", `Sent of ${plain(row.name)}`);
+			fillBar(this.bar, sending.size > 0 ? begun / sending.size : 0, "Sent", row.name);
+		} else if (processed !== null) {
+			fillBar(this.bar, processed, "Processed", row.name);
 		}
 		const different = differs(row);
 		attribute(this.element, "data-differs", different);
@@ -117,7 +125,7 @@ export class RowView {
 					: noteOf(upload, now),
 		);
 		text(this.note, note);
-		attribute(this.note, "title", note.length > 40 ? note : undefined);
+		attribute(this.note, "title", note.length > 40 || progress ? note : undefined);
 
 		// Of what was not sent from here and has not arrived, nobody knows the size.
 		const size = upload && !upload.expected ? upload.size : sending?.size;
@@ -144,16 +152,25 @@ export class RowView {
 			this.buttons,
 			wanted.map((action) => {
 				const button = action === "give" ? this.giver() : this.tool(action);
-				button.addEventListener("click", () => this.actions[action](this.row));
+				button.addEventListener("click", () => void this.act(action, button));
 				return button;
 			}),
 		);
 		if (hadFocus) this.opener.focus();
 	}
 
+	private async act(action: Action, button: HTMLElement): Promise<void> {
+		await this.actions[action](this.row);
+		// Who was asked comes back to where they were; what they pressed may be gone by then.
+		if (document.activeElement !== document.body) return;
+		if (button.isConnected) button.focus();
+		else this.opener.focus();
+	}
+
 	private tool(action: Exclude<Action, "give">): HTMLButtonElement {
-		const { word, icon: drawing } = verbs[action];
-		const name = `${word} ${plain(this.row.name)}`;
+		const { word: verb, icon: drawing } = verbs[action];
+		const word = action === "cancel" && isJobs(this.row) ? `${verb} job` : verb;
+		const name = `${word === verb ? verb : `${verb} the job on`} ${plain(this.row.name)}`;
 		return h(
 			"button",
 			{ type: "button", class: "quiet", title: word, "aria-label": name },
@@ -179,6 +196,10 @@ export class RowView {
 	}
 }
 
+/** Marks what a job has or had; hidden until it does. */
+export const jobTag = (): HTMLElement =>
+	h("span", { class: "tag", title: "A process of its own works on it", hidden: true }, "Job");
+
 function cell(name: string, heading: string): HTMLTableCellElement {
 	return h("td", { role: "cell", class: name, "data-label": heading });
 }
@@ -202,8 +223,14 @@ export function actionsOf(row: Row, { maySteer }: RowActions): Action[] {
 				return [];
 		}
 	}
-	return row.shown === "failed" && maySteer() ? ["retry"] : [];
+	if (!maySteer()) return [];
+	if (row.shown === "failed") return ["retry"];
+	return isJobs(row) ? ["cancel"] : [];
 }
+
+/** Whether a job has it, or will: what a worker has nobody can cancel. */
+export const isJobs = ({ sending, shown, upload }: Row): boolean =>
+	upload?.job === true && !isFinal(upload.state) && shown !== sending?.phase.is;
 
 /** From acknowledged to its end. */
 export function tookMs(upload: Upload): number {
@@ -256,7 +283,11 @@ function noteOfSending(sending: Sending, now: number): string {
 function noteOf(upload: Upload | null, now: number): string {
 	if (!upload) return "";
 	if (upload.state === "processing") {
-		return upload.attempts > 1 ? `attempt ${upload.attempts}` : "";
+		const parts = [
+			upload.progress ? glance(upload.progress) : "",
+			upload.attempts > 1 ? `attempt ${upload.attempts}` : "",
+		];
+		return parts.filter((part) => part !== "").join(" · ");
 	}
 	if (upload.state === "pending" && upload.next_attempt_at) {
 		const s = Math.ceil((Date.parse(upload.next_attempt_at) - now) / 1000);

@@ -1,6 +1,6 @@
 /** How each state is named and explained. */
 
-import type { Shown } from "../rows.ts";
+import type { Row, Shown } from "../rows.ts";
 
 export const label: Record<Shown, string> = {
 	waiting: "Waiting",
@@ -19,7 +19,17 @@ export const label: Record<Shown, string> = {
 	duplicate: "Duplicate",
 };
 
-export const meaning: Record<Shown, string> = {
+/** What a state means for this row: where a job is at work, no worker is. */
+export function meaningOf({ shown, upload }: Row): string {
+	return (upload?.job && ofJobs[shown]) || meaning[shown];
+}
+
+const ofJobs: Partial<Record<Shown, string>> = {
+	pending: "In the staging bucket, waiting for a job of its own",
+	processing: "A job of its own is at work on it",
+};
+
+const meaning: Record<Shown, string> = {
 	waiting: "Waits for its turn to be sent",
 	sending: "On its way to the staging bucket",
 	retrying: "Sending was interrupted and goes on by itself",

@@ -14,10 +14,12 @@ use two_buckets_objects::{
     Algorithm, BucketName, Checksum, ChecksumKind, Timestamp, WriteCondition,
 };
 use two_buckets_pipeline::{
-    Expectation, Holder, Incoming, Ledger, ProcessError, Processor, Report, Settings, State, Upload,
+    Expectation, Holder, Incoming, Ledger, ProcessError, Processor, Report, Routes, Settings,
+    State, Upload,
 };
 use two_buckets_uploads::{
-    Change, Cursor, Error, Expected, ListUploads, S3Address, ServerFacts, Tracker, UploadState,
+    Change, Cursor, Error, Expected, ListUploads, S3Address, ServerFacts, Tracker, UploadId,
+    UploadState,
 };
 
 use crate::bench::{self, Bench, archive, bucket, staging};
@@ -25,7 +27,7 @@ use crate::bench::{self, Bench, archive, bucket, staging};
 const PATIENCE: Duration = Duration::from_secs(30);
 const PART: usize = 5 << 20;
 
-struct Accept;
+pub(crate) struct Accept;
 
 impl Processor for Accept {
     async fn process(&self, _: Incoming) -> Result<Report, ProcessError> {
@@ -34,14 +36,19 @@ impl Processor for Accept {
 }
 
 /// A store, its tracker and its workers.
-struct Host {
-    bench: Bench,
-    ledger: DepotLedger,
-    tracker: LedgerTracker<Accept>,
-    workers: Workers<Accept>,
+pub(crate) struct Host {
+    pub(crate) bench: Bench,
+    pub(crate) ledger: DepotLedger,
+    pub(crate) tracker: LedgerTracker<Accept>,
+    pub(crate) workers: Workers<Accept>,
 }
 
 fn host() -> Host {
+    host_with(Routes::default())
+}
+
+/// A host that routes uploads so.
+pub(crate) fn host_with(routes: Routes) -> Host {
     let bench = bench::open(Arc::new(MemoryStorage::new()));
     let ledger = DepotLedger::open(bench.depot.clone()).unwrap();
     let workers = Workers::start(
@@ -49,7 +56,10 @@ fn host() -> Host {
         ledger.clone(),
         bench.queue.clone(),
         Accept,
-        Settings::new(bucket("staging"), bucket("archive"), Holder("test".into())),
+        Settings {
+            routes,
+            ..Settings::new(bucket("staging"), bucket("archive"), Holder("test".into()))
+        },
         &WorkerOptions::default(),
     )
     .unwrap();
@@ -65,6 +75,21 @@ fn host() -> Host {
         ledger,
         tracker,
         workers,
+    }
+}
+
+impl Host {
+    /// The key of the next upload that is archived.
+    pub(crate) async fn next_archived(&mut self) -> String {
+        let archived = tokio::time::timeout(PATIENCE, self.bench.archived.recv()).await;
+        archived.unwrap().unwrap().at.key.to_string()
+    }
+
+    /// The id of the one upload there is.
+    pub(crate) async fn only_upload(&self) -> UploadId {
+        let page = self.tracker.list(all()).await.unwrap();
+        assert_eq!(page.uploads.len(), 1, "{page:?}");
+        page.uploads[0].id.clone()
     }
 }
 

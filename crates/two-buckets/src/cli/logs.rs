@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::meaning::{Logs, LogsOf, Output};
+use super::meaning::{Logs, Named, Output};
 use super::print;
 use super::status::{encoded, moment};
 use super::wire::{self, Attempt, AttemptLog, Upload, read};
@@ -63,10 +63,10 @@ fn is_over(upload: &Upload, attempt: Option<u32>) -> bool {
     !matches!(upload.state.as_str(), "pending" | "processing") || attempt.is_some_and(has_ended)
 }
 
-async fn find(api: &Api, of: &LogsOf) -> Result<Upload, Failure> {
+async fn find(api: &Api, of: &Named) -> Result<Upload, Failure> {
     let key = match of {
-        LogsOf::Id(id) => return by_id(api, id).await,
-        LogsOf::KeyOrId(key) => key.as_str(),
+        Named::Id(id) => return by_id(api, id).await,
+        Named::KeyOrId(key) => key.as_str(),
     };
     let path = format!("/api/uploads?limit=1&key={}", encoded(key));
     let page: wire::Page = read(api.get(&path).await?)?;
@@ -78,7 +78,7 @@ async fn find(api: &Api, of: &LogsOf) -> Result<Upload, Failure> {
     }
 }
 
-async fn by_id(api: &Api, id: &str) -> Result<Upload, Failure> {
+pub(super) async fn by_id(api: &Api, id: &str) -> Result<Upload, Failure> {
     let upload = api.get(&format!("/api/uploads/{}", encoded(id))).await?;
     read(upload)
 }

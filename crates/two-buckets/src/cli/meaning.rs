@@ -44,6 +44,13 @@ pub(crate) enum Command {
         /// How to print.
         output: Output,
     },
+    /// Cancel jobs.
+    Cancel {
+        /// All that go on of a key, or one upload's.
+        named: Named,
+        /// How to print.
+        output: Output,
+    },
     /// Sweep now.
     Sweep(Output),
     /// Print the exports for AWS tools.
@@ -118,8 +125,8 @@ pub(crate) struct Status {
 /// What `logs` shall show.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Logs {
-    /// Of which upload.
-    pub(crate) of: LogsOf,
+    /// Of which upload; of a key's, the latest.
+    pub(crate) of: Named,
     /// Only this attempt, from 1.
     pub(crate) attempt: Option<u32>,
     /// Whether to go on until the upload is archived or has failed.
@@ -128,10 +135,10 @@ pub(crate) struct Logs {
     pub(crate) output: Output,
 }
 
-/// Whose logs.
+/// How an upload was named.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum LogsOf {
-    /// The latest upload of this key, or the upload with this id.
+pub(crate) enum Named {
+    /// An upload of this key, or if there is none, the upload with this id.
     KeyOrId(Key),
     /// The upload with this id.
     Id(String),
@@ -229,10 +236,7 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
         TypedCommand::Put(put) => Command::Put(put_meaning(put)?),
         TypedCommand::Status(status) => Command::Status(status_meaning(status)?),
         TypedCommand::Logs(logs) => Command::Logs(Logs {
-            of: match (logs.id, logs.key) {
-                (Some(id), _) => LogsOf::Id(id),
-                (None, key) => LogsOf::KeyOrId(parse_key(&key.unwrap_or_default())?),
-            },
+            of: named(logs.key, logs.id)?,
             attempt: logs.attempt,
             follow: logs.follow,
             output: logs.output.into(),
@@ -244,10 +248,21 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
             },
             output: retry.output.into(),
         },
+        TypedCommand::Cancel(cancel) => Command::Cancel {
+            named: named(cancel.key, cancel.id)?,
+            output: cancel.output.into(),
+        },
         TypedCommand::Sweep(output) => Command::Sweep(output.into()),
         TypedCommand::Env(output) => Command::Env(output.into()),
         TypedCommand::Serve(_) | TypedCommand::Job { .. } => Command::Serve,
         TypedCommand::Config { output, .. } => Command::Config(output.into()),
+    })
+}
+
+fn named(key: Option<String>, id: Option<String>) -> Result<Named, Failure> {
+    Ok(match id {
+        Some(id) => Named::Id(id),
+        None => Named::KeyOrId(parse_key(&key.unwrap_or_default())?),
     })
 }
 
@@ -499,7 +514,7 @@ fn one_sentence(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Invocation, Naming, Output, Stopped, Which, parse};
+    use super::{Command, Invocation, Named, Naming, Output, Stopped, Which, parse};
 
     fn check(line: &str) -> Invocation {
         parse(
@@ -578,6 +593,24 @@ mod tests {
         );
         refused("retry");
         refused("retry k --all");
+    }
+
+    #[test]
+    fn cancel_needs_a_key_or_an_id_and_not_both() {
+        let cancel = |named| Command::Cancel {
+            named,
+            output: Output::Person,
+        };
+        assert_eq!(
+            check("cancel k").command,
+            cancel(Named::KeyOrId("k".parse().unwrap()))
+        );
+        assert_eq!(
+            check("cancel --id 7").command,
+            cancel(Named::Id("7".into()))
+        );
+        refused("cancel");
+        refused("cancel k --id 7");
     }
 
     #[test]

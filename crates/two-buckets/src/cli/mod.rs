@@ -1,6 +1,7 @@
 //! The command line: what was typed, what it means, and the commands that speak to a running server.
 
 mod api;
+mod cancel;
 mod check;
 mod config;
 mod env;
@@ -35,6 +36,7 @@ pub(crate) async fn run(
         Command::Status(status) => status::run(&status, settings).await,
         Command::Logs(logs) => logs::run(&logs, settings).await,
         Command::Retry { which, output } => retry::run(&which, output, settings).await,
+        Command::Cancel { named, output } => cancel::run(&named, output, settings).await,
         Command::Sweep(output) => sweep::run(output, settings).await,
         Command::Env(output) => env::run(output, settings, environment),
         Command::Config(output) => config::run(output, settings),

@@ -10,6 +10,8 @@ use super::wire::{Page, Progress, Upload, read};
 use crate::config::Settings;
 use crate::failure::Failure;
 
+/// The column that progress is shown in: behind the attempts.
+const BEFORE_REASON: usize = 5;
 /// As many uploads as one answer of the API may hold.
 const PAGE_MAX: usize = 1000;
 
@@ -42,11 +44,18 @@ pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Fail
         }
         (shown, _) => {
             if !shown.is_empty() {
-                let rows: Vec<_> = shown.iter().map(row).collect();
-                print::table(
-                    &["KEY", "STATE", "SIZE", "RECEIVED", "ATTEMPTS", "REASON"],
-                    &rows,
-                )?;
+                let mut headings = vec!["KEY", "STATE", "SIZE", "RECEIVED", "ATTEMPTS", "REASON"];
+                let mut rows: Vec<_> = shown.iter().map(row).collect();
+                // Most functions never say how far they are.
+                if shown.iter().any(|upload| upload.progress.is_some()) {
+                    headings.insert(BEFORE_REASON, "PROGRESS");
+                    for (upload, row) in shown.iter().zip(&mut rows) {
+                        let progress = upload.progress.as_ref().map(how_far);
+                        let progress = progress.as_deref().map(print::harmless);
+                        row.insert(BEFORE_REASON, progress.unwrap_or_default());
+                    }
+                }
+                print::table(&headings, &rows)?;
                 print::text("\n")?;
             }
             if is_cut {
@@ -61,7 +70,10 @@ pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Fail
 }
 
 /// At most `status.limit` uploads, the newest first, with the first page, and whether there are more.
-async fn uploads(api: &Api, status: &Status) -> Result<(Vec<Value>, Page, bool), Failure> {
+pub(super) async fn uploads(
+    api: &Api,
+    status: &Status,
+) -> Result<(Vec<Value>, Page, bool), Failure> {
     let mut found = Vec::new();
     let mut first: Option<Page> = None;
     let mut after: Option<String> = None;
@@ -104,7 +116,7 @@ async fn uploads(api: &Api, status: &Status) -> Result<(Vec<Value>, Page, bool),
 fn row(upload: &Upload) -> Vec<String> {
     vec![
         print::harmless(&upload.key),
-        upload.state.clone(),
+        state(upload),
         upload
             .size
             .filter(|_| !upload.expected)
@@ -120,11 +132,28 @@ fn row(upload: &Upload) -> Vec<String> {
     ]
 }
 
-/// In a unit of the function's own: `3 of 12 pages read`.
+/// Its state, and whose it is where that is a job's.
+fn state(upload: &Upload) -> String {
+    let state = print::harmless(&upload.state);
+    if upload.job {
+        format!("{state} (job)")
+    } else {
+        state
+    }
+}
+
+/// In a unit of the function's own, and as a share of the whole where that is known: `3 of 12 pages read (25 %)`.
 fn how_far(progress: &Progress) -> String {
     let Progress { done, total, words } = progress;
     let counted = total.map_or_else(|| done.to_string(), |total| format!("{done} of {total}"));
-    format!("{counted} {words}").trim_end().to_owned()
+    let counted = format!("{counted} {words}").trim_end().to_owned();
+    match total.filter(|total| *total > 0) {
+        Some(total) => {
+            let share = u128::from(*done.min(&total)) * 100 / u128::from(total);
+            format!("{counted} ({share} %)")
+        }
+        None => counted,
+    }
 }
 
 /// Why it is where it is.
@@ -145,7 +174,7 @@ fn detail(upload: &Upload) -> String {
     };
     line("key", Some(upload.key.clone()));
     line("version", upload.version_id.clone());
-    line("state", Some(upload.state.clone()));
+    line("state", Some(state(upload)));
     line("reason", why(upload).map(str::to_owned));
     line("progress", upload.progress.as_ref().map(how_far));
     line(

@@ -254,6 +254,8 @@ pub(crate) enum TypedCommand {
     Logs(LogsFlags),
     /// Make failed uploads pending again
     Retry(RetryFlags),
+    /// Cancel jobs that have not ended: their files stay in staging, failed, and can be retried
+    Cancel(CancelFlags),
     /// Look through the staging bucket now, and wake whatever has something to do
     Sweep(OutputFlags),
     /// Run the job of one file here and now; the server starts these itself
@@ -378,6 +380,19 @@ pub(crate) struct LogsFlags {
     /// Show what is written from now on as well, until the upload is archived or has failed
     #[arg(long, short)]
     pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+/// The flags of `cancel`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct CancelFlags {
+    /// The key, of which every unfinished job is meant, or an upload's id
+    #[arg(required_unless_present = "id", conflicts_with = "id")]
+    pub(crate) key: Option<String>,
+    /// The upload's id, as `status --json` shows it
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
 }

@@ -14,6 +14,9 @@ pub(super) struct Upload {
     /// Whether its key was given out and nothing has arrived under it.
     #[serde(default)]
     pub(super) expected: bool,
+    /// Whether a job processes it.
+    #[serde(default)]
+    pub(super) job: bool,
     pub(super) size: Option<u64>,
     pub(super) received_at: Option<String>,
     pub(super) finished_at: Option<String>,
@@ -30,6 +33,13 @@ pub(super) struct Upload {
     pub(super) report: Option<Value>,
     #[serde(default)]
     pub(super) attempts_log: Vec<Attempt>,
+}
+
+impl Upload {
+    /// Says whether a job has it or will have it.
+    pub(super) fn is_unfinished_job(&self) -> bool {
+        self.job && matches!(self.state.as_str(), "pending" | "processing")
+    }
 }
 
 /// How far its attempt is.

@@ -27,6 +27,18 @@ pub(crate) async fn retry<T: Tracker, G: Grants>(
     Ok(answer(UploadJson::from(upload)))
 }
 
+pub(crate) async fn cancel<T: Tracker, G: Grants>(
+    State(api): State<Arc<Api<T, G>>>,
+    From(caller): From,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let id = upload_id(id)?;
+    may_steer(&caller)?;
+    visible(&api.tracker, &caller, &id).await?;
+    let upload = api.tracker.cancel(&id).await?;
+    Ok(answer(UploadJson::from(upload)))
+}
+
 pub(crate) async fn retry_many<T: Tracker, G: Grants>(
     State(api): State<Arc<Api<T, G>>>,
     From(caller): From,
@@ -59,7 +71,7 @@ fn may_steer(caller: &Caller) -> Result<(), Problem> {
         Ok(())
     } else {
         Err(Problem::Forbidden(
-            "you may upload and look, but not retry or sweep".into(),
+            "you may upload and look, but not retry, cancel or sweep".into(),
         ))
     }
 }

@@ -63,6 +63,7 @@ async fn answers_have_exactly_the_described_fields() {
         ("UploadHistory", get(&app, "/api/uploads/f1").await),
         ("UploadHistory", get(&app, "/api/uploads/p2").await),
         ("Upload", post(&app, "/api/uploads/f1/retry", "").await),
+        ("Upload", post(&app, "/api/uploads/p2/cancel", "").await),
         ("Retried", post(&app, "/api/retry", r#"{"all":true}"#).await),
         ("Swept", post(&app, "/api/sweep", "").await),
         ("SignedUrl", post(&app, "/api/signedurl", &signed).await),

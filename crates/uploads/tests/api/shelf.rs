@@ -26,7 +26,7 @@ use two_buckets_uploads::{
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_431_050_007);
 pub(crate) const SECRET: &str = "X-Amz-Signature=5ec7e7";
 
-/// A shelf of uploads: `a0` archived, `f1` failed, `p2` pending, `x3` archived HTML with an awkward key,
+/// A shelf of uploads: `a0` archived, `f1` failed, `p2` pending and a job's, `x3` archived HTML with an awkward key,
 /// `e4` archived and empty. Asking for `down` or `bug` fails as a store may.
 pub(crate) struct Shelf {
     pub(crate) signed: Mutex<Vec<RequestToSign>>,
@@ -35,6 +35,7 @@ pub(crate) struct Shelf {
     pub(crate) multiparts: Mutex<BTreeMap<String, Multipart>>,
     pub(crate) listed: Mutex<Vec<ListUploads>>,
     pub(crate) retried: Mutex<Vec<RetrySelection>>,
+    pub(crate) cancelled: Mutex<Vec<UploadId>>,
     /// What is expected by its key, and whether it has arrived.
     pub(crate) expected: Mutex<BTreeMap<UploadKey, (Expected, bool)>>,
     /// Who tells of changes; gone when the server stops.
@@ -60,6 +61,7 @@ impl Default for Shelf {
             multiparts: Mutex::default(),
             listed: Mutex::default(),
             retried: Mutex::default(),
+            cancelled: Mutex::default(),
             expected: Mutex::default(),
             changes: Mutex::new(Some(broadcast::channel(CHANGES_MAX).0)),
         }
@@ -113,6 +115,7 @@ pub(crate) fn upload(id: &str, key: &str, state: UploadState) -> Upload {
         version_id: begun.then(|| VersionId::new("v1")),
         state,
         is_expected: false,
+        is_job: false,
         checksum: done.then(|| two_buckets_objects::Checksum {
             algorithm: two_buckets_objects::Algorithm::Crc64Nvme,
             kind: two_buckets_objects::ChecksumKind::FullObject,
@@ -146,6 +149,7 @@ fn uploads() -> Vec<Upload> {
         upload("x3", "x/\"é\r\n.html", UploadState::Archived),
         upload("e4", "empty", UploadState::Archived),
     ];
+    all[2].is_job = true;
     all[3].report = Some("not json".into());
     all[4].size_bytes = 0;
     all
@@ -310,6 +314,25 @@ impl Tracker for Shared {
         }
         Ok(Upload {
             state: UploadState::Pending,
+            ..upload
+        })
+    }
+
+    async fn cancel(&self, id: &UploadId) -> Result<Upload> {
+        let upload = self.find(id)?;
+        if !upload.is_job {
+            return Err(Error::Conflict {
+                reason: format!("upload {id} is no job's, only jobs are cancelled"),
+            });
+        }
+        self.0
+            .cancelled
+            .lock()
+            .expect("unpoisoned")
+            .push(id.clone());
+        Ok(Upload {
+            state: UploadState::Failed,
+            reason: Some("its job was cancelled".into()),
             ..upload
         })
     }

@@ -14,6 +14,29 @@ async fn a_failed_upload_is_retried_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_job_is_cancelled_and_what_is_none_is_refused_in_words() {
+    let (app, shelf) = service();
+    let cancel = async |id: &str| post(&app, &format!("/api/uploads/{id}/cancel"), "").await;
+    let cancelled = cancel("p2").await;
+    assert_eq!(cancelled.status, 200);
+    assert_eq!(cancelled.json()["id"], "p2");
+    assert_eq!(cancelled.json()["state"], "failed");
+    assert_eq!(cancelled.json()["job"], true);
+    assert!(
+        cancel("a0")
+            .await
+            .problem(409)
+            .contains("only jobs are cancelled")
+    );
+    assert_eq!(cancel("nobody").await.status, 404);
+    assert_eq!(cancel("not%20an%20id").await.status, 404);
+    assert_eq!(
+        *shelf.cancelled.lock().expect("unpoisoned"),
+        ["p2".parse().expect("an id")]
+    );
+}
+
+#[tokio::test]
 async fn many_are_retried_by_key_by_reason_or_all() {
     let (app, shelf) = service();
     for body in [

@@ -148,6 +148,20 @@ async fn other_uploads_are_not_there_to_see_read_or_retry() {
     };
     assert_eq!(retry("f1").await.status, 200);
     retry("p2").await.problem(404);
+    let cancelled = post(&app, "/api/uploads/p2/cancel", "").await.problem(404);
+    assert_eq!(cancelled, there, "another's job is not even there");
+    assert!(shelf.cancelled.lock().expect("unpoisoned").is_empty());
+}
+
+#[tokio::test]
+async fn a_tenant_cancels_a_job_of_theirs() {
+    let (app, shelf) = service_for(Caller {
+        prefix: Some("other/".parse().expect("a prefix")),
+        ..Caller::unlimited("tenant")
+    });
+    let cancelled = post(&app, "/api/uploads/p2/cancel", "").await;
+    assert_eq!(cancelled.status, 200);
+    assert_eq!(shelf.cancelled.lock().expect("unpoisoned").len(), 1);
 }
 
 #[tokio::test]
@@ -176,13 +190,14 @@ async fn a_tenant_steers_only_what_is_theirs() {
 }
 
 #[tokio::test]
-async fn who_may_not_steer_retries_and_sweeps_nothing() {
+async fn who_may_not_steer_retries_cancels_and_sweeps_nothing() {
     let (app, shelf) = service_for(Caller {
         may_steer: false,
         ..Caller::unlimited("guest")
     });
     for (route, body) in [
         ("/api/uploads/f1/retry", ""),
+        ("/api/uploads/p2/cancel", ""),
         ("/api/retry", r#"{"all":true}"#),
         ("/api/sweep", ""),
     ] {
@@ -192,6 +207,7 @@ async fn who_may_not_steer_retries_and_sweeps_nothing() {
         );
     }
     assert!(shelf.retried.lock().expect("unpoisoned").is_empty());
+    assert!(shelf.cancelled.lock().expect("unpoisoned").is_empty());
     assert_eq!(
         get(&app, "/api/server").await.json()["caller"],
         json!({"name": "guest", "prefix": null, "may_steer": false})
