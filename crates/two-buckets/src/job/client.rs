@@ -136,6 +136,11 @@ impl Client {
         )
     }
 
+    /// How long the job may believe that it has its key.
+    pub(super) fn hold(&self) -> &Hold {
+        &self.hold
+    }
+
     pub(super) fn at(&self) -> &VersionRef {
         &self.at
     }

@@ -35,7 +35,6 @@ pub(super) struct Keeper<'a> {
     pub(super) token: FencingToken,
     pub(super) attempt: u32,
     pub(super) saying: &'a mut Saying,
-    pub(super) hold: super::client::Hold,
     pub(super) bounds: &'a JobSettings,
     pub(super) family: &'a mut Family,
 }
@@ -46,12 +45,12 @@ impl Keeper<'_> {
         let began = Instant::now();
         let mut renewed = Instant::now();
         loop {
-            tokio::time::sleep(LOOK_INTERVAL.min(self.hold.life() / RENEWED_AT)).await;
+            tokio::time::sleep(LOOK_INTERVAL.min(self.client.hold().life() / RENEWED_AT)).await;
             if let Some(beyond) = self.beyond(began) {
                 return Ended::Beyond(beyond);
             }
             let said = self.saying.news();
-            let is_due = renewed.elapsed() >= self.hold.life() / RENEWED_AT;
+            let is_due = renewed.elapsed() >= self.client.hold().life() / RENEWED_AT;
             if !is_due && said == two_buckets_pipeline::ledger::Said::default() {
                 continue;
             }
@@ -69,7 +68,7 @@ impl Keeper<'_> {
                 }
                 Ok(Err(Trouble::Passing(_))) | Err(_) => {}
             }
-            if self.hold.is_over() {
+            if self.client.hold().is_over() {
                 return Ended::Alone;
             }
         }

@@ -89,8 +89,7 @@ async fn work<P: Processor>(
         let life = role.session_life_max;
         functions::in_job(own, settings, environment, &folder, &access, life)?
     };
-    let hold = Hold::new(BEGIN_WITHIN);
-    let client = Client::new(data, at, ticket, hold.clone());
+    let client = Client::new(data, at, ticket, Hold::new(BEGIN_WITHIN));
     let begun = match client.claim().await {
         Ok(begun) => begun,
         Err(Trouble::Nothing(why)) => {
@@ -119,7 +118,6 @@ async fn work<P: Processor>(
         &access,
         &begun,
         &client,
-        &hold,
         settings,
         runtime,
         &mut signals,
@@ -135,12 +133,11 @@ async fn attempt<P: Processor>(
     access: &JobAccess,
     begun: &BegunJob,
     client: &Client,
-    hold: &Hold,
     settings: &Settings,
     runtime: &tokio::runtime::Handle,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    let key = &client.at().key;
+    let (key, hold) = (&client.at().key, client.hold());
     let store = JobStore::new(client.another(), begun.token, begun.source.clone());
     let (mut incoming, cancel) = Incoming::of_version(
         &Arc::new(store),
@@ -162,7 +159,6 @@ async fn attempt<P: Processor>(
             token: begun.token,
             attempt: begun.attempt,
             saying: &mut saying,
-            hold: hold.clone(),
             bounds: &settings.job,
             family: &mut family,
         };
