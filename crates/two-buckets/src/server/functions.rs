@@ -173,6 +173,7 @@ fn command(
     let command = Command::start(command::Settings {
         timeout: command.timeout.value,
         permanent_exit: command.permanent_exit.value,
+        output: command.output.value.clone(),
         variables: command.environment(),
         scratch_bytes_max: command.scratch_bytes_max.value,
         stdout_bytes_max: command.stdout_bytes_max.value,

@@ -187,6 +187,63 @@ fn large_output_is_kept_in_the_archive_and_that_of_a_failure_is_not() {
 }
 
 #[test]
+fn output_that_has_a_name_and_a_type_is_a_file_of_both_however_short_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "cat; case $TWO_BUCKETS_KEY in bad) exit 65;; esac";
+    let output = ["--command-output", "thumbs/small one.jpg:image/jpeg"];
+    let server = serve(
+        folder.path(),
+        &[&["--shell", "--command", script][..], &output].concat(),
+    );
+    let report = b"{\"looks\": \"like a report\"}";
+    let large: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    for (key, body) in [("short", &report[..]), ("long", &large), ("bad", report)] {
+        server.s3("PUT", "staging", Some(key), &[], body);
+        let state = if key == "bad" { "failed" } else { "archived" };
+        let upload = settled(&server, key, state);
+        let version = upload["version_id"].as_str().unwrap();
+        let at = format!("_results/{key}/{version}/thumbs/small one.jpg");
+        let kept = server.s3("GET", "archive", Some(&at), &[], b"");
+        if key == "bad" {
+            assert_eq!(kept.status, 404, "what failed leaves no output");
+            continue;
+        }
+        let said = &upload["report"]["output"];
+        assert_eq!(said["key"], at);
+        assert_eq!(said["name"], "thumbs/small one.jpg");
+        assert_eq!(said["media_type"], "image/jpeg");
+        assert_eq!(said["size_bytes"], body.len());
+        assert_eq!(kept.body, body);
+        assert_eq!(kept.header("content-type"), Some("image/jpeg"));
+    }
+    server.s3("PUT", "staging", Some("none"), &[], b"");
+    let upload = settled(&server, "none", "archived");
+    assert_eq!(upload["report"], Value::Null);
+    let list = server.s3("GET", "archive", None, &[("prefix", "_results/none/")], b"");
+    assert!(!list.text().contains("<Key>"), "{}", list.text());
+}
+
+#[test]
+fn each_processor_of_the_configuration_names_its_own_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.toml");
+    std::fs::write(
+        &config,
+        "[processor.sorted]\ncommand = 'sort'\ncommand_output = 'sorted.txt:text/plain'\n\
+         [[route]]\nname = 'texts'\nkey = '*.txt'\nprocessor = 'sorted'\n",
+    )
+    .unwrap();
+    let data = folder.path().join("data");
+    let server = serve(&data, &["--config", config.to_str().unwrap()]);
+    server.s3("PUT", "staging", Some("a.txt"), &[], b"b\na\n");
+    let upload = settled(&server, "a.txt", "archived");
+    let key = upload["report"]["output"]["key"].as_str().unwrap();
+    let kept = server.s3("GET", "archive", Some(key), &[], b"");
+    assert_eq!(kept.body, b"a\nb\n");
+    assert_eq!(kept.header("content-type"), Some("text/plain"));
+}
+
+#[test]
 fn at_its_time_out_the_whole_group_is_ended_and_what_it_said_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
@@ -282,6 +339,18 @@ fn what_cannot_be_run_as_meant_is_refused_at_the_start() {
         (
             &["--command", "a", "--command-permanent-exit", "0"],
             "permanent-exit",
+        ),
+        (
+            &["--command", "a", "--command-output", "still.jpg:jpeg"],
+            "--command-output: \"jpeg\" is no media type",
+        ),
+        (
+            &["--command", "a", "--command-output", "../a.jpg"],
+            "--command-output: its name",
+        ),
+        (
+            &["--command-output", "a.jpg"],
+            "--command-output says how a program runs, but --command names none",
         ),
         (
             &["--command", "a", "--command-env", "TWO_BUCKETS_X"],
