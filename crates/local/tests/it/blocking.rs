@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, Read as _, Seek as _, SeekFrom, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -17,6 +18,9 @@ use two_buckets_pipeline::{
 };
 
 use crate::bench::{self, Bench, archive, bucket, staging};
+
+/// How long a test waits for something that must come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a server has: a store, and an upload of these bytes in it.
 struct Case {
@@ -262,7 +266,8 @@ async fn cut_off(
     } = case;
     let guard = if is_by_guard {
         drop(guard);
-        let failure = working.await.unwrap().unwrap_err();
+        let worked = tokio::time::timeout(PATIENCE, working).await;
+        let failure = worked.expect("it ends").unwrap().unwrap_err();
         assert!(matches!(failure, ProcessError::Transient(_)), "{failure}");
         Cancellation::new().0
     } else {
@@ -270,7 +275,7 @@ async fn cut_off(
         assert!(working.await.unwrap_err().is_cancelled());
         guard
     };
-    let ended = tokio::task::spawn_blocking(move || ended.recv().unwrap());
+    let ended = tokio::task::spawn_blocking(move || ended.recv_timeout(PATIENCE).unwrap());
     let failure = ended.await.unwrap().unwrap_err();
     let case = Case {
         bench,
@@ -300,7 +305,7 @@ async fn work_that_nobody_waits_for_any_more_can_neither_read_nor_write_on() {
 
         let write = |upload: Blocking| {
             let mut endless = upload.output("endless", "text/plain")?;
-            while endless.write_all(&[0; 64 << 10]).is_ok() {}
+            while endless.write_all(&[0; 8 << 10]).is_ok() {}
             endless.finish().map(drop)
         };
         let case_3 = case(&body, |_| {}).await;
