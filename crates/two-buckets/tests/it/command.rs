@@ -267,10 +267,77 @@ fn at_its_time_out_the_whole_group_is_ended_and_what_it_said_is_kept() {
     let reason = upload["reason"].as_str().unwrap();
     assert!(reason.contains("time-out"), "{reason}");
     assert_eq!(log(&server, &["a", "--attempt", "1"]), "begun\nending\n");
-    let child = std::fs::read_to_string(pid).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
-    // Gone, or a zombie that nobody has waited for yet.
-    assert!(stat.is_err() || stat.unwrap().contains(") Z "));
+    assert!(has_ended(&pid));
+}
+
+/// Says whether the process whose id is in this file is gone, or a zombie that nobody has waited for yet.
+fn has_ended(pid: &Path) -> bool {
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    stat.is_err() || stat.unwrap().contains(") Z ")
+}
+
+#[test]
+fn a_program_that_will_not_end_at_its_time_out_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid = folder.path().join("pid");
+    let script = format!(
+        "trap '' TERM; echo $$ > '{}'; while :; do sleep 1; done",
+        pid.display()
+    );
+    let flags = ["--max-attempts", "1", "--command-timeout-s", "1"];
+    let server = serve(
+        folder.path(),
+        &[&flags[..], &["--shell", "--command", &script]].concat(),
+    );
+    server.s3("PUT", "staging", Some("a"), &[], b"x");
+    let upload = settled(&server, "a", "failed");
+    let reason = upload["reason"].as_str().unwrap();
+    assert!(reason.contains("time-out"), "{reason}");
+    assert!(has_ended(&pid));
+}
+
+#[test]
+fn what_a_program_leaves_running_ends_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid = folder.path().join("pid");
+    let script = format!(
+        "sleep 1000 >/dev/null 2>&1 & echo $! > '{}'",
+        pid.display()
+    );
+    let server = self::script(folder.path(), &script);
+    server.s3("PUT", "staging", Some("a"), &[], b"x");
+    settled(&server, "a", "archived");
+    assert!(has_ended(&pid));
+}
+
+#[test]
+fn more_output_and_larger_files_than_there_is_room_for_are_refused_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(
+        folder.path(),
+        &[
+            "--command-stdout-mib",
+            "1",
+            "--command-scratch-mib",
+            "1",
+            "--command",
+            "sh -c 'head -c 2000000 /dev/zero' sh {path}",
+        ],
+    );
+    let large = vec![b'x'; 2 << 20];
+    for (key, body, words) in [
+        ("a", &b"x"[..], "more than 1048576 bytes on standard output"),
+        ("b", &large, "more than the 1048576 of the scratch folder"),
+    ] {
+        server.s3("PUT", "staging", Some(key), &[], body);
+        let upload = settled(&server, key, "failed");
+        assert_eq!(upload["attempts"], 1, "{upload:#}");
+        let reason = upload["reason"].as_str().unwrap();
+        assert!(reason.contains(words), "{reason}");
+    }
+    let list = server.s3("GET", "archive", None, &[], b"");
+    assert!(!list.text().contains("<Key>"), "{}", list.text());
 }
 
 #[test]
