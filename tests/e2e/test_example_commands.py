@@ -1,6 +1,7 @@
 """The examples that need no Rust: the command line of `examples/video-still/README.md` itself."""
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -15,9 +16,9 @@ READMES = (ROOT / "README.md", ROOT / "examples" / "video-still" / "README.md")
 
 def documented_flags():
     """The flags of `serve` as they stand in both READMEs, line breaks and all."""
-    found = {re.search(r"--command '(ffmpeg [^']+)' --command-permanent-exit (\d+)", at.read_text()).groups() for at in READMES}
-    [(command, permanent_exit)] = found
-    return ["--command", command, "--command-permanent-exit", permanent_exit]
+    lines = re.compile(r"serve (--command 'ffmpeg [^']+'(?:\s+--\S+ \S+| \\\n)+)")
+    [flags] = {" ".join(lines.search(at.read_text())[1].replace("\\\n", " ").split()) for at in READMES}
+    return shlex.split(flags)
 
 
 @pytest.fixture
@@ -54,8 +55,10 @@ def test_a_video_gets_a_still_and_is_kept_as_it_was(ffmpeg, server, tmp_path):
         s3.upload_file(str(film), server.staging, name)
         upload = settled(server, name)
         assert upload["state"] == "archived", upload
-        key = f"_results/{name}/{upload['version_id']}/stdout"
-        still = s3.get_object(Bucket=server.archive, Key=key)["Body"].read()
+        key = f"_results/{name}/{upload['version_id']}/still.jpg"
+        answer = s3.get_object(Bucket=server.archive, Key=key)
+        assert answer["ContentType"] == "image/jpeg"
+        still = answer["Body"].read()
         assert still.startswith(b"\xff\xd8\xff"), still[:20]
         # Decoded again by ffmpeg: one red picture of the film's size.
         raw = subprocess.run(

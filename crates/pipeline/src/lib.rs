@@ -21,7 +21,8 @@
 //! * The archive's current version never goes back to an older upload of its key.
 //! * The function runs at least once for each upload that is archived, under a lease with a fencing token; never "exactly once".
 //!
-//! Runtime, HTTP, clock and randomness are left to the host.
+//! Runtime, HTTP, clock and randomness are left to the host. The one thread made here is that of [`Incoming::blocking`],
+//! and it is a processor's.
 
 pub mod archive;
 pub mod backoff;
@@ -46,8 +47,9 @@ pub use driver::{Driver, JobClaim, Outcome, Settings, Tally};
 pub use lease::{BootId, FencingToken, Holder, Lease};
 pub use ledger::Ledger;
 pub use processor::{
-    AttemptLog, CancelOnDrop, Cancellation, Content, DynProcessor, Incoming, LogExcerpt, Outputs,
-    ProcessError, Processing, Processor, Progress, ProgressAt, Report, RetryAfter,
+    AttemptLog, Blocking, CancelOnDrop, Cancellation, Content, DynProcessor, Incoming, LogExcerpt,
+    Outputs, ProcessError, Processing, Processor, Progress, ProgressAt, Reader, Report, RetryAfter,
+    SeekReader, Writer,
 };
 pub use route::{Route, Routes};
 pub use saying::Saying;

@@ -175,8 +175,9 @@ use std::process::ExitCode;
 
 pub use two_buckets_objects as objects;
 pub use two_buckets_pipeline::{
-    AttemptLog, Cancellation, Content, DynProcessor, Incoming, Outputs, ProcessError, Processor,
-    Progress, ProgressAt, Report,
+    AttemptLog, Blocking, CancelOnDrop, Cancellation, Content, DynProcessor, FencingToken,
+    Incoming, LogExcerpt, Order, Outputs, ProcessError, Processing, Processor, Progress,
+    ProgressAt, Reader, Report, RetryAfter, SeekReader, Writer,
 };
 
 use cli::{Command, Stopped};

@@ -1,25 +1,21 @@
 //! Files come in as CSV, are kept as they are, and each gets a Parquet file beside it.
 //!
-//! The file is read twice: its beginning, for the types of its columns, and then all of it, in batches of records.
-//! Memory is bounded by the constants below whatever is sent.
+//! Its beginning decides the types of its columns; all of it is read once, in batches of records. Memory is bounded by
+//! the constants below whatever is sent.
 
 use std::fmt;
-use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::io::{BufRead, Read as _, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use arrow_csv::ReaderBuilder;
 use arrow_csv::reader::Format;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use bytes::Bytes;
-use futures::{TryStreamExt as _, stream};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use tokio::sync::mpsc;
-use tokio_util::io::{StreamReader, SyncIoBridge};
-use two_buckets::objects::Error;
-use two_buckets::{Cancellation, Incoming, ProcessError, Processor, Report};
+use two_buckets::{Blocking, Incoming, ProcessError, Processor, Report};
 
 /// How much of the beginning decides the types of the columns.
 const SAMPLE_BYTES_MAX: usize = 1 << 20;
@@ -35,71 +31,38 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 const REASON_CHARS_MAX: usize = 500;
 /// How arrow says where a value is that does not fit.
 const AT_LINE: &str = " at line ";
-/// How many pieces of the Parquet file wait to be stored.
-const PIECES_WAITING_MAX: usize = 8;
 
 struct CsvToParquet;
 
 impl Processor for CsvToParquet {
     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
-        let (sample, is_whole) = beginning(&upload).await?;
-        let schema = Arc::new(schema_of(&sample, is_whole)?);
-        let columns = schema.fields().len();
-
-        // Reading CSV and writing Parquet block, so they have a thread; what it writes is stored as it comes.
-        let (pieces, mut written) = mpsc::channel(PIECES_WAITING_MAX);
-        let body = stream::poll_fn(move |cx| written.poll_recv(cx));
-        let csv = StreamReader::new(upload.content.stream().await?.map_err(io::Error::other));
-        let csv = SyncIoBridge::new(csv);
-        let cancellation = upload.cancellation.clone();
-        let converting = tokio::task::spawn_blocking(move || {
-            let output = Pieces(pieces.clone());
-            let converted = convert(csv, output, schema, &cancellation);
-            if let Err(failure) = &converted {
-                // The output must not look whole. Nobody listens if it was storing it that failed.
-                let reason = failure.to_string();
-                _ = pieces.blocking_send(Err(Error::Refused { reason }));
-            }
-            converted
-        });
-        let stored = upload.outputs.put(
-            "table.parquet",
-            "application/vnd.apache.parquet",
-            Box::pin(body),
-        );
-        let (converted, stored) = tokio::join!(converting, stored);
-        let rows = match converted.map_err(|panic| ProcessError::Crashed(panic.to_string()))? {
-            Ok(rows) => rows,
-            Err(Failure::Process(failure)) => return Err(failure),
-            // Why is in what became of storing it.
-            Err(Failure::NotStored) => 0,
-        };
-        let parquet = stored.map_err(ProcessError::from)?;
-        Report::from_json(
-            serde_json::json!({
-                "media_type": "text/csv",
-                "columns": columns,
-                "rows": rows,
-                "parquet": parquet.key.as_str(),
-            })
-            .to_string(),
-        )
+        // Reading CSV and writing Parquet block.
+        upload.blocking(to_parquet).await
     }
 }
 
-/// The first bytes of the file, and whether they are all of it.
-async fn beginning(upload: &Incoming) -> Result<(Vec<u8>, bool), ProcessError> {
-    let mut body = upload.content.stream().await?;
+fn to_parquet(upload: Blocking) -> Result<Report, ProcessError> {
+    let mut file = upload.reader();
     let mut sample = Vec::new();
-    while let Some(piece) = body.try_next().await? {
-        let room = SAMPLE_BYTES_MAX - sample.len();
-        if piece.len() > room {
-            sample.extend_from_slice(&piece[..room]);
-            return Ok((sample, false));
-        }
-        sample.extend_from_slice(&piece);
-    }
-    Ok((sample, true))
+    (&mut file)
+        .take(SAMPLE_BYTES_MAX as u64)
+        .read_to_end(&mut sample)?;
+    let is_whole = file.fill_buf()?.is_empty();
+    let schema = Arc::new(schema_of(&sample, is_whole)?);
+    let columns = schema.fields().len();
+
+    let mut parquet = upload.output("table.parquet", "application/vnd.apache.parquet")?;
+    let rows = convert(sample.chain(file), &mut parquet, schema)?;
+    let parquet = parquet.finish()?;
+    Report::from_json(
+        serde_json::json!({
+            "media_type": "text/csv",
+            "columns": columns,
+            "rows": rows,
+            "parquet": parquet.key.as_str(),
+        })
+        .to_string(),
+    )
 }
 
 /// Names and types of the columns, as the first records have them.
@@ -153,12 +116,10 @@ fn end_of_last_record(csv: &[u8]) -> Option<usize> {
 
 /// Writes all records as Parquet and says how many there were.
 fn convert(
-    csv: impl Read,
+    mut csv: impl BufRead,
     parquet: impl Write + Send,
     schema: SchemaRef,
-    cancellation: &Cancellation,
-) -> Result<u64, Failure> {
-    let mut csv = BufReader::new(csv);
+) -> Result<u64, ProcessError> {
     let mut decoder = ReaderBuilder::new(Arc::clone(&schema))
         .with_header(true)
         .with_batch_size(BATCH_RECORDS)
@@ -167,23 +128,20 @@ fn convert(
         .set_compression(Compression::SNAPPY)
         .build();
     let mut writer =
-        ArrowWriter::try_new(parquet, schema, Some(properties)).map_err(|_| Failure::NotStored)?;
+        ArrowWriter::try_new(parquet, schema, Some(properties)).map_err(not_written)?;
     let mut rows = 0;
     let mut batch_bytes = 0;
     loop {
-        if cancellation.is_cancelled() {
-            return Err(Failure::Process(ProcessError::transient("cancelled")));
-        }
-        let input = csv.fill_buf().map_err(unreadable)?;
+        let input = csv.fill_buf()?;
         // It consumes nothing where a batch is full or the input has ended.
         let consumed = decoder.decode(input).map_err(malformed)?;
         csv.consume(consumed);
         batch_bytes += consumed;
         if batch_bytes > BATCH_BYTES_MAX {
-            return Err(Failure::Process(malformed(format!(
+            return Err(malformed(format!(
                 "the {BATCH_RECORDS} records behind line {} have more than {BATCH_BYTES_MAX} bytes; is a quote never closed?",
                 rows + 1
-            ))));
+            )));
         }
         if consumed > 0 && decoder.capacity() > 0 {
             continue;
@@ -193,35 +151,18 @@ fn convert(
             break;
         };
         rows += batch.num_rows() as u64;
-        writer.write(&batch).map_err(|_| Failure::NotStored)?;
+        writer.write(&batch).map_err(not_written)?;
         if writer.in_progress_size() > ROW_GROUP_BYTES {
-            writer.flush().map_err(|_| Failure::NotStored)?;
+            writer.flush().map_err(not_written)?;
         }
     }
-    writer.close().map_err(|_| Failure::NotStored)?;
+    writer.close().map_err(not_written)?;
     Ok(rows)
 }
 
-/// Why there is no Parquet file.
-enum Failure {
-    Process(ProcessError),
-    /// It could not be written.
-    NotStored,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Process(failure) => failure.fmt(f),
-            Self::NotStored => f.write_str("the Parquet file was not stored"),
-        }
-    }
-}
-
-impl From<ProcessError> for Failure {
-    fn from(failure: ProcessError) -> Self {
-        Self::Process(failure)
-    }
+/// Parquet takes every table that arrow gives, so something else went wrong.
+fn not_written(error: ParquetError) -> ProcessError {
+    ProcessError::transient(error).context("the Parquet file was not written")
 }
 
 /// A CSV file that will be as wrong the next time. The reason names the line; it may quote the file, so it is bounded.
@@ -242,30 +183,6 @@ fn misfit(error: ArrowError) -> ProcessError {
         Some(format!("{before}{}.{rest}", line.parse::<u64>().ok()? + 1))
     });
     malformed(counted.unwrap_or(why))
-}
-
-/// What the store said, which came through [`io::Error`].
-fn unreadable(error: io::Error) -> Failure {
-    Failure::Process(match error.downcast::<Error>() {
-        Ok(error) => error.into(),
-        Err(error) => ProcessError::transient(error),
-    })
-}
-
-/// Hands what is written to whoever stores it.
-struct Pieces(mpsc::Sender<Result<Bytes, Error>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .blocking_send(Ok(Bytes::copy_from_slice(bytes)))
-            .map_err(|_| io::ErrorKind::BrokenPipe)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn main() -> ExitCode {

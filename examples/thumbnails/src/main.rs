@@ -3,9 +3,12 @@
 use std::io::Cursor;
 use std::process::ExitCode;
 
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits};
-use two_buckets::{Incoming, ProcessError, Processor, Report};
+use serde_json::Value;
+use two_buckets::{Blocking, Incoming, ProcessError, Processor, Report};
 
 /// The longest side of each thumbnail, in pixels.
 const SIZES: [u32; 3] = [1024, 512, 128];
@@ -18,49 +21,28 @@ const PIXELS_BYTES_MAX: u64 = 256 << 20;
 
 struct Thumbnails;
 
-struct Thumbnail {
-    name: String,
-    width: u32,
-    height: u32,
-    format: ImageFormat,
-    bytes: Vec<u8>,
-}
-
 impl Processor for Thumbnails {
     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
-        let file = upload.content.bytes(FILE_BYTES_MAX).await?;
-        // Decoding takes long, so it has a thread of its own.
-        let (format, thumbnails) = tokio::task::spawn_blocking(move || thumbnails(&file))
-            .await
-            .map_err(|panic| ProcessError::Crashed(panic.to_string()))??;
-        let mut made = Vec::new();
-        for thumbnail in thumbnails {
-            let media_type = thumbnail.format.to_mime_type();
-            let outputs = &upload.outputs;
-            let at = outputs.put_bytes(&thumbnail.name, media_type, thumbnail.bytes);
-            made.push(serde_json::json!({
-                "key": at.await?.key.as_str(),
-                "width": thumbnail.width,
-                "height": thumbnail.height,
-            }));
-        }
-        let report = serde_json::json!({"media_type": format.to_mime_type(), "thumbnails": made});
-        Report::from_json(report.to_string())
+        // Decoding takes long.
+        upload.blocking(thumbnails).await
     }
 }
 
-fn thumbnails(file: &[u8]) -> Result<(ImageFormat, Vec<Thumbnail>), ProcessError> {
+fn thumbnails(upload: Blocking) -> Result<Report, ProcessError> {
+    let file = upload.bytes(FILE_BYTES_MAX)?;
     let (format, mut image) =
-        decode(file).map_err(|error| ProcessError::permanent(error).context("not an image"))?;
-    let mut thumbnails = Vec::new();
+        decode(&file).map_err(|error| ProcessError::permanent(error).context("not an image"))?;
+    let mut made = Vec::new();
     // From the largest to the smallest, each from the one before; an image is never enlarged.
     for size in SIZES {
+        upload.still_wanted()?;
         if image.width().max(image.height()) > size {
             image = image.thumbnail(size, size);
         }
-        thumbnails.push(encode(size, &image).map_err(ProcessError::permanent)?);
+        made.push(keep(&upload, size, &image)?);
     }
-    Ok((format, thumbnails))
+    let report = serde_json::json!({"media_type": format.to_mime_type(), "thumbnails": made});
+    Report::from_json(report.to_string())
 }
 
 /// The image as people see it: turned as the camera says it was held.
@@ -82,26 +64,27 @@ fn decode(file: &[u8]) -> Result<(ImageFormat, DynamicImage), image::ImageError>
     Ok((format, image))
 }
 
-/// A JPEG, or a PNG of what JPEG would lose: transparency.
-fn encode(size: u32, image: &DynamicImage) -> Result<Thumbnail, image::ImageError> {
-    let (format, ending, image) = if image.color().has_alpha() {
-        (ImageFormat::Png, "png", image.to_rgba8().into())
-    } else {
-        (
-            ImageFormat::Jpeg,
-            "jpg",
-            DynamicImage::from(image.to_rgb8()),
-        )
+/// A JPEG, or a PNG of what JPEG would lose: transparency. Gives what the report says of it.
+fn keep(upload: &Blocking, size: u32, image: &DynamicImage) -> Result<Value, ProcessError> {
+    let (format, ending) = match image.color().has_alpha() {
+        true => (ImageFormat::Png, "png"),
+        false => (ImageFormat::Jpeg, "jpg"),
     };
-    let mut bytes = Vec::new();
-    image.write_to(&mut Cursor::new(&mut bytes), format)?;
-    Ok(Thumbnail {
-        name: format!("thumbnail-{size}.{ending}"),
-        width: image.width(),
-        height: image.height(),
-        format,
-        bytes,
-    })
+    let mut output = upload.output(&format!("thumbnail-{size}.{ending}"), format.to_mime_type())?;
+    match format {
+        ImageFormat::Png => image
+            .to_rgba8()
+            .write_with_encoder(PngEncoder::new(&mut output)),
+        _ => image
+            .to_rgb8()
+            .write_with_encoder(JpegEncoder::new(&mut output)),
+    }
+    .map_err(ProcessError::permanent)?;
+    Ok(serde_json::json!({
+        "key": output.finish()?.key.as_str(),
+        "width": image.width(),
+        "height": image.height(),
+    }))
 }
 
 fn main() -> ExitCode {

@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod blocking;
 mod contracts;
 mod crashes;
 mod jobs;

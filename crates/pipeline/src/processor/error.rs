@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::io;
 
 /// Why a function did not accept an upload, by what happens next.
 ///
@@ -63,6 +64,19 @@ impl From<two_buckets_objects::Error> for ProcessError {
     }
 }
 
+/// What reading and writing gave: a failure of [`Incoming::blocking`](crate::Incoming::blocking)'s readers and writers
+/// as it was; of all others [`io::ErrorKind::InvalidData`], by which libraries say that a file is malformed, is
+/// permanent, and the rest may pass.
+impl From<io::Error> for ProcessError {
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(failure) => failure,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Self::permanent(error),
+            Err(error) => Self::transient(error),
+        }
+    }
+}
+
 /// An error and its causes, each once: many errors repeat their cause in their own words.
 fn in_words(error: &(dyn StdError + 'static)) -> String {
     let mut words = error.to_string();
@@ -82,6 +96,7 @@ fn in_words(error: &(dyn StdError + 'static)) -> String {
 mod tests {
     use super::ProcessError;
     use std::io;
+
     use two_buckets_objects::Error;
 
     #[derive(Debug, thiserror::Error)]
@@ -99,6 +114,17 @@ mod tests {
             ProcessError::permanent("no header"),
             ProcessError::Permanent("no header".into())
         );
+    }
+
+    #[test]
+    fn what_reading_gave_is_what_it_was_or_malformed_or_may_pass() {
+        let refused = ProcessError::Permanent("x".into());
+        let through = io::Error::other(refused.clone());
+        assert_eq!(ProcessError::from(through), refused);
+        let malformed = io::Error::new(io::ErrorKind::InvalidData, "no gzip");
+        assert!(matches!(malformed.into(), ProcessError::Permanent(_)));
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert!(matches!(full.into(), ProcessError::Transient(_)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a function is, and what it is given of an upload.
 
+mod blocking;
 mod cancellation;
 mod content;
 mod dynamic;
@@ -17,6 +18,7 @@ use two_buckets_objects::{BucketName, ObjectInfo, ObjectStore};
 
 use crate::{FencingToken, Order};
 
+pub use blocking::{Blocking, Reader, SeekReader, Writer};
 pub use cancellation::{CancelOnDrop, Cancellation};
 pub use content::Content;
 pub use dynamic::{DynProcessor, Processing};
@@ -42,7 +44,7 @@ pub trait Processor: Send + Sync + 'static {
         path.rsplit("::").next().unwrap_or(path).to_lowercase()
     }
 
-    /// Looks at one upload and says how it went. Must not block for long: heavy work belongs on threads of the host.
+    /// Looks at one upload and says how it went. Must not block for long: what does belongs into [`Incoming::blocking`].
     ///
     /// Dropping the future cancels the run; so does the end of [`Incoming::cancellation`], for work that goes on elsewhere.
     /// A panic counts as [`ProcessError::Crashed`] where the host can catch it, and as a crash of the worker elsewhere.

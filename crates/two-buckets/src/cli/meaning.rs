@@ -387,6 +387,7 @@ fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
         ("shell", &shell),
         ("command-timeout-s", &command.command_timeout_s),
         ("command-permanent-exit", &command.command_permanent_exit),
+        ("command-output", &command.command_output),
         ("command-scratch-mib", &command.command_scratch_mib),
         ("command-stdout-mib", &command.command_stdout_mib),
         ("job-from-bytes", &job.job_from_bytes),

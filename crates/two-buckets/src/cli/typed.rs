@@ -206,6 +206,10 @@ pub(crate) struct CommandFlags {
     /// The exit code by which it says that a file cannot be processed; others but 0 mean: again later [default: 65, `EX_DATAERR`]
     #[arg(long, value_name = "CODE")]
     pub(crate) command_permanent_exit: Option<OsString>,
+    /// Keep its standard output under this name beside the file, as `_results/KEY/VERSION/still.jpg`, instead of taking
+    /// it for the report. Without a type: application/octet-stream
+    #[arg(long, value_name = "NAME[:TYPE]")]
+    pub(crate) command_output: Option<OsString>,
     /// A variable to pass on, by NAME, or to set, by NAME=VALUE; repeat for more. PATH, HOME, LANG and TMPDIR are passed on
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) command_env: Vec<OsString>,

@@ -106,7 +106,7 @@ impl Child {
         let mut hearing = pin!(hear(stderr, upload));
         let mut reading = pin!(standard_output::read(
             stdout,
-            settings.stdout_bytes_max,
+            settings,
             &upload.outputs,
             succeeded,
         ));

@@ -10,7 +10,8 @@
 //! | exit code 65 | the file cannot be processed: it is set aside as failed. 65 is `EX_DATAERR` of `sysexits.h`; another code can be set |
 //! | other codes | it may work later: tried again after a wait |
 //! | ended by a signal | crashed: tried again at once, and counted |
-//! | standard output | the result. A JSON object up to 64 KiB is the report; other text up to that is kept as `{"stdout": "…"}`; more, or what is no text, becomes the output `_results/{key}/{version id}/stdout` in the archive, and the report says where |
+//! | standard output | the result, unless it is [named as an output](Settings::output). A JSON object up to 64 KiB is the report; other text up to that is kept as `{"stdout": "…"}`; more, or what is no text, becomes the output `_results/{key}/{version id}/stdout` in the archive, and the report says where |
+//! | standard output named `NAME:TYPE` | the output `_results/{key}/{version id}/NAME` of that media type, however short it is; the report says where. Nothing at all is no output and no report |
 //! | standard error | the log: `two-buckets logs KEY` |
 //!
 //! Of the server's environment it gets `PATH`, `HOME`, `LANG` and `TMPDIR`, and what is named for it; never the
@@ -29,6 +30,7 @@
 
 mod arguments;
 mod child;
+mod output;
 mod result;
 mod scratch;
 mod standard_output;
@@ -43,6 +45,7 @@ use two_buckets_pipeline::{Incoming, ProcessError, Processor, Report};
 
 pub use arguments::{InvalidCommand, Program};
 use child::{Child, Ended};
+pub use output::{InvalidOutput, Output};
 use scratch::Scratch;
 
 /// What is run, and within what.
@@ -54,6 +57,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// The exit code that means that the file cannot be processed; not 0.
     pub permanent_exit: u8,
+    /// What standard output is kept as; none for the report it is by itself.
+    pub output: Option<Output>,
     /// Variables of its environment beside the facts. Names that begin with `TWO_BUCKETS_` are not passed on.
     pub variables: Vec<(OsString, OsString)>,
     /// Where files for `{path}` are; the folder is ours alone, and emptied at the start.
@@ -82,6 +87,7 @@ impl Settings {
             program,
             timeout: Self::TIMEOUT_DEFAULT,
             permanent_exit: Self::PERMANENT_EXIT_DEFAULT,
+            output: None,
             variables: Vec::new(),
             scratch,
             scratch_bytes_max: Self::SCRATCH_BYTES_MAX_DEFAULT,

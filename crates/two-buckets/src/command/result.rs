@@ -2,12 +2,16 @@ use serde_json::{Value, json};
 use two_buckets_objects::VersionRef;
 use two_buckets_pipeline::{ProcessError, Report};
 
+use super::output::Output;
+
 /// What a run wrote on standard output.
 pub(super) enum Written {
     /// Little enough to be a report.
     Small(Vec<u8>),
     /// Kept as an output in the archive.
     Output {
+        /// What the report calls it: as it was named, or else by where it came from.
+        named: Option<Output>,
         /// Where.
         at: VersionRef,
         /// How much.
@@ -20,12 +24,26 @@ impl Written {
     pub(super) fn report(&self) -> Result<Report, ProcessError> {
         let json = match self {
             Self::Small(bytes) => return Ok(report_of(bytes).unwrap_or_default()),
-            Self::Output { at, size_bytes } => json!({ "stdout": {
-                "bucket": at.bucket.as_str(),
-                "key": at.key.as_str(),
-                "version_id": at.version_id.as_str(),
-                "size_bytes": size_bytes,
-            }}),
+            Self::Output {
+                named,
+                at,
+                size_bytes,
+            } => {
+                let mut kept = json!({
+                    "bucket": at.bucket.as_str(),
+                    "key": at.key.as_str(),
+                    "version_id": at.version_id.as_str(),
+                    "size_bytes": size_bytes,
+                });
+                match named {
+                    None => json!({ "stdout": kept }),
+                    Some(output) => {
+                        kept["name"] = output.name().into();
+                        kept["media_type"] = output.media_type().into();
+                        json!({ "output": kept })
+                    }
+                }
+            }
         };
         Report::from_json(json.to_string())
     }

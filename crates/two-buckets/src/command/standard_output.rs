@@ -5,6 +5,8 @@ use tokio::sync::{mpsc, oneshot};
 use two_buckets_objects::{Body, Error};
 use two_buckets_pipeline::{Outputs, ProcessError, Report};
 
+use super::Settings;
+use super::output::UNKNOWN_TYPE;
 use super::result::{Written, report_of};
 
 /// The name of the output that what is too long for a report becomes.
@@ -14,14 +16,15 @@ const PIECE_BYTES: usize = 64 << 10;
 /// How many pieces wait for the store.
 const PIECES_MAX: usize = 4;
 
-/// Reads a program's standard output to its end. What is small is kept in memory; what is larger goes to the archive as
-/// it comes, and is there only if `succeeded` says so once the program has ended.
+/// Reads a program's standard output to its end. What is small is kept in memory, unless it is named as an output; what
+/// is larger goes to the archive as it comes, and is there only if `succeeded` says so once the program has ended.
 pub(super) async fn read(
     mut pipe: impl AsyncRead + Unpin,
-    bytes_max: u64,
+    settings: &Settings,
     outputs: &Outputs,
     succeeded: oneshot::Receiver<bool>,
 ) -> Result<Written, ProcessError> {
+    let (bytes_max, named) = (settings.stdout_bytes_max, settings.output.clone());
     let mut small = Vec::new();
     loop {
         let is_whole = (&mut pipe)
@@ -33,15 +36,20 @@ pub(super) async fn read(
         if small.len() as u64 > bytes_max {
             return Err(too_much(bytes_max));
         }
-        if is_whole && report_of(&small).is_some() {
+        let may_be_report = small.is_empty() || named.is_none();
+        if is_whole && may_be_report && report_of(&small).is_some() {
             return Ok(Written::Small(small));
         }
-        if is_whole || small.len() > Report::BYTES_MAX {
+        if is_whole || !may_be_report || small.len() > Report::BYTES_MAX {
             break;
         }
     }
     let (sender, receiver) = mpsc::channel(PIECES_MAX);
-    let put = outputs.put(NAME, "application/octet-stream", body(receiver, succeeded));
+    let (name, media_type) = match &named {
+        Some(output) => (output.name(), output.media_type()),
+        None => (NAME, UNKNOWN_TYPE),
+    };
+    let put = outputs.put(name, media_type, body(receiver, succeeded));
     let send = async {
         let mut size_bytes = small.len() as u64;
         let mut next = Bytes::from(small);
@@ -65,7 +73,11 @@ pub(super) async fn read(
     let (at, size_bytes) = futures::future::try_join(put, send)
         .await
         .map_err(|error| error.context("its standard output was not kept"))?;
-    Ok(Written::Output { at, size_bytes })
+    Ok(Written::Output {
+        named,
+        at,
+        size_bytes,
+    })
 }
 
 /// The pieces as a body that is whole only if the program succeeded.

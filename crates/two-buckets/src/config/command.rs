@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use super::{Origin, Setting, Sources, number, optional, seconds, truth, utf8};
-use crate::command::{Program, Settings as Command};
+use crate::command::{InvalidOutput, Output, Program, Settings as Command};
 
 /// The longest time-out of a program: a week.
 const TIMEOUT_S_MAX: u64 = 7 * 24 * 3600;
@@ -22,6 +22,8 @@ pub(crate) struct CommandSettings {
     pub(crate) timeout: Setting<Duration>,
     /// The exit code that means that a file cannot be processed; 1 to 255.
     pub(crate) permanent_exit: Setting<u8>,
+    /// What its standard output is kept as; none for its report.
+    pub(crate) output: Setting<Option<Output>>,
     /// The variables it gets beside the usual ones: those of the server by name, others with their value.
     pub(crate) variables: Setting<Vec<(String, Option<String>)>>,
     /// The most bytes of files that programs read by path.
@@ -44,6 +46,14 @@ impl CommandSettings {
             |text| number(text, 1, u8::MAX),
             Some(Command::PERMANENT_EXIT_DEFAULT),
         );
+        let output = sources.setting(
+            "command-output",
+            optional(|text| {
+                text.parse()
+                    .map_err(|problem: InvalidOutput| problem.to_string())
+            }),
+            Some(None),
+        );
         let variables = sources.setting("command-env", variables, Some(Vec::new()));
         let mib = |text: &OsStr| number(text, 1, MIB_MAX).map(|mib: u64| mib << 20);
         let scratch_bytes_max = sources.setting(
@@ -61,6 +71,7 @@ impl CommandSettings {
             shell: shell?,
             timeout: timeout?,
             permanent_exit: permanent_exit?,
+            output: output?,
             variables: variables?,
             scratch_bytes_max: scratch_bytes_max?,
             stdout_bytes_max: stdout_bytes_max?,
@@ -93,6 +104,7 @@ impl CommandSettings {
             (&self.shell.origin, "shell"),
             (&self.timeout.origin, "command-timeout-s"),
             (&self.permanent_exit.origin, "command-permanent-exit"),
+            (&self.output.origin, "command-output"),
             (&self.variables.origin, "command-env"),
             (&self.scratch_bytes_max.origin, "command-scratch-mib"),
             (&self.stdout_bytes_max.origin, "command-stdout-mib"),
@@ -125,6 +137,7 @@ impl CommandSettings {
                 self.permanent_exit.value.to_string(),
                 &self.permanent_exit.origin,
             ),
+            super::optional_row("command-output", &self.output, Output::to_string),
             ("command-env", names.join(","), &self.variables.origin),
             (
                 "command-scratch-mib",

@@ -277,6 +277,7 @@ fn command(command: &CommandSettings, timeout: Duration, scratch: PathBuf) -> St
     let command = Command::start(command::Settings {
         timeout,
         permanent_exit: command.permanent_exit.value,
+        output: command.output.value.clone(),
         variables: command.environment(),
         scratch_bytes_max: command.scratch_bytes_max.value,
         stdout_bytes_max: command.stdout_bytes_max.value,

@@ -187,6 +187,63 @@ fn large_output_is_kept_in_the_archive_and_that_of_a_failure_is_not() {
 }
 
 #[test]
+fn output_that_has_a_name_and_a_type_is_a_file_of_both_however_short_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "cat; case $TWO_BUCKETS_KEY in bad) exit 65;; esac";
+    let output = ["--command-output", "thumbs/small one.jpg:image/jpeg"];
+    let server = serve(
+        folder.path(),
+        &[&["--shell", "--command", script][..], &output].concat(),
+    );
+    let report = b"{\"looks\": \"like a report\"}";
+    let large: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    for (key, body) in [("short", &report[..]), ("long", &large), ("bad", report)] {
+        server.s3("PUT", "staging", Some(key), &[], body);
+        let state = if key == "bad" { "failed" } else { "archived" };
+        let upload = settled(&server, key, state);
+        let version = upload["version_id"].as_str().unwrap();
+        let at = format!("_results/{key}/{version}/thumbs/small one.jpg");
+        let kept = server.s3("GET", "archive", Some(&at), &[], b"");
+        if key == "bad" {
+            assert_eq!(kept.status, 404, "what failed leaves no output");
+            continue;
+        }
+        let said = &upload["report"]["output"];
+        assert_eq!(said["key"], at);
+        assert_eq!(said["name"], "thumbs/small one.jpg");
+        assert_eq!(said["media_type"], "image/jpeg");
+        assert_eq!(said["size_bytes"], body.len());
+        assert_eq!(kept.body, body);
+        assert_eq!(kept.header("content-type"), Some("image/jpeg"));
+    }
+    server.s3("PUT", "staging", Some("none"), &[], b"");
+    let upload = settled(&server, "none", "archived");
+    assert_eq!(upload["report"], Value::Null);
+    let list = server.s3("GET", "archive", None, &[("prefix", "_results/none/")], b"");
+    assert!(!list.text().contains("<Key>"), "{}", list.text());
+}
+
+#[test]
+fn each_processor_of_the_configuration_names_its_own_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.toml");
+    std::fs::write(
+        &config,
+        "[processor.sorted]\ncommand = 'sort'\ncommand_output = 'sorted.txt:text/plain'\n\
+         [[route]]\nname = 'texts'\nkey = '*.txt'\nprocessor = 'sorted'\n",
+    )
+    .unwrap();
+    let data = folder.path().join("data");
+    let server = serve(&data, &["--config", config.to_str().unwrap()]);
+    server.s3("PUT", "staging", Some("a.txt"), &[], b"b\na\n");
+    let upload = settled(&server, "a.txt", "archived");
+    let key = upload["report"]["output"]["key"].as_str().unwrap();
+    let kept = server.s3("GET", "archive", Some(key), &[], b"");
+    assert_eq!(kept.body, b"a\nb\n");
+    assert_eq!(kept.header("content-type"), Some("text/plain"));
+}
+
+#[test]
 fn at_its_time_out_the_whole_group_is_ended_and_what_it_said_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
@@ -210,10 +267,77 @@ fn at_its_time_out_the_whole_group_is_ended_and_what_it_said_is_kept() {
     let reason = upload["reason"].as_str().unwrap();
     assert!(reason.contains("time-out"), "{reason}");
     assert_eq!(log(&server, &["a", "--attempt", "1"]), "begun\nending\n");
-    let child = std::fs::read_to_string(pid).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
-    // Gone, or a zombie that nobody has waited for yet.
-    assert!(stat.is_err() || stat.unwrap().contains(") Z "));
+    assert!(has_ended(&pid));
+}
+
+/// Says whether the process whose id is in this file is gone, or a zombie that nobody has waited for yet.
+fn has_ended(pid: &Path) -> bool {
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    stat.is_err() || stat.unwrap().contains(") Z ")
+}
+
+#[test]
+fn a_program_that_will_not_end_at_its_time_out_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid = folder.path().join("pid");
+    let script = format!(
+        "trap '' TERM; echo $$ > '{}'; while :; do sleep 1; done",
+        pid.display()
+    );
+    let flags = ["--max-attempts", "1", "--command-timeout-s", "1"];
+    let server = serve(
+        folder.path(),
+        &[&flags[..], &["--shell", "--command", &script]].concat(),
+    );
+    server.s3("PUT", "staging", Some("a"), &[], b"x");
+    let upload = settled(&server, "a", "failed");
+    let reason = upload["reason"].as_str().unwrap();
+    assert!(reason.contains("time-out"), "{reason}");
+    assert!(has_ended(&pid));
+}
+
+#[test]
+fn what_a_program_leaves_running_ends_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid = folder.path().join("pid");
+    let script = format!(
+        "sleep 1000 >/dev/null 2>&1 & echo $! > '{}'",
+        pid.display()
+    );
+    let server = self::script(folder.path(), &script);
+    server.s3("PUT", "staging", Some("a"), &[], b"x");
+    settled(&server, "a", "archived");
+    assert!(has_ended(&pid));
+}
+
+#[test]
+fn more_output_and_larger_files_than_there_is_room_for_are_refused_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(
+        folder.path(),
+        &[
+            "--command-stdout-mib",
+            "1",
+            "--command-scratch-mib",
+            "1",
+            "--command",
+            "sh -c 'head -c 2000000 /dev/zero' sh {path}",
+        ],
+    );
+    let large = vec![b'x'; 2 << 20];
+    for (key, body, words) in [
+        ("a", &b"x"[..], "more than 1048576 bytes on standard output"),
+        ("b", &large, "more than the 1048576 of the scratch folder"),
+    ] {
+        server.s3("PUT", "staging", Some(key), &[], body);
+        let upload = settled(&server, key, "failed");
+        assert_eq!(upload["attempts"], 1, "{upload:#}");
+        let reason = upload["reason"].as_str().unwrap();
+        assert!(reason.contains(words), "{reason}");
+    }
+    let list = server.s3("GET", "archive", None, &[], b"");
+    assert!(!list.text().contains("<Key>"), "{}", list.text());
 }
 
 #[test]
@@ -282,6 +406,18 @@ fn what_cannot_be_run_as_meant_is_refused_at_the_start() {
         (
             &["--command", "a", "--command-permanent-exit", "0"],
             "permanent-exit",
+        ),
+        (
+            &["--command", "a", "--command-output", "still.jpg:jpeg"],
+            "--command-output: \"jpeg\" is no media type",
+        ),
+        (
+            &["--command", "a", "--command-output", "../a.jpg"],
+            "--command-output: its name",
+        ),
+        (
+            &["--command-output", "a.jpg"],
+            "--command-output says how a program runs, but --command names none",
         ),
         (
             &["--command", "a", "--command-env", "TWO_BUCKETS_X"],
