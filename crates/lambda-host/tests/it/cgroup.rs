@@ -1,9 +1,11 @@
 //! Memory held by the kernel. Where this process has no control group of its own to divide, each of these is skipped with
 //! the reason; `cargo xtask test` runs all tests of this crate on a kernel of their own, where it has one.
 
+use std::cell::RefCell;
+
 use two_buckets_lambda_host::{Cgroups, Failure};
 
-use crate::harness::{Function, cgroups, left_behind, skipped, until, within};
+use crate::harness::{Function, cgroups, left_behind, skipped, until};
 
 /// The control groups, or the word that the test is skipped and why.
 fn delegated() -> Option<&'static Cgroups> {
@@ -65,7 +67,7 @@ async fn a_start_that_takes_too_much_memory_is_told_as_that() {
         return;
     }
     let function = Function::script("head -c 500000000 /dev/zero | tail -c 500000000", |it| {
-        it.memory_mib = 128
+        it.memory_mib = 128;
     });
     let Failure::Init { cause, .. } = function.acquire().await.err().unwrap() else {
         panic!("no failed start");
@@ -146,7 +148,6 @@ async fn what_an_earlier_server_left_in_a_group_is_ended_when_the_next_one_start
     if delegated().is_none() {
         return;
     }
-    let mut child = left_behind();
-    let status = within(tokio::task::spawn_blocking(move || child.wait().unwrap())).await;
-    assert!(!status.unwrap().success());
+    let child = RefCell::new(left_behind());
+    until(|| child.borrow_mut().try_wait().unwrap().is_some()).await;
 }
