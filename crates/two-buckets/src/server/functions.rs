@@ -32,7 +32,23 @@ pub(super) struct Found {
 pub(super) struct Running {
     functions: Vec<Function>,
     listener: Option<Listener>,
+    memory: Option<Memory>,
 }
+
+/// How the memory of functions is kept within its limit.
+#[derive(Debug)]
+pub(super) enum Memory {
+    /// By the kernel, in a control group for each environment.
+    Held,
+    /// Its resident size is looked at, for want of a group to divide.
+    Watched {
+        /// Why there is none.
+        why: String,
+    },
+}
+
+/// The program that enters a control group: this one, also when its file was replaced meanwhile.
+const THIS_PROGRAM: &str = "/proc/self/exe";
 
 impl Found {
     /// Finds every function that the settings name. Starts interpreters to ask what they have, so it blocks for a moment.
@@ -82,8 +98,26 @@ impl Found {
             .as_ref()
             .map(|listener| format!("http://{}", listener.address()))
             .unwrap_or_default();
-        let mut start = |config: lambda::Config, settings_of: &FunctionSettings| {
+        let mut cgroups = None;
+        if self.listener.is_some() {
+            let taken = lambda::Delegated::find().and_then(|it| it.take(THIS_PROGRAM));
+            running.memory = Some(match taken {
+                Ok(taken) => {
+                    tracing::info!(group = %taken.folder().display(), "the kernel holds the memory of functions");
+                    cgroups = Some(taken);
+                    Memory::Held
+                }
+                Err(why) => {
+                    tracing::info!("the memory of functions is watched: {why}");
+                    Memory::Watched {
+                        why: why.to_string(),
+                    }
+                }
+            });
+        }
+        let mut start = |mut config: lambda::Config, settings_of: &FunctionSettings| {
             make(&config.scratch)?;
+            config.cgroups.clone_from(&cgroups);
             let function = Function::start(FunctionOptions {
                 lambda: config,
                 sts: sts.clone(),
@@ -130,6 +164,11 @@ impl Found {
 }
 
 impl Running {
+    /// How their memory is kept within its limit; none where there are no functions.
+    pub(super) fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
+    }
+
     /// Serves S3 to them until `unneeded` ends; then ends all of them.
     pub(super) async fn serve(
         self,
