@@ -29,6 +29,16 @@ pub(crate) fn percentile(durations: &mut [Duration], share: f64) -> Duration {
         .unwrap_or_default()
 }
 
+/// In microseconds.
+pub(crate) fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+/// In milliseconds.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

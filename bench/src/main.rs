@@ -1,209 +1,40 @@
-//! Small files by signed PUT until all are archived, beside a bare hyper sink: `cargo xtask bench e2e`.
+//! Measurements of the release program from outside: `cargo xtask bench e2e` and `cargo xtask bench functions`.
 //!
-//! The client, the server and the sink share one machine, so the figures compare two programs there and nothing else.
-//! Rounds of server and sink alternate, each server round on a new data folder; medians of the rounds are printed.
+//! The client, the server and what it is compared with share one machine, so the figures compare programs there and nothing else.
+//! Rounds alternate, each server round on a new data folder; medians of the rounds are printed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod client;
 mod clock;
+mod e2e;
 mod figures;
+mod functions;
 mod server;
 mod sink;
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Parser;
 
-use crate::client::Load;
-use crate::figures::{median, percentile};
-use crate::server::Server;
-use crate::sink::Sink;
-
-/// Small files by signed PUT until all are archived, beside a bare hyper sink
+/// Measurements of the release program from outside
 #[derive(Parser)]
-struct Flags {
-    /// The release program
-    #[arg(long, required_unless_present = "sink")]
-    server: Option<PathBuf>,
-    /// Files of each round
-    #[arg(long, default_value_t = 20_000)]
-    files: u32,
-    /// Keep-alive connections
-    #[arg(long, default_value_t = 64)]
-    connections: u32,
-    /// Bytes of each file
-    #[arg(long, default_value_t = 4096)]
-    size: usize,
-    /// Interleaved rounds
-    #[arg(long, default_value_t = 3)]
-    rounds: u32,
-    /// Be the sink instead: print an address, take requests, answer 200
-    #[arg(long, hide = true)]
-    sink: bool,
-}
-
-/// Files put one at a time on an idle server, to see how soon each is archived.
-const IDLE_FILES: u32 = 300;
-/// Between two looks at how much is archived, while the server is at work: asking must not cost it much.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// What one round of the server showed.
-struct Round {
-    puts_per_s: f64,
-    files_per_s: f64,
-    server_cpu_per_file: Duration,
-    put_latencies: Vec<Duration>,
-    idle_latencies: Vec<Duration>,
-    peak_memory_bytes: u64,
-}
-
-/// What one round of the sink showed.
-struct SinkRound {
-    puts_per_s: f64,
-    put_latencies: Vec<Duration>,
+enum Bench {
+    /// Small files by signed PUT until all are archived, beside a bare hyper sink
+    E2e(e2e::Flags),
+    /// Functions in each language, beside the program's own processor and the bare language
+    Functions(functions::Flags),
+    /// Be the sink: print an address, take requests, answer 200
+    #[command(hide = true)]
+    Sink,
 }
 
 fn main() -> Result<()> {
-    let flags = Flags::parse();
     // One thread for the client and one for the sink: on two cores neither takes the other's.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    if flags.sink {
-        return runtime.block_on(sink::serve());
+    match Bench::parse() {
+        Bench::E2e(flags) => runtime.block_on(e2e::measure(&flags)),
+        Bench::Functions(flags) => runtime.block_on(functions::measure(&flags)),
+        Bench::Sink => runtime.block_on(sink::serve()),
     }
-    ensure!(
-        flags.files > 0 && flags.connections > 0 && flags.rounds > 0,
-        "there must be something to measure"
-    );
-    runtime.block_on(measure(&flags))
-}
-
-async fn measure(flags: &Flags) -> Result<()> {
-    let program = flags.server.as_deref().expect("clap requires it");
-    println!(
-        "{} files of {} bytes, {} connections, {} rounds",
-        flags.files, flags.size, flags.connections, flags.rounds
-    );
-    let (mut rounds, mut sink_rounds) = (Vec::new(), Vec::new());
-    for number in 1..=flags.rounds {
-        let sink = sink_round(flags).await?;
-        println!("round {number}: sink   {:>8.0} PUT/s", sink.puts_per_s);
-        sink_rounds.push(sink);
-        let round = server_round(program, flags).await?;
-        println!(
-            "round {number}: server {:>8.0} PUT/s  {:>8.0} files/s until all were archived",
-            round.puts_per_s, round.files_per_s
-        );
-        rounds.push(round);
-    }
-    report(&mut rounds, &mut sink_rounds);
-    Ok(())
-}
-
-async fn server_round(program: &std::path::Path, flags: &Flags) -> Result<Round> {
-    let server = Server::start(program).await?;
-    let idle_latencies = idle(&server, flags.size).await?;
-    let (cpu_before, began) = (server.cpu()?, clock::now());
-    let load = Load {
-        address: server.s3(),
-        prefix: "load".into(),
-        files: flags.files,
-        connections: flags.connections,
-        size: flags.size,
-    };
-    let put_latencies = client::put_all(load).await?;
-    let put = began.elapsed();
-    server
-        .until_archived(u64::from(flags.files + IDLE_FILES), PAUSE)
-        .await?;
-    let archived = began.elapsed();
-    let cpu = server.cpu()?.saturating_sub(cpu_before);
-    let files = f64::from(flags.files);
-    Ok(Round {
-        puts_per_s: files / put.as_secs_f64(),
-        files_per_s: files / archived.as_secs_f64(),
-        server_cpu_per_file: cpu / flags.files,
-        put_latencies,
-        idle_latencies,
-        peak_memory_bytes: server.peak_memory_bytes()?,
-    })
-}
-
-/// From a PUT's answer until the API says archived, one file at a time. The API is asked without a pause, so the figure is at most one call too long.
-async fn idle(server: &Server, size: usize) -> Result<Vec<Duration>> {
-    let mut latencies = Vec::new();
-    let mut connection = client::Connection::open(server.s3()).await?;
-    for number in 0..IDLE_FILES {
-        connection.put(&format!("idle/{number}"), size).await?;
-        let answered = clock::now();
-        server
-            .until_archived(u64::from(number + 1), Duration::ZERO)
-            .await?;
-        latencies.push(answered.elapsed());
-    }
-    Ok(latencies)
-}
-
-async fn sink_round(flags: &Flags) -> Result<SinkRound> {
-    let sink = Sink::start().await?;
-    let began = clock::now();
-    let put_latencies = client::put_all(Load {
-        address: sink.address(),
-        prefix: "load".into(),
-        files: flags.files,
-        connections: flags.connections,
-        size: flags.size,
-    })
-    .await?;
-    Ok(SinkRound {
-        puts_per_s: f64::from(flags.files) / began.elapsed().as_secs_f64(),
-        put_latencies,
-    })
-}
-
-fn report(rounds: &mut [Round], sink_rounds: &mut [SinkRound]) {
-    let puts = median(rounds.iter().map(|round| round.puts_per_s));
-    let files = median(rounds.iter().map(|round| round.files_per_s));
-    let sink = median(sink_rounds.iter().map(|round| round.puts_per_s));
-    let cpu = median(rounds.iter().map(|round| micros(round.server_cpu_per_file)));
-    println!("\nmedians of the rounds");
-    println!("  PUT answered             {puts:>9.0} /s");
-    println!("  archived, end to end     {files:>9.0} /s");
-    println!("  sink                     {sink:>9.0} /s");
-    println!("  PUT to sink              {:>9.2}", puts / sink);
-    println!("  end to end to sink       {:>9.2}", files / sink);
-    println!("  server CPU per file      {cpu:>9.1} us");
-    for (name, share) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
-        let of_puts = median(
-            rounds
-                .iter_mut()
-                .map(|it| micros(percentile(&mut it.put_latencies, share))),
-        );
-        let of_sink = median(
-            sink_rounds
-                .iter_mut()
-                .map(|it| micros(percentile(&mut it.put_latencies, share))),
-        );
-        let of_idle = median(
-            rounds
-                .iter_mut()
-                .map(|it| micros(percentile(&mut it.idle_latencies, share))),
-        );
-        println!(
-            "  {name}: PUT {of_puts:>9.0} us, sink PUT {of_sink:>9.0} us, idle PUT answer to archived {of_idle:>9.0} us"
-        );
-    }
-    let memory = rounds
-        .iter()
-        .map(|round| round.peak_memory_bytes)
-        .max()
-        .unwrap_or(0);
-    println!("  peak memory of the server {:>8} MiB", memory >> 20);
-}
-
-fn micros(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e6
 }

@@ -1,7 +1,9 @@
 //! The release program, started on a data folder of its own and ended with it.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -26,12 +28,18 @@ pub(crate) struct Server {
     record: Value,
     process: Child,
     api: Mutex<Connection>,
+    data: PathBuf,
     _folder: TempDir,
 }
 
 impl Server {
-    /// Starts the program on free ports and waits for the addresses it leaves.
-    pub(crate) async fn start(program: &Path) -> Result<Self> {
+    /// Starts the program on free ports, with these flags and variables beside the usual ones, and waits for the addresses
+    /// it leaves.
+    pub(crate) async fn start(
+        program: &Path,
+        flags: &[OsString],
+        variables: &[(&str, String)],
+    ) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("two-buckets-bench-")
             .tempdir()?;
@@ -49,6 +57,8 @@ impl Server {
                 "--data",
             ])
             .arg(&data)
+            .args(flags)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .env("TWO_BUCKETS_ACCESS_KEY_ID", ACCESS_KEY_ID)
             .env("TWO_BUCKETS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
             .stdin(Stdio::null())
@@ -68,8 +78,9 @@ impl Server {
             }
             if began.elapsed() > START_WITHIN {
                 bail!(
-                    "the server left no {} within {START_WITHIN:?}",
-                    file.display()
+                    "the server left no {} within {START_WITHIN:?}: {}",
+                    file.display(),
+                    fs::read_to_string(&log).unwrap_or_default()
                 );
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -79,6 +90,7 @@ impl Server {
             record,
             process,
             api,
+            data: data.canonicalize()?,
             _folder: folder,
         })
     }
@@ -111,6 +123,44 @@ impl Server {
         }
     }
 
+    /// Puts files one at a time, each when the one before is archived: from a PUT's answer until the API says archived. The
+    /// API is asked without a pause, so a figure is at most one call too long. `numbers` begins with how many files were put
+    /// before.
+    pub(crate) async fn one_by_one(
+        &self,
+        numbers: Range<u32>,
+        size: usize,
+    ) -> Result<Vec<Duration>> {
+        let mut latencies = Vec::new();
+        let mut connection = Connection::open(self.s3()).await?;
+        for number in numbers {
+            connection.put(&format!("idle/{number}"), size).await?;
+            let answered = clock::now();
+            self.until_archived(u64::from(number + 1), Duration::ZERO)
+                .await?;
+            latencies.push(answered.elapsed());
+        }
+        Ok(latencies)
+    }
+
+    /// What the processes of its functions have resident, together: those whose temporary folder is below its data folder.
+    pub(crate) fn functions_memory_bytes(&self) -> Result<u64> {
+        let mut mark = OsString::from("TMPDIR=");
+        mark.push(&self.data);
+        let mut kib = 0;
+        for process in fs::read_dir("/proc")?.flatten() {
+            // What is no process, or has ended, has no variables.
+            let variables = fs::read(process.path().join("environ")).unwrap_or_default();
+            let is_ours = variables
+                .split(|byte| *byte == 0)
+                .any(|it| it.starts_with(mark.as_encoded_bytes()));
+            if is_ours && let Ok(status) = fs::read_to_string(process.path().join("status")) {
+                kib += field_kib(&status, "VmRSS:").unwrap_or(0);
+            }
+        }
+        Ok(kib << 10)
+    }
+
     /// The processor time it has used, its own and the kernel's for it.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let stat = self.proc("stat")?;
@@ -127,19 +177,25 @@ impl Server {
 
     /// The most memory it ever held (`VmHWM`).
     pub(crate) fn peak_memory_bytes(&self) -> Result<u64> {
-        let status = self.proc("status")?;
-        let kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .and_then(|rest| rest.split_whitespace().next())
+        let kib = field_kib(&self.proc("status")?, "VmHWM:")
             .context("the kernel says nothing of the server's memory")?;
-        Ok(kib.parse::<u64>()? << 10)
+        Ok(kib << 10)
     }
 
     fn proc(&self, file: &str) -> Result<String> {
         let pid = self.process.id().context("the server has ended")?;
         Ok(fs::read_to_string(format!("/proc/{pid}/{file}"))?)
     }
+}
+
+fn field_kib(status: &str, name: &str) -> Option<u64> {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 fn address(record: &Value, name: &str) -> Result<String> {

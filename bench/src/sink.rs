@@ -25,7 +25,7 @@ impl Sink {
     /// Starts this program again as a sink, and waits for its address.
     pub(crate) async fn start() -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .arg("--sink")
+            .arg("sink")
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;

@@ -1,15 +1,19 @@
 //! `cargo xtask bench …`: measurements on the release program.
 
+use std::ffi::OsStr;
+
 use anyhow::Result;
 use clap::Subcommand;
 
 use crate::program::Program;
-use crate::{python, release, repository};
+use crate::{python, release, repository, web};
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {
     /// Small files by signed PUT until all are archived, beside a bare hyper sink
     E2e(E2e),
+    /// Functions in Rust, Python, Node and as commands: cold start, latency, files/s and memory, beside the bare languages
+    Functions(Functions),
     /// Peak memory of the server while one large file goes through
     Memory(Memory),
 }
@@ -31,6 +35,25 @@ pub(crate) struct E2e {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct Functions {
+    /// Files put one at a time in each round
+    #[arg(long, default_value_t = 200)]
+    warm: u32,
+    /// Files put at once in each round
+    #[arg(long, default_value_t = 1000)]
+    files: u32,
+    /// Files in work at once: workers, and with them environments or processes
+    #[arg(long, default_value_t = 4)]
+    concurrency: u32,
+    /// Interleaved rounds; medians are printed
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Measure only the cases whose names contain this text
+    #[arg(long)]
+    only: Option<String>,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct Memory {
     /// Size of the file, in GiB
     #[arg(long, default_value_t = 5)]
@@ -40,20 +63,55 @@ pub(crate) struct Memory {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::E2e(flags) => e2e(flags),
+        Bench::Functions(flags) => functions(flags),
         Bench::Memory(flags) => memory(flags),
     }
 }
 
 fn e2e(flags: &E2e) -> Result<()> {
     let server = release::build()?;
-    let bench = release::build_package("two-buckets-bench", "e2e")?;
+    let bench = release::build_package("two-buckets-bench", "bench")?;
     Program::new(bench)
-        .args(["--server".as_ref(), server.as_os_str()])
+        .args(["e2e".as_ref(), "--server".as_ref(), server.as_os_str()])
         .args(["--files", &flags.files.to_string()])
         .args(["--connections", &flags.connections.to_string()])
         .args(["--size", &flags.size.to_string()])
         .args(["--rounds", &flags.rounds.to_string()])
         .run()
+}
+
+fn functions(flags: &Functions) -> Result<()> {
+    let server = release::build()?;
+    let bench = release::build_package("two-buckets-bench", "bench")?;
+    let empty = release::build_package("two-buckets-bench", "empty_function")?;
+    let mut program = Program::new(bench)
+        .args([
+            "functions".as_ref(),
+            "--server".as_ref(),
+            server.as_os_str(),
+        ])
+        .args(["--empty-function".as_ref(), empty.as_os_str()])
+        .args(["--warm", &flags.warm.to_string()])
+        .args(["--files", &flags.files.to_string()])
+        .args(["--concurrency", &flags.concurrency.to_string()])
+        .args(["--rounds", &flags.rounds.to_string()]);
+    if let Some(only) = &flags.only {
+        program = program.args(["--only", only]);
+    }
+    // What cannot be installed here is a row of the table that is skipped, with the reason.
+    match python::environment() {
+        Ok(bin) => program = program.args([OsStr::new("--python"), bin.join("python").as_os_str()]),
+        Err(why) => println!("no Python of the tests: {why:#}"),
+    }
+    let js = repository::root().join("tests").join("js");
+    match web::install(&js) {
+        Ok(()) => {
+            let modules = js.join("node_modules");
+            program = program.args([OsStr::new("--node-modules"), modules.as_os_str()]);
+        }
+        Err(why) => println!("no packages of the tests for Node: {why:#}"),
+    }
+    program.run()
 }
 
 fn memory(flags: &Memory) -> Result<()> {

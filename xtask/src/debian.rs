@@ -1,5 +1,5 @@
-//! Programs the tests drive that come as Debian packages: a browser, an S3 client, what a shell speaks HTTP with, and
-//! what the examples work with.
+//! Programs the tests drive that come as Debian packages: a browser, an S3 client, what a shell speaks HTTP with, what
+//! the examples work with, and a kernel.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,6 +16,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ffmpeg", "ffmpeg"),
     ("rclone", "rclone"),
     ("curl", "curl"),
+    // A kernel that runs as a program, and what sets its network up.
+    ("linux.uml", "user-mode-linux"),
+    ("ip", "iproute2"),
 ];
 
 /// Installs the packages whose programs are missing; needs root and apt-get, and is skipped without.

@@ -11,6 +11,7 @@ mod bench;
 mod check;
 mod debian;
 mod deny;
+mod own_kernel;
 mod program;
 mod python;
 mod release;

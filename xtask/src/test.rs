@@ -7,13 +7,14 @@ use anyhow::Result;
 
 use crate::program::Program;
 use crate::stages::{Done, Stages};
-use crate::{debian, python, release, repository, web};
+use crate::{debian, own_kernel, python, release, repository, web};
 
 pub(crate) fn run(only: Option<&str>) -> Result<()> {
     let mut stages = Stages::new(only);
     // First, for the Rust tests use some of them.
     stages.run("debian packages", debian::install);
     stages.run_and_keep("rust tests", rust);
+    stages.run_and_keep("own kernel tests", own_kernel::test);
     stages.run_and_keep("page tests", web::test);
     stages.run("release build", || {
         release::build()?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cgroup::Cgroups;
 use crate::environment_id::EnvironmentId;
 use crate::variables;
 
@@ -40,6 +41,10 @@ pub struct Config {
     pub concurrency: usize,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: the memory of an environment, all its processes together, in MiB. 128 to 10,240 as on Lambda.
     pub memory_mib: u32,
+    /// Where each environment gets a control group of its own, in which the kernel keeps it within its memory, page cache
+    /// included, and in which none of its processes can hide. With none, what its processes have resident is looked at ten
+    /// times a second, so it may be passed for a moment.
+    pub cgroups: Option<Cgroups>,
     /// How long one invocation may take.
     pub timeout: Duration,
     /// How long an environment may take from its start until it first asks for an invocation.

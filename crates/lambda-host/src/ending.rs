@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::cgroup::Cgroup;
 use crate::members::{Look, Members};
 use crate::process::Process;
 use crate::procfs::Seen;
@@ -23,6 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(50);
 pub(crate) async fn end(
     process: &mut Process,
     members: &Arc<Mutex<Members>>,
+    cgroup: Option<&Cgroup>,
     scanner: &Scanner,
     kill_after: Duration,
 ) {
@@ -30,12 +32,12 @@ pub(crate) async fn end(
         send(members, scanner, Signal::TERM).await;
         let until = Instant::now() + kill_after;
         // Whether they are gone or not, SIGKILL comes next.
-        timeout_at(until, gone(process, members, scanner, None))
+        timeout_at(until, gone(process, members, cgroup, scanner, None))
             .await
             .ok();
     }
     let until = Instant::now() + GONE_WAIT_MAX;
-    let killed = gone(process, members, scanner, Some(Signal::KILL));
+    let killed = gone(process, members, cgroup, scanner, Some(Signal::KILL));
     if timeout_at(until, killed).await.is_err() || !process.reap() {
         tracing::error!(
             pid = process.pid().as_raw_nonzero().get(),
@@ -53,15 +55,23 @@ async fn send(members: &Arc<Mutex<Members>>, scanner: &Scanner, signal: Signal) 
 async fn gone(
     process: &Process,
     members: &Arc<Mutex<Members>>,
+    cgroup: Option<&Cgroup>,
     scanner: &Scanner,
     signal: Option<Signal>,
 ) {
     let mut pause = PAUSE_FIRST;
     loop {
         if let Some(signal) = signal {
+            if signal == Signal::KILL
+                && let Some(cgroup) = cgroup
+            {
+                cgroup.kill();
+            }
+            // A process may have moved itself out of its control group.
             send(members, scanner, signal).await;
         }
-        if process.ended().is_some() && look(members, scanner).await.is_empty() {
+        let is_populated = cgroup.is_some_and(Cgroup::is_populated);
+        if process.ended().is_some() && !is_populated && look(members, scanner).await.is_empty() {
             return;
         }
         sleep(pause).await;

@@ -6,9 +6,12 @@
 //! no other environment, and that no process of an environment is left once it has ended.
 //! It leaves to others: what an event says, what a failure means for a file, retries, and who may call whom.
 //!
+//! Memory is limited by the kernel where the server has a control group to divide ([`Delegated`]), else watched.
+//!
 //! It is no sandbox: functions run as the server's user and can read what that user can. Linux is where all of this
 //! holds; on other systems there is no `/proc`, so memory is not watched and processes that left their group are not found.
 
+mod cgroup;
 mod clock;
 mod config;
 mod ending;
@@ -36,6 +39,7 @@ mod supervisor;
 mod variables;
 mod watch;
 
+pub use cgroup::{Cgroups, Delegated, ENTER, NotDelegated, enter};
 pub use config::{Config, EnvironmentEnded, InvalidConfig, NewEnvironment};
 pub use environment::Environment;
 pub use environment_id::EnvironmentId;

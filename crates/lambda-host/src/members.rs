@@ -3,7 +3,7 @@
 //! The runtime leads a process group of its own, and its children are in it unless they leave it (`setsid`). Those are
 //! found by the variable that marks the environment, which children inherit, or by descent: a process whose parent was
 //! seen to belong, belongs. One that does both, clears its variables and loses its parent between two looks, escapes; only a
-//! cgroup would hold it.
+//! control group holds it, where there are some.
 //!
 //! The leader is not waited for before all are gone: as long as it is a zombie, neither its pid nor its group's number
 //! can be given to somebody else's process, so a signal to the group cannot hit a stranger.
@@ -11,9 +11,11 @@
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 
+use crate::cgroup::Cgroup;
 use crate::procfs::{self, Seen};
 
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Members {
     leader: Pid,
     /// `NAME=value` as it stands among the variables of every process of the environment.
     mark: Vec<u8>,
+    /// The control group that all of them are in, unless they left it.
+    cgroup: Option<Arc<Cgroup>>,
     /// Pid and start of all that were ever seen to belong.
     known: HashSet<(i32, u64)>,
 }
@@ -28,17 +32,18 @@ pub(crate) struct Members {
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// By group and descent.
+    /// By group, control group and descent.
     Quick,
     /// By the mark too, which reads the variables of every process.
     Thorough,
 }
 
 impl Members {
-    pub(crate) fn new(leader: Pid, mark: Vec<u8>) -> Members {
+    pub(crate) fn new(leader: Pid, mark: Vec<u8>, cgroup: Option<Arc<Cgroup>>) -> Members {
         Members {
             leader,
             mark,
+            cgroup,
             known: HashSet::new(),
         }
     }
@@ -50,6 +55,7 @@ impl Members {
         Members {
             leader,
             mark: Vec::new(),
+            cgroup: None,
             known: this.into_iter().map(|it| (it.pid, it.started)).collect(),
         }
     }
@@ -57,11 +63,13 @@ impl Members {
     /// Those of `all` that belong and still run.
     pub(crate) fn among(&mut self, all: &[Seen], look: Look) -> Vec<Seen> {
         let leader = self.leader.as_raw_nonzero().get();
+        let held = self.cgroup.as_ref().map(|it| it.pids()).unwrap_or_default();
         let families = procfs::by_parent(all);
         let mut to_follow: Vec<Seen> = all
             .iter()
             .filter(|it| {
                 it.group == leader
+                    || held.contains(&it.pid)
                     || self.known.contains(&(it.pid, it.started))
                     || (look == Look::Thorough
                         && procfs::has_variable(it.pid, |variable| variable == self.mark))

@@ -11,6 +11,7 @@ use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, waitid,
 };
 
+use crate::cgroup::Cgroup;
 use crate::config::Config;
 
 /// A child process that leads a process group of its own. When it is dropped before it was waited for, as when the
@@ -22,9 +23,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the runtime with these variables and no others, nothing on stdin, and stdout and stderr into the pipe.
+    /// Starts the runtime with these variables and no others, nothing on stdin, and stdout and stderr into the pipe. In a
+    /// control group, a program that is missing shows as a process that ends: [`not_entered`](crate::cgroup::not_entered).
     pub(crate) fn start(
         config: &Config,
+        cgroup: Option<&Cgroup>,
         variables: Vec<(OsString, OsString)>,
         output: OwnedFd,
     ) -> Result<Process, String> {
@@ -32,7 +35,11 @@ impl Process {
         let program = in_folder(program.unwrap_or_default(), &config.folder);
         let said = |why: std::io::Error| format!("cannot start {}: {why}", program.display());
         let errors = output.try_clone().map_err(said)?;
-        let child = Command::new(&program)
+        let mut command = match config.cgroups.as_ref().zip(cgroup) {
+            Some((cgroups, cgroup)) => cgroups.command(cgroup, program.as_os_str()),
+            None => Command::new(&program),
+        };
+        let child = command
             .args(config.command.iter().skip(1))
             .env_clear()
             .envs(variables)

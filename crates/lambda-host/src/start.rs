@@ -94,9 +94,22 @@ async fn start(
     let output = Output::new(config.log_bytes_max);
     let reader = Reader::start(OwnedFd::from(read), output.clone())
         .map_err(|why| not_started("its output cannot be read", why))?;
-    let process = Process::start(config, all, OwnedFd::from(write))
+    let memory_bytes_max = u64::from(config.memory_mib) << 20;
+    let cgroup = match &config.cgroups {
+        Some(cgroups) => Some(Arc::new(
+            cgroups
+                .make(id.as_str(), memory_bytes_max)
+                .map_err(|why| not_started("no control group for its memory", why))?,
+        )),
+        None => None,
+    };
+    let process = Process::start(config, cgroup.as_deref(), all, OwnedFd::from(write))
         .map_err(|reason| Failure::NotStarted { reason })?;
-    let members = Arc::new(Mutex::new(Members::new(process.pid(), mark)));
+    let members = Arc::new(Mutex::new(Members::new(
+        process.pid(),
+        mark,
+        cgroup.clone(),
+    )));
     let (signals, signalled) = mpsc::unbounded_channel();
     let exchange = Arc::new(Exchange::new(signals.clone()));
     let function_arn = HeaderValue::try_from(config.function_arn())
@@ -112,6 +125,7 @@ async fn start(
         config,
         pool.scanner.clone(),
         members.clone(),
+        cgroup.clone(),
         scratch.path().to_owned(),
     );
     let shared = Arc::new(Shared {
@@ -134,6 +148,7 @@ async fn start(
     let supervised = Supervised {
         process,
         members,
+        cgroup,
         watch,
         api,
         scratch,

@@ -8,6 +8,7 @@ use tokio::signal::unix;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
+use crate::cgroup::{self, Cgroup};
 use crate::ending;
 use crate::environment::Shared;
 use crate::exchange::Signal;
@@ -23,6 +24,7 @@ use crate::watch::{BUSY_INTERVAL, IDLE_INTERVAL, Watch};
 pub(crate) struct Supervised {
     pub(crate) process: Process,
     pub(crate) members: Arc<Mutex<Members>>,
+    pub(crate) cgroup: Option<Arc<Cgroup>>,
     pub(crate) watch: Watch,
     pub(crate) api: RuntimeApi,
     pub(crate) scratch: Scratch,
@@ -173,6 +175,15 @@ async fn exited(shared: &Shared, supervised: &mut Supervised, how: String) -> Fa
             return why;
         }
     }
+    if supervised
+        .cgroup
+        .as_ref()
+        .is_some_and(|it| it.was_out_of_memory())
+    {
+        return Failure::OutOfMemory {
+            limit_mib: shared.pool.config.memory_mib,
+        };
+    }
     Failure::Exited {
         how,
         note: shared.exchange.note(),
@@ -208,11 +219,15 @@ async fn end(
     ending::end(
         &mut supervised.process,
         &supervised.members,
+        supervised.cgroup.as_deref(),
         &shared.pool.scanner,
         kill_after,
     )
     .await;
     drop(supervised.api);
+    if let Some(Err(why)) = supervised.cgroup.as_ref().map(|it| it.remove()) {
+        tracing::warn!(environment = %shared.id, "the control group of a function cannot be removed: {why}");
+    }
     shared.reader.catch_up().await;
     let output = shared.output.take_waiting();
     shared.output.end();
@@ -226,6 +241,12 @@ async fn end(
     if let Some(started) = started {
         let why = match why {
             Failure::Stopped => Failure::Stopped,
+            Failure::Exited { ref how, .. }
+                if supervised.cgroup.is_some()
+                    && let Some(reason) = cgroup::not_entered(how, &output) =>
+            {
+                Failure::NotStarted { reason }
+            }
             cause => Failure::Init {
                 cause: Box::new(cause),
                 output,

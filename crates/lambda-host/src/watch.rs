@@ -1,7 +1,8 @@
 //! Looks whether an environment keeps to its limits of memory and disk.
 //!
-//! Memory is what its processes have resident, together. An address-space limit would be exact and useless: Node alone
-//! reserves many times what it uses.
+//! In a control group the kernel keeps to the limit of memory, and it is only looked whether it had to. Else memory is what
+//! its processes have resident, together. An address-space limit would be exact and useless: Node alone reserves many times
+//! what it uses.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::cgroup::Cgroup;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::members::{Look, Members};
@@ -34,6 +36,7 @@ const FOLDER_SHARE: u32 = 10;
 pub(crate) struct Watch {
     scanner: Arc<Scanner>,
     members: Arc<Mutex<Members>>,
+    cgroup: Option<Arc<Cgroup>>,
     folder: PathBuf,
     memory_mib: u32,
     scratch_bytes_max: u64,
@@ -54,12 +57,14 @@ impl Watch {
         config: &Config,
         scanner: Arc<Scanner>,
         members: Arc<Mutex<Members>>,
+        cgroup: Option<Arc<Cgroup>>,
         folder: PathBuf,
     ) -> Watch {
         let now = Instant::now();
         Watch {
             scanner,
             members,
+            cgroup,
             folder,
             memory_mib: config.memory_mib,
             scratch_bytes_max: config.scratch_bytes_max,
@@ -70,8 +75,13 @@ impl Watch {
 
     pub(crate) async fn look(&mut self) -> Seen {
         let limit_bytes = u64::from(self.memory_mib) * 1024 * 1024;
-        let memory_bytes = self.memory_bytes(limit_bytes).await;
-        let passed = if memory_bytes > limit_bytes {
+        let (memory_bytes, is_passed) = if let Some(cgroup) = &self.cgroup {
+            (cgroup.memory_bytes(), cgroup.was_out_of_memory())
+        } else {
+            let memory_bytes = self.resident_bytes(limit_bytes).await;
+            (memory_bytes, memory_bytes > limit_bytes)
+        };
+        let passed = if is_passed {
             Some(Failure::OutOfMemory {
                 limit_mib: self.memory_mib,
             })
@@ -86,7 +96,7 @@ impl Watch {
         }
     }
 
-    async fn memory_bytes(&mut self, limit_bytes: u64) -> u64 {
+    async fn resident_bytes(&mut self, limit_bytes: u64) -> u64 {
         let now = Instant::now();
         let look = if now >= self.thorough_at {
             self.thorough_at = now + THOROUGH_INTERVAL;

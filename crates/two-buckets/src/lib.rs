@@ -183,6 +183,7 @@ pub use two_buckets_pipeline::{
 use cli::{Command, Stopped};
 use config::{Environment, Settings};
 use failure::Failure;
+use two_buckets_lambda_host as lambda;
 
 /// Runs the program of the command line with this function, to the end, and gives its exit code: 0 for success, 1
 /// for what was tried and failed, 2 for what must be typed or configured otherwise.
@@ -190,6 +191,11 @@ use failure::Failure;
 /// The name of the function's type is how people see it. Reads the process's arguments and environment, and installs the process's
 /// logger and signal handlers, so call it once and from `main`.
 pub fn run<P: Processor>(processor: P) -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == lambda::ENTER) {
+        // The server started it, to become the runtime of a function.
+        return lambda::enter(arguments);
+    }
     match run_command(processor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

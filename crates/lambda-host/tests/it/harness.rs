@@ -3,11 +3,14 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::process::Child;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use two_buckets_lambda_host::{Config, Environment, Failure, Host, Invocation, Response};
+use two_buckets_lambda_host::{
+    Cgroups, Config, Delegated, Environment, Failure, Host, Invocation, Response,
+};
 
 /// Longer than anything that should happen takes, on a machine that is busy.
 pub(crate) const LONG: Duration = Duration::from_mins(1);
@@ -27,6 +30,33 @@ pub(crate) fn example(name: &str) -> PathBuf {
     path.join("examples").join(name)
 }
 
+/// The control groups of this process, where it has a group of its own to divide: then every test runs in them.
+pub(crate) fn cgroups() -> Result<&'static Cgroups, &'static str> {
+    let taken = CGROUPS.get_or_init(|| {
+        let delegated = Delegated::find().map_err(|why| why.to_string())?;
+        let left = delegated.folder().join("environment-left");
+        std::fs::create_dir(&left).unwrap();
+        let child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        std::fs::write(left.join("cgroup.procs"), child.id().to_string()).unwrap();
+        *LEFT.lock().unwrap() = Some(child);
+        delegated
+            .take(example("enter"))
+            .map_err(|why| why.to_string())
+    });
+    taken.as_ref().map_err(String::as_str)
+}
+
+static CGROUPS: OnceLock<Result<Cgroups, String>> = OnceLock::new();
+static LEFT: Mutex<Option<Child>> = Mutex::new(None);
+
+/// A process that was in a group when the control groups were taken, as if an earlier server had left it.
+pub(crate) fn left_behind() -> Child {
+    LEFT.lock().unwrap().take().unwrap()
+}
+
 impl Function {
     pub(crate) fn new(change: impl FnOnce(&mut Config)) -> Function {
         let folder = tempfile::tempdir().unwrap();
@@ -44,6 +74,7 @@ impl Function {
             variables: Vec::new(),
             concurrency: 1,
             memory_mib: 512,
+            cgroups: cgroups().ok().cloned(),
             timeout: LONG,
             init_timeout: LONG,
             kill_after: Duration::from_millis(200),

@@ -6,6 +6,7 @@
 )]
 
 mod answers;
+mod cgroup;
 mod deadlines;
 mod harness;
 mod limits;

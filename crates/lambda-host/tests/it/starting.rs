@@ -170,6 +170,7 @@ fn every_problem_of_a_configuration_is_named_and_no_value_is_shown() {
         ],
         concurrency: 0,
         memory_mib: 64,
+        cgroups: None,
         timeout: Duration::ZERO,
         init_timeout: Duration::from_secs(1),
         kill_after: Duration::ZERO,

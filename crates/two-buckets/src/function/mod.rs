@@ -62,6 +62,8 @@ pub(crate) fn find(
         variables: variables(function, settings),
         concurrency: function.concurrency.value.unwrap_or(settings.workers.value),
         memory_mib: function.memory_mib.value,
+        // Given when it is started: a process divides its group once, for all functions.
+        cgroups: None,
         timeout: function.timeout.value,
         init_timeout: INIT_TIMEOUT,
         kill_after: KILL_AFTER,

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use super::functions::Memory;
 use crate::shell;
 
 /// Where things are.
@@ -19,6 +20,8 @@ pub(super) struct Banner<'a> {
     pub(super) staging: &'a str,
     /// What runs on each file.
     pub(super) processor: &'a str,
+    /// How the memory of functions is limited; none without functions.
+    pub(super) memory: Option<&'a Memory>,
 }
 
 impl Banner<'_> {
@@ -42,11 +45,20 @@ impl Banner<'_> {
             || "none in this build".to_owned(),
             |page| format!("{page}/"),
         );
+        let memory = match self.memory {
+            None => String::new(),
+            Some(Memory::Held) => {
+                "\n  memory  held by the kernel, in a cgroup for each environment".to_owned()
+            }
+            Some(Memory::Watched { why }) => {
+                format!("\n  memory  watched ten times a second, for want of a cgroup: {why}")
+            }
+        };
         format!(
             "\n  Two Buckets {} is ready: every file is given to `{}` and kept.\n\n  \
              page    {page}\n  \
              S3      {}\n  \
-             data    {}\n  \
+             data    {}{memory}\n  \
              try     {program} put{data} FILE\n  \
              or      eval \"$({program} env{data})\" && aws s3 cp FILE s3://{}/\n\n",
             env!("CARGO_PKG_VERSION"),

@@ -38,7 +38,23 @@ pub(super) struct Found {
 pub(super) struct Running {
     functions: Vec<Function>,
     listener: Option<Listener>,
+    memory: Option<Memory>,
 }
+
+/// How the memory of functions is kept within its limit.
+#[derive(Debug)]
+pub(super) enum Memory {
+    /// By the kernel, in a control group for each environment.
+    Held,
+    /// Its resident size is looked at, for want of a group to divide.
+    Watched {
+        /// Why there is none.
+        why: String,
+    },
+}
+
+/// The program that enters a control group: this one, also when its file was replaced meanwhile.
+const THIS_PROGRAM: &str = "/proc/self/exe";
 
 impl Found {
     /// Finds every function that the settings name. Starts interpreters to ask what they have, so it blocks for a moment.
@@ -90,8 +106,26 @@ impl Found {
             .as_ref()
             .map(|listener| format!("http://{}", listener.address()))
             .unwrap_or_default();
+        let mut cgroups = None;
+        if self.listener.is_some() {
+            let taken = lambda::Delegated::find().and_then(|it| it.take(THIS_PROGRAM));
+            running.memory = Some(match taken {
+                Ok(taken) => {
+                    tracing::info!(group = %taken.folder().display(), "the kernel holds the memory of functions");
+                    cgroups = Some(taken);
+                    Memory::Held
+                }
+                Err(why) => {
+                    tracing::info!("the memory of functions is watched: {why}");
+                    Memory::Watched {
+                        why: why.to_string(),
+                    }
+                }
+            });
+        }
         let issuer = issuer(sts, role, pins, endpoint);
-        let mut start = |config: lambda::Config, settings_of: &FunctionSettings| {
+        let mut start = |mut config: lambda::Config, settings_of: &FunctionSettings| {
+            config.cgroups.clone_from(&cgroups);
             let access = FunctionAccess::Here(issuer.clone());
             let function = function(config, settings_of, settings, access)?;
             running.functions.push(function.clone());
@@ -237,6 +271,11 @@ impl Running {
     /// Where functions find S3, if there are some.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.listener.as_ref().map(Listener::address)
+    }
+
+    /// How their memory is kept within its limit; none where there are no functions.
+    pub(super) fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
     }
 
     /// Serves S3 to them until `unneeded` ends; then ends all of them.

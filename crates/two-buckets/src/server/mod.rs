@@ -241,6 +241,7 @@ pub(crate) async fn run<P: Processor>(
         is_default_data: settings.data.origin == Origin::Default,
         staging: staging.as_str(),
         processor: &name,
+        memory: running.memory(),
     }
     .show();
     tracing::info!(s3 = s3_url, web = web_url, "ready");
