@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use two_buckets_lambda_host as lambda;
@@ -12,6 +12,7 @@ use two_buckets_pipeline::{DynProcessor, Processor};
 use two_buckets_s3_api::{Limits, Listening, Pins, Role, S3Service, Sts, TrustedProxies};
 
 use super::listener::Listener;
+use super::strays::RunFolder;
 use crate::clock;
 use crate::command::{self, Command};
 use crate::config::{CommandSettings, DEFAULT, DESCRIBE, Environment, FunctionSettings, Settings};
@@ -27,11 +28,11 @@ pub(super) struct Found {
     listener: Option<Listener>,
 }
 
-/// Functions that run.
-#[derive(Default)]
+/// Functions that run, and the folder that they and commands have theirs in.
 pub(super) struct Running {
     functions: Vec<Function>,
     listener: Option<Listener>,
+    folder: RunFolder,
 }
 
 impl Found {
@@ -75,14 +76,19 @@ impl Found {
         pins: &Pins,
     ) -> Result<(Routes, Running), Failure> {
         // Another function may have run here before, or none be named now.
-        lambda::clean(&settings.data.value.join("scratch"));
-        let mut running = Running::default();
+        let mut folder = RunFolder::make(&settings.data.value.join("scratch"))?;
+        if self.listener.is_some() || runs_commands(settings) {
+            folder.watch();
+        }
+        let folder_of = |name: &str| folder.path().join(name);
+        let mut functions = Vec::new();
         let endpoint = self
             .listener
             .as_ref()
             .map(|listener| format!("http://{}", listener.address()))
             .unwrap_or_default();
-        let mut start = |config: lambda::Config, settings_of: &FunctionSettings| {
+        let mut start = |mut config: lambda::Config, settings_of: &FunctionSettings| {
+            config.scratch = folder_of(&format!("function-{}", config.name));
             make(&config.scratch)?;
             let function = Function::start(FunctionOptions {
                 lambda: config,
@@ -98,12 +104,12 @@ impl Found {
                 clock: Arc::new(clock::now),
             })
             .map_err(|error| Failure::usage(format!("the function cannot be run: {error}")))?;
-            running.functions.push(function.clone());
+            functions.push(function.clone());
             Ok::<Arc<dyn DynProcessor>, Failure>(Arc::new(function))
         };
         let default: Arc<dyn DynProcessor> = match self.default {
             Some(config) => start(config, &settings.function)?,
-            None => match command(&settings.command, settings, "command")? {
+            None => match command(&settings.command, folder_of("command"))? {
                 Some(command) => command,
                 None => Arc::new(own),
             },
@@ -115,7 +121,7 @@ impl Found {
         for (name, processor) in &settings.routes.processors {
             let started = match self.named.remove(name) {
                 Some(config) => Some(start(config, &processor.function)?),
-                None => command(&processor.command, settings, &format!("command-{name}"))?,
+                None => command(&processor.command, folder_of(&format!("command-{name}")))?,
             };
             named.extend(started.map(|started| (name.as_str(), started)));
         }
@@ -124,12 +130,22 @@ impl Found {
             let (_, processor) = named.iter().find(|(name, _)| **name == route.processor)?;
             Some((route.clone(), Arc::clone(processor)))
         });
-        running.listener = self.listener;
-        Ok((Routes::new(routes, default), running))
+        let routes = Routes::new(routes, default);
+        let running = Running {
+            functions,
+            listener: self.listener,
+            folder,
+        };
+        Ok((routes, running))
     }
 }
 
 impl Running {
+    /// The folder of this run, by which its processes are known.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
     /// Serves S3 to them until `unneeded` ends; then ends all of them.
     pub(super) async fn serve(
         self,
@@ -159,16 +175,21 @@ impl Running {
     }
 }
 
-/// What runs a command, with a folder of this name for the files that it reads by path; none if no command is named.
+fn runs_commands(settings: &Settings) -> bool {
+    let named = settings.routes.processors.values().map(|it| &it.command);
+    named
+        .chain([&settings.command])
+        .any(|it| it.command.value.is_some())
+}
+
+/// What runs a command, with a folder for the files that it reads by path; none if no command is named.
 fn command(
     command: &CommandSettings,
-    settings: &Settings,
-    folder: &str,
+    scratch: PathBuf,
 ) -> Result<Option<Arc<dyn DynProcessor>>, Failure> {
     let Some(program) = command.program().map_err(Failure::usage)? else {
         return Ok(None);
     };
-    let scratch = settings.data.value.join("scratch").join(folder);
     let shown = scratch.display().to_string();
     let command = Command::start(command::Settings {
         timeout: command.timeout.value,

@@ -12,6 +12,7 @@ mod listener;
 pub(crate) mod record;
 mod renewal;
 mod signals;
+pub(crate) mod strays;
 mod tls;
 mod token_file;
 mod upkeep;
@@ -199,6 +200,7 @@ pub(crate) async fn run<P: Processor>(
     });
 
     let functions_s3 = s3_service.clone();
+    let run_folder = running.folder();
     let record = LeftRecord::leave(
         data,
         &Running {
@@ -256,7 +258,7 @@ pub(crate) async fn run<P: Processor>(
         );
         // Every receiver lives in the tasks that this ends.
         stop.send_replace(true);
-        tokio::spawn(signals.exit_at_next());
+        tokio::spawn(signals.exit_at_next(move || strays::end(&run_folder)));
     };
     let ((), _) = tokio::join!(until_told, serving);
     drop(record);

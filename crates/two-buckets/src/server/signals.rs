@@ -47,9 +47,10 @@ impl Signals {
     }
 
     /// Ends the process when the next one comes: whoever signals twice does not want to wait. What was acknowledged
-    /// is on the disk, as after a power cut.
-    pub(super) async fn exit_at_next(mut self) {
+    /// is on the disk, as after a power cut. What must not be left behind is ended first.
+    pub(super) async fn exit_at_next(mut self, end_others: impl FnOnce() + Send) {
         self.next().await;
+        end_others();
         tracing::warn!("stopped at once");
         std::process::exit(INTERRUPTED);
     }
