@@ -188,7 +188,7 @@ use failure::Failure;
 /// The name of the function's type is how people see it. Reads the process's arguments and environment, and installs the process's
 /// logger and signal handlers, so call it once and from `main`.
 pub fn run<P: Processor>(processor: P) -> ExitCode {
-    if let Some(ended) = server::strays::wait_if_asked(std::env::args_os()) {
+    if let Some(ended) = server::strays::end_if_asked(std::env::args_os()) {
         return ended;
     }
     match run_command(processor) {

@@ -258,7 +258,7 @@ pub(crate) async fn run<P: Processor>(
         );
         // Every receiver lives in the tasks that this ends.
         stop.send_replace(true);
-        tokio::spawn(signals.exit_at_next(move || strays::end(&run_folder)));
+        tokio::spawn(signals.exit_at_next(move |code| strays::end_all_and_exit(&run_folder, code)));
     };
     let ((), _) = tokio::join!(until_told, serving);
     drop(record);

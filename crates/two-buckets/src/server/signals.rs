@@ -47,12 +47,12 @@ impl Signals {
     }
 
     /// Ends the process when the next one comes: whoever signals twice does not want to wait. What was acknowledged
-    /// is on the disk, as after a power cut. What must not be left behind is ended first.
-    pub(super) async fn exit_at_next(mut self, end_others: impl FnOnce() + Send) {
+    /// is on the disk, as after a power cut. `exit` is given the exit code, and ends with the process what must not
+    /// be left behind.
+    pub(super) async fn exit_at_next(mut self, exit: impl FnOnce(i32)) {
         self.next().await;
-        end_others();
         tracing::warn!("stopped at once");
-        std::process::exit(INTERRUPTED);
+        exit(INTERRUPTED);
     }
 }
 

@@ -27,6 +27,8 @@ use crate::root_key::random_text;
 const MARKS: [&str; 2] = ["TMPDIR", SCRATCH_VARIABLE];
 /// The first argument of the process that waits. Nobody types it.
 const WAITS: &str = "__end-strays";
+/// The same for one that does not wait.
+const AT_ONCE: &str = "__end-strays-now";
 /// How long the name of a run is: enough never to meet the one before.
 const NAME_LENGTH: usize = 8;
 
@@ -86,9 +88,21 @@ impl Drop for RunFolder {
     }
 }
 
-/// Ends the processes that have their folders in that of a run. Blocks for a moment.
-pub(super) fn end(run: &Path) {
+/// Ends the processes that have their folders in that of a run, and this one with it, which takes a moment. This process
+/// becomes another for it, so that no thread of ours starts new ones meanwhile.
+pub(super) fn end_all_and_exit(run: &Path, code: i32) -> ! {
+    if cfg!(target_os = "linux")
+        && let Ok(program) = std::env::current_exe()
+    {
+        let error = Command::new(program)
+            .arg(AT_ONCE)
+            .arg(run)
+            .arg(code.to_string())
+            .exec();
+        tracing::warn!("what runs may go on: {error}");
+    }
     lambda::end_strays(&MARKS, run);
+    std::process::exit(code);
 }
 
 /// The process that waits for our end.
@@ -120,16 +134,21 @@ impl Drop for Waiting {
     }
 }
 
-/// Waits and ends, if this process was started for that; none if it was not.
-pub(crate) fn wait_if_asked(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
-    if arguments.nth(1)? != WAITS {
+/// Ends strays, if this process was started for that; none if it was not.
+pub(crate) fn end_if_asked(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let asked = arguments.nth(1)?;
+    if asked == WAITS {
+        // An error is an end too.
+        io::copy(&mut io::stdin().lock(), &mut io::sink()).ok();
+    } else if asked != AT_ONCE {
         return None;
     }
     let Some(run) = arguments.next() else {
         return Some(ExitCode::from(2));
     };
-    // An error is an end too.
-    io::copy(&mut io::stdin().lock(), &mut io::sink()).ok();
-    end(Path::new(&run));
-    Some(ExitCode::SUCCESS)
+    lambda::end_strays(&MARKS, Path::new(&run));
+    let code = arguments
+        .next()
+        .and_then(|code| code.to_str()?.parse().ok());
+    Some(code.map_or(ExitCode::SUCCESS, |code: u8| ExitCode::from(code)))
 }
