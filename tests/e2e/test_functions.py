@@ -320,6 +320,27 @@ def test_a_function_that_cannot_run_is_said_at_the_start(tmp_path, flags, words)
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.py", "import no_such_library\n\ndef handler(event, context): pass\n", "no_such_library"),
+        ("index.mjs", "export const other = 1; // no handler\n", "index.handler"),
+        ("bootstrap", "#!/bin/sh\necho it lacks something >&2\nexit 3\n", "it lacks something"),
+    ],
+)
+def test_a_function_that_does_not_start_is_said_before_the_first_file_needs_it(make_server, tmp_path, name, text, words):
+    code = tmp_path / name
+    code.write_text(text)
+    code.chmod(0o755)
+    handler = [] if name == "bootstrap" else ["--function-handler", "handler"]
+    server = make_server("--function", str(code), *handler, "--function-python", sys.executable)
+    until("it is said", lambda: "does not start" in server.log.read_text())
+    [line] = [line for line in server.log.read_text().splitlines() if "does not start" in line]
+    assert words in line
+    # It takes files as ever.
+    tell(server, "k", "x")
+
+
 def test_files_go_by_the_first_route_that_takes_them(make_server, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text(

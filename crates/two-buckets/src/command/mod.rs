@@ -29,6 +29,7 @@
 
 mod arguments;
 mod child;
+mod lookup;
 mod result;
 mod scratch;
 mod standard_output;
@@ -43,6 +44,7 @@ use two_buckets_pipeline::{Incoming, ProcessError, Processor, Report};
 
 pub use arguments::{InvalidCommand, Program};
 use child::{Child, Ended};
+pub(crate) use lookup::look_up;
 use scratch::Scratch;
 pub(crate) use variables::SCRATCH_VARIABLE;
 

@@ -160,6 +160,7 @@ impl Running {
                 function.stop().await;
             }
         };
+        let begun = begin(&functions);
         match self.listener {
             Some(listener) => {
                 let listening = Listening {
@@ -168,9 +169,22 @@ impl Running {
                     tls: None,
                     proxies: TrustedProxies::default(),
                 };
-                listener.serve_s3(s3, listening, over).await;
+                // They may need S3 to begin.
+                tokio::join!(listener.serve_s3(s3, listening, over), begun);
             }
             None => over.await,
+        }
+    }
+}
+
+/// Starts one environment of each function, so that whoever named a wrong handler or forgot a library reads it now and not
+/// with the first file. It then waits for that file; if none comes it is ended as any other that is idle.
+async fn begin(functions: &[Function]) {
+    for function in functions {
+        if let Err(problem) = function.warm_up().await {
+            tracing::error!(
+                "{problem}; each file given to it will be tried, and set aside when that does not change"
+            );
         }
     }
 }
@@ -190,11 +204,14 @@ fn command(
     let Some(program) = command.program().map_err(Failure::usage)? else {
         return Ok(None);
     };
+    let variables = command.environment();
+    command::look_up(&program, &variables)
+        .map_err(|problem| Failure::usage(format!("--command: {problem}")))?;
     let shown = scratch.display().to_string();
     let command = Command::start(command::Settings {
         timeout: command.timeout.value,
         permanent_exit: command.permanent_exit.value,
-        variables: command.environment(),
+        variables,
         scratch_bytes_max: command.scratch_bytes_max.value,
         stdout_bytes_max: command.stdout_bytes_max.value,
         ..command::Settings::new(program, scratch)
