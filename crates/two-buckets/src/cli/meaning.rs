@@ -430,7 +430,7 @@ impl From<super::typed::OutputFlags> for Output {
     }
 }
 
-/// Clap explains itself in several lines; of those the reason and its tips, in one.
+/// Clap explains itself in several lines; of those the reason and its tips, in one, with semicolons before the tips.
 fn one_sentence(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let reason: Vec<&str> = text
@@ -439,7 +439,7 @@ fn one_sentence(error: &clap::Error) -> String {
         .take_while(|line| !line.starts_with("Usage:"))
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect();
-    let reason = reason.join(" ");
+    let reason = reason.join(" ").replace(" tip: ", "; ");
     format!(
         "{}; see two-buckets --help",
         reason.strip_prefix("error: ").unwrap_or(&reason)
