@@ -1,6 +1,8 @@
 """The user's own Lambda function runs on each file, unmodified, whatever it is written in."""
 
-import shutil
+import os
+import re
+import signal
 import sys
 import zipfile
 from pathlib import Path
@@ -13,6 +15,7 @@ from harness.server import Server
 from harness.waiting import until
 
 FUNCTIONS = Path(__file__).parent / "functions"
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
@@ -20,10 +23,21 @@ def serve(make_server):
     """Starts a server with a function of the folder `functions`, run by the Python that runs the tests."""
 
     def start(name, *flags):
-        python = ["--function-python", sys.executable] if name.endswith(".py") else []
+        python = ["--function-python", sys.executable] if str(name).endswith(".py") else []
         return make_server("--function", str(FUNCTIONS / name), *python, *flags)
 
     return start
+
+
+@pytest.fixture
+def shell_function(tmp_path):
+    """A folder with the runtime in plain shell of the README, as it stands there."""
+    [script] = re.findall(r"^cat > bootstrap <<'END'\n(.*?)^END$", README.read_text(), re.MULTILINE | re.DOTALL)
+    folder = tmp_path / "shell"
+    folder.mkdir()
+    (folder / "bootstrap").write_text(script)
+    (folder / "bootstrap").chmod(0o755)
+    return folder
 
 
 def tell(server, key, words):
@@ -154,25 +168,48 @@ def test_what_a_function_leaves_running_ends_with_its_environment(serve):
     until("its child has ended", lambda: not Path(f"/proc/{pid}").exists())
 
 
-@pytest.mark.parametrize("name", ["told.py", "index.mjs"])
-def test_a_function_whose_server_was_killed_ends_too(serve, name):
-    server = serve(name)
+def kill_with_what_ends_strays(server):
+    """Kills a server, and the process first that waits for its end to end what it leaves."""
+    [waits] = [
+        int(child)
+        for thread in Path(f"/proc/{server.process.pid}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+        if b"__end-strays" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+    os.kill(waits, signal.SIGKILL)
+    server.kill()
+
+
+@pytest.mark.parametrize("name", ["told.py", "index.mjs", "shell"])
+def test_a_function_that_waits_when_its_server_is_killed_ends_by_itself(serve, shell_function, name):
+    server = serve(shell_function if name == "shell" else name)
     tell(server, "k", "echo")
     ended(server, "k")
     assert functions_of(server)
-    server.kill()
+    kill_with_what_ends_strays(server)
     until("its function has ended", lambda: not functions_of(server))
 
 
-def test_a_function_that_hangs_when_its_server_is_killed_ends_when_the_next_one_starts(serve):
+def hanging(serve):
+    """A server with a function that hangs, and its processes."""
     server = serve("told.py", "--function-timeout-s", "600", "--max-attempts", "1")
     tell(server, "k", "hang")
     until("it runs", lambda: server.api.uploads(state="processing"))
-    [pid] = until("its process is there", lambda: functions_of(server))
+    return server, until("its process is there", lambda: functions_of(server))
+
+
+def test_a_function_that_hangs_when_its_server_is_killed_is_ended(serve):
+    server, _ = hanging(serve)
     server.kill()
-    assert Path(f"/proc/{pid}").exists()
+    until("the stray has ended", lambda: not functions_of(server))
+
+
+def test_a_stray_that_nobody_ended_ends_when_the_next_server_starts(serve):
+    server, strays = hanging(serve)
+    kill_with_what_ends_strays(server)
+    assert all(Path(f"/proc/{pid}").exists() for pid in strays)
     server.start()
-    until("the stray has ended", lambda: not Path(f"/proc/{pid}").exists())
+    until("the strays have ended", lambda: not any(Path(f"/proc/{pid}").exists() for pid in strays))
 
 
 def test_a_function_reaches_its_own_upload_and_nothing_else(serve):
@@ -204,12 +241,8 @@ def test_a_function_in_javascript_runs_without_anything_installed_for_it(serve):
     assert "TypeError" in thrown["reason"] and "told to throw" in thrown["reason"]
 
 
-def test_a_runtime_in_plain_shell_is_a_function(tmp_path, make_server):
-    folder = tmp_path / "shell"
-    folder.mkdir()
-    shutil.copy(FUNCTIONS / "bootstrap.sh", folder / "bootstrap")
-    (folder / "bootstrap").chmod(0o755)
-    server = make_server("--function", str(folder))
+def test_a_runtime_in_plain_shell_is_a_function(serve, shell_function):
+    server = serve(shell_function)
     tell(server, "k", "x")
     assert ended(server, "k")["report"]["heard"] > 100
 
@@ -285,6 +318,27 @@ def test_a_function_that_cannot_run_is_said_at_the_start(tmp_path, flags, words)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.py", "import no_such_library\n\ndef handler(event, context): pass\n", "no_such_library"),
+        ("index.mjs", "export const other = 1; // no handler\n", "index.handler"),
+        ("bootstrap", "#!/bin/sh\necho it lacks something >&2\nexit 3\n", "it lacks something"),
+    ],
+)
+def test_a_function_that_does_not_start_is_said_before_the_first_file_needs_it(make_server, tmp_path, name, text, words):
+    code = tmp_path / name
+    code.write_text(text)
+    code.chmod(0o755)
+    handler = [] if name == "bootstrap" else ["--function-handler", "handler"]
+    server = make_server("--function", str(code), *handler, "--function-python", sys.executable)
+    until("it is said", lambda: "does not start" in server.log.read_text())
+    [line] = [line for line in server.log.read_text().splitlines() if "does not start" in line]
+    assert words in line
+    # It takes files as ever.
+    tell(server, "k", "x")
 
 
 def test_files_go_by_the_first_route_that_takes_them(make_server, tmp_path):

@@ -8,13 +8,14 @@ use crate::config::{Config, InvalidConfig};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::pool::Pool;
-use crate::{members, scratch, start};
+use crate::strays::end_strays;
+use crate::{scratch, start};
 
 /// Runs one function: a pool of environments, started when they are needed.
 ///
 /// Cheap to clone; all clones are one pool. Call [`Host::stop`] before the program ends: a program that is killed cannot
 /// end its functions' processes. Those end by themselves when they next call the Runtime API, or when a host is started
-/// with the same scratch folder.
+/// with the same scratch folder; [`end_strays`](crate::end_strays) lets another program end them sooner.
 #[derive(Clone)]
 pub struct Host {
     pool: Arc<Pool>,
@@ -38,7 +39,7 @@ pub struct Facts {
 /// left that was killed. For folders that no running host has. Blocks for a moment.
 pub fn clean(scratch: &Path) {
     let cleaned = scratch.canonicalize().and_then(|scratch| {
-        members::end_strays(&scratch);
+        end_strays(&["TMPDIR"], &scratch);
         scratch::empty(&scratch)
     });
     match cleaned {

@@ -9,8 +9,7 @@
 //! can be given to somebody else's process, so a signal to the group cannot hit a stranger.
 
 use std::collections::HashSet;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
@@ -104,29 +103,15 @@ impl Members {
     }
 }
 
-/// Ends what a host that was killed left behind: every process whose temporary folder is below `scratch`. Blocks.
-pub(crate) fn end_strays(scratch: &Path) {
-    let mut mark = b"TMPDIR=".to_vec();
-    mark.extend_from_slice(scratch.as_os_str().as_bytes());
-    mark.push(b'/');
-    for process in procfs::processes() {
-        if procfs::has_variable(process.pid, |variable| variable.starts_with(&mark)) {
-            signal_exactly(&process, Signal::KILL);
-        }
-    }
-}
-
 /// Signals this process and no other that got its pid meanwhile: the descriptor is opened first, then it is looked whether
-/// the pid still means the process that was seen.
-pub(crate) fn signal_exactly(member: &Seen, signal: Signal) {
-    let Some(pid) = Pid::from_raw(member.pid) else {
-        return;
-    };
-    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else {
-        return;
-    };
-    if procfs::process(member.pid).is_some_and(|it| it.started == member.started) {
-        // It may have ended since.
-        pidfd_send_signal(&descriptor, signal).ok();
+/// the pid still means the process that was seen. Gives the descriptor of one that was there.
+pub(crate) fn signal_exactly(member: &Seen, signal: Signal) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(member.pid)?;
+    let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    if procfs::process(member.pid)?.started != member.started {
+        return None;
     }
+    // It may have ended since.
+    pidfd_send_signal(&descriptor, signal).ok();
+    Some(descriptor)
 }

@@ -196,6 +196,9 @@ pub fn run<P: Processor>(processor: P) -> ExitCode {
         // The server started it, to become the runtime of a function.
         return lambda::enter(arguments);
     }
+    if let Some(ended) = server::strays::end_if_asked(std::env::args_os()) {
+        return ended;
+    }
     match run_command(processor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -39,5 +39,5 @@ def run(command, environment, folder=None, within_s=WITHIN_S):
 
 
 def needed(name):
-    """Where a client is; a test whose client cannot be installed here says so instead of passing."""
-    return shutil.which(name) or pytest.skip(f"{name} is not installed and could not be")
+    """Where a client is; a test whose client is not here says so instead of passing."""
+    return shutil.which(name) or pytest.skip(f"{name} is not on PATH; `cargo xtask test` installs what it can")

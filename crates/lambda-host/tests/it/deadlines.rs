@@ -42,7 +42,7 @@ exec 3<>"/dev/tcp/${AWS_LAMBDA_RUNTIME_API%:*}/${AWS_LAMBDA_RUNTIME_API#*:}"
 printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n' >&3
 read -r line <&3
 trap 'echo asked to end' TERM
-while true; do sleep 0.05; done
+while true; do sleep 1000 & wait; done
 "#;
 
 #[tokio::test(flavor = "multi_thread")]

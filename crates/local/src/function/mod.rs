@@ -132,6 +132,15 @@ impl Function {
         })))
     }
 
+    /// Starts an environment and leaves it idle for the first upload, if none is. The error is a sentence that says why
+    /// the function does not start; one that is stopped meanwhile is none.
+    pub async fn warm_up(&self) -> Result<(), String> {
+        match self.0.host.acquire().await {
+            Ok(_) | Err(Failure::Stopped) => Ok(()),
+            Err(failure) => Err(outcome::why_not_started(&self.0.name, &failure)),
+        }
+    }
+
     /// Ends all of its environments. Uploads that come later fail.
     pub async fn stop(&self) {
         self.0.host.stop().await;

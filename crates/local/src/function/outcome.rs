@@ -80,6 +80,20 @@ pub(super) fn named_failures(payload: &[u8]) -> Result<Option<Vec<String>>, Proc
         .map(Some)
 }
 
+/// Why a function of this name does not start, with the last line that it wrote where the failure itself says little.
+pub(super) fn why_not_started(name: &str, failure: &Failure) -> String {
+    match failure {
+        Failure::Init { cause, output } => {
+            let said = String::from_utf8_lossy(output);
+            let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+            let last = last.filter(|_| !matches!(**cause, Failure::Function { .. }));
+            let last = last.map_or_else(String::new, |last| format!(": {last}"));
+            format!("the function {name} does not start: {cause}{last}")
+        }
+        other => format!("the function {name} does not start: {other}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::absent::no_upload_of;
 use super::api::Api;
 use super::meaning::{Logs, Named, Output};
 use super::print;
@@ -72,9 +73,10 @@ async fn find(api: &Api, of: &Named) -> Result<Upload, Failure> {
     let page: wire::Page = read(api.get(&path).await?)?;
     match page.uploads.into_iter().next() {
         Some(latest) => by_id(api, &read::<Upload>(latest)?.id).await,
-        None => by_id(api, key).await.map_err(|_| {
-            Failure::failed(format!("there is no upload of {}", print::harmless(key)))
-        }),
+        None => match by_id(api, key).await {
+            Ok(upload) => Ok(upload),
+            Err(_) => Err(no_upload_of(api, key, None).await),
+        },
     }
 }
 

@@ -497,7 +497,7 @@ pub(crate) fn words(flags: &Flags) -> Vec<OsString> {
     words
 }
 
-/// Clap explains itself in several lines; of those the reason and its tips, in one.
+/// Clap explains itself in several lines; of those the reason and its tips, in one, with semicolons before the tips.
 fn one_sentence(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let reason: Vec<&str> = text
@@ -506,7 +506,7 @@ fn one_sentence(error: &clap::Error) -> String {
         .take_while(|line| !line.starts_with("Usage:"))
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect();
-    let reason = reason.join(" ");
+    let reason = reason.join(" ").replace(" tip: ", "; ");
     format!(
         "{}; see two-buckets --help",
         reason.strip_prefix("error: ").unwrap_or(&reason)

@@ -1,5 +1,6 @@
 //! The command line: what was typed, what it means, and the commands that speak to a running server.
 
+mod absent;
 mod api;
 mod cancel;
 mod check;

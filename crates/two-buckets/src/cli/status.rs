@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::absent::no_upload_of;
 use super::api::Api;
 use super::meaning::{Output, STATES, Status};
 use super::print;
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 /// The column that progress is shown in: behind the attempts.
 const BEFORE_REASON: usize = 5;
 /// As many uploads as one answer of the API may hold.
-const PAGE_MAX: usize = 1000;
+pub(super) const PAGE_MAX: usize = 1000;
 
 /// Shows uploads; with a key that has just one, all that is known of it.
 pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Failure> {
@@ -28,14 +29,7 @@ pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Fail
     }
     let shown: Vec<Upload> = uploads.into_iter().map(read).collect::<Result<_, _>>()?;
     match (shown.as_slice(), &status.key) {
-        ([], Some(key)) => Err(Failure::failed(format!(
-            "there is no upload of {}{}",
-            print::harmless(key.as_str()),
-            status
-                .state
-                .map(|state| format!(" that is {state}"))
-                .unwrap_or_default()
-        ))),
+        ([], Some(key)) => Err(no_upload_of(&api, key.as_str(), status.state).await),
         ([only], Some(_)) => {
             let upload = api
                 .get(&format!("/api/uploads/{}", encoded(&only.id)))

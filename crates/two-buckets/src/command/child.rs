@@ -68,7 +68,12 @@ impl Child {
         command
             .args(settings.program.arguments(path))
             .env_clear()
-            .envs(variables::of(&settings.variables, upload, path))
+            .envs(variables::of(
+                &settings.variables,
+                &settings.scratch,
+                upload,
+                path,
+            ))
             .stdin(if path.is_some() {
                 Stdio::null()
             } else {

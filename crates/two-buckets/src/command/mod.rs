@@ -5,7 +5,7 @@
 //! | | |
 //! |---|---|
 //! | the file | on standard input; or, where an argument has `{path}` in it, as a file of that name, and nothing is on standard input |
-//! | facts | in the environment: `TWO_BUCKETS_BUCKET`, `_KEY`, `_VERSION_ID`, `_SIZE`, `_ETAG`, `_MEDIA_TYPE` (empty if unknown), `_ATTEMPT`, `_IDEMPOTENCY_KEY`, `_PATH` (where it is a file) |
+//! | facts | in the environment: `TWO_BUCKETS_BUCKET`, `_KEY`, `_VERSION_ID`, `_SIZE`, `_ETAG`, `_MEDIA_TYPE` (empty if unknown), `_ATTEMPT`, `_IDEMPOTENCY_KEY`, `_PATH` (where it is a file), `_SCRATCH` (the folder that such files are in, by which its processes are known) |
 //! | exit code 0 | success; it need not have read its input |
 //! | exit code 65 | the file cannot be processed: it is set aside as failed. 65 is `EX_DATAERR` of `sysexits.h`; another code can be set |
 //! | other codes | it may work later: tried again after a wait |
@@ -25,11 +25,12 @@
 //! **Bounds.** After its time-out the whole process group is sent SIGTERM and, five seconds later, SIGKILL. When the
 //! program ends, what it left behind in its group is killed. Files for `{path}` are removed when the run ends, and at
 //! the start of a server what one before it left; together they take no more than a bound. It is no sandbox: the
-//! program is run as the server's user, and a process that leaves the group is not found. When the server itself is
-//! killed, programs that run go on until they end, and nobody takes their word; the files are tried again.
+//! program is run as the server's user, and a process that leaves the group is not found while the server runs. When the
+//! server itself is killed, the programs that ran are killed as well, and the files are tried again.
 
 mod arguments;
 mod child;
+mod lookup;
 mod output;
 mod result;
 mod scratch;
@@ -45,8 +46,10 @@ use two_buckets_pipeline::{Incoming, ProcessError, Processor, Report};
 
 pub use arguments::{InvalidCommand, Program};
 use child::{Child, Ended};
+pub(crate) use lookup::look_up;
 pub use output::{InvalidOutput, Output};
 use scratch::Scratch;
+pub(crate) use variables::SCRATCH_VARIABLE;
 
 /// What is run, and within what.
 #[derive(Clone, Debug)]

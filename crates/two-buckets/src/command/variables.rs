@@ -8,9 +8,13 @@ use super::arguments::PATH_VARIABLE;
 /// What our own variables begin with. None of the server's are passed on, for they may hold its keys.
 const OURS: &str = "TWO_BUCKETS_";
 
+/// The variable with the folder of the command's files: what marks every process that a command starts.
+pub(crate) const SCRATCH_VARIABLE: &str = "TWO_BUCKETS_SCRATCH";
+
 /// The environment of a run: what is configured, and the facts of the upload, which win.
 pub(super) fn of(
     configured: &[(OsString, OsString)],
+    scratch: &Path,
     upload: &Incoming,
     path: Option<&Path>,
 ) -> Vec<(OsString, OsString)> {
@@ -43,6 +47,7 @@ pub(super) fn of(
                 .into_iter()
                 .map(|(name, value)| (format!("{OURS}{name}").into(), value)),
         )
+        .chain([(SCRATCH_VARIABLE.into(), scratch.into())])
         .chain(path.map(|path| (PATH_VARIABLE.into(), path.into())))
         .collect()
 }

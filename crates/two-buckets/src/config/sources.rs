@@ -42,6 +42,11 @@ impl Environment {
     }
 }
 
+/// The entries that are tables or lists of them, and read before the settings are.
+const TABLES: [&str; 3] = ["[[route]]", "[processor.NAME]", "[[role]]"];
+/// How like a name must be to an entry to be taken for it misspelt, as clap does for flags.
+const LIKENESS_MIN: f64 = 0.7;
+
 const VIRTUAL_ENV: &str = "VIRTUAL_ENV";
 
 /// Reads the configuration file that the flags or the environment name, or else the default one if it is there.
@@ -198,9 +203,9 @@ impl<'a> Sources<'a> {
         if let Some(file) = self.file {
             for name in self.table.keys().filter(|name| !entries.contains(name)) {
                 self.problems.push(format!(
-                    "{name} in {} is no setting; there are {}",
+                    "{name} in {} is no setting; {}",
                     file.display(),
-                    entries.join(", ")
+                    meant(name, &entries)
                 ));
             }
         }
@@ -221,6 +226,23 @@ impl<'a> Sources<'a> {
                 problems.join("; ")
             ))),
         }
+    }
+}
+
+/// Which entry was probably meant, or else all that there are.
+fn meant(name: &str, entries: &[String]) -> String {
+    let all = || entries.iter().map(String::as_str).chain(TABLES);
+    let bare = |entry: &str| {
+        entry
+            .trim_matches(['[', ']'])
+            .trim_end_matches(".NAME")
+            .to_owned()
+    };
+    let likeness = |entry: &&str| strsim::jaro(name, &bare(entry));
+    let nearest = all().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match nearest.filter(|entry| likeness(entry) >= LIKENESS_MIN) {
+        Some(entry) => format!("did you mean {entry}?"),
+        None => format!("there are {}", all().collect::<Vec<_>>().join(", ")),
     }
 }
 

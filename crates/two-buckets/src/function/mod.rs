@@ -6,7 +6,7 @@ mod python;
 mod zip;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ const LOG_BYTES_MAX: usize = 256 << 10;
 const STAGING_VARIABLE: &str = "STAGING_BUCKET";
 const ARCHIVE_VARIABLE: &str = "ARCHIVE_BUCKET";
 
-/// Finds the function that its settings name, and how it is run; none if they name none. The folders that it needs are
-/// below the data folder. Blocks, and starts the language's own program once to ask what it has.
+/// Finds the function that its settings name, and how it is run; none if they name none. What is unpacked for it is below
+/// the data folder; the folder that its environments have theirs in is for the caller to say. Blocks, and starts the language's own program once to ask what it has.
 /// The error is a sentence for whoever configured it.
 pub(crate) fn find(
     function: &FunctionSettings,
@@ -53,7 +53,7 @@ pub(crate) fn find(
     let command = command(&code, function, environment, data)?;
     let name = name(&code);
     Ok(Some(lambda::Config {
-        scratch: data.join("scratch").join(format!("function-{name}")),
+        scratch: PathBuf::new(),
         name,
         region: settings.region.value.clone(),
         command,

@@ -79,7 +79,11 @@ async fn work<P: Processor>(
         ))
     })?;
     let ticket = Tickets::new(&root_key.secret_access_key).of(&at);
-    let folder = folder(data, &ticket);
+    // By this path the processes are known that the job starts, should it be killed.
+    let folder = data
+        .canonicalize()
+        .map(|data| folder(&data, &ticket))
+        .map_err(|error| Failure::failed(format!("the data folder {}: {error}", data.display())))?;
     let role = server::functions_role(settings);
     let sts = server::sts(settings, root_key, &role)?;
     let access = JobAccess::default();

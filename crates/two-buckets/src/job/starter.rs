@@ -20,6 +20,7 @@ use two_buckets_pipeline::{Processor, Upload, UploadId};
 
 use super::{Tickets, folder, folders};
 use crate::failure::Failure;
+use crate::server::strays::MARKS;
 
 /// How often it is looked for jobs without having been told of one: a wait has ended, or a key was let go.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -300,7 +301,7 @@ impl Child {
 
 /// Ends whatever has its temporary folder in a job's folder, and removes that. Blocks.
 fn clean(folder: &Path) {
-    lambda::clean(folder);
+    lambda::end_strays(&MARKS, folder);
     if let Err(error) = std::fs::remove_dir_all(folder)
         && error.kind() != std::io::ErrorKind::NotFound
     {

@@ -56,6 +56,10 @@ fn unusable(data: &Path, error: &io::Error) -> Failure {
             "the data folder {} cannot be written: {error}; give another by --data",
             data.display()
         ),
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => format!(
+            "the data folder {} cannot be used: it, or what it is in, is a file",
+            data.display()
+        ),
         _ => format!("the data folder {} cannot be used: {error}", data.display()),
     };
     Failure::usage(sentence)

@@ -13,6 +13,7 @@ use two_buckets_pipeline::{DynProcessor, Processor};
 use two_buckets_s3_api::{Limits, Listening, Pins, Role, S3Service, Sts, TrustedProxies};
 
 use super::listener::Listener;
+use super::strays::RunFolder;
 use crate::clock;
 use crate::command::{self, Command};
 use crate::config::{
@@ -33,12 +34,12 @@ pub(super) struct Found {
     listener: Option<Listener>,
 }
 
-/// Functions that run.
-#[derive(Default)]
+/// Functions that run, and the folder that they and commands have theirs in.
 pub(super) struct Running {
     functions: Vec<Function>,
     listener: Option<Listener>,
     memory: Option<Memory>,
+    folder: RunFolder,
 }
 
 /// How the memory of functions is kept within its limit.
@@ -96,20 +97,24 @@ impl Found {
         pins: &Pins,
     ) -> Result<(Routes, Running), Failure> {
         // Another function may have run here before, or none be named now.
-        lambda::clean(&settings.data.value.join("scratch"));
         if let Some(listener) = &self.listener {
             remember(&settings.data.value, listener.address());
         }
-        let mut running = Running::default();
+        let mut folder = RunFolder::make(&settings.data.value.join("scratch"))?;
+        if self.listener.is_some() || runs_commands(settings) {
+            folder.watch();
+        }
+        let folder_of = |name: &str| folder.path().join(name);
+        let mut functions = Vec::new();
         let endpoint = self
             .listener
             .as_ref()
             .map(|listener| format!("http://{}", listener.address()))
             .unwrap_or_default();
-        let mut cgroups = None;
+        let (mut cgroups, mut memory) = (None, None);
         if self.listener.is_some() {
             let taken = lambda::Delegated::find().and_then(|it| it.take(THIS_PROGRAM));
-            running.memory = Some(match taken {
+            memory = Some(match taken {
                 Ok(taken) => {
                     tracing::info!(group = %taken.folder().display(), "the kernel holds the memory of functions");
                     cgroups = Some(taken);
@@ -126,9 +131,10 @@ impl Found {
         let issuer = issuer(sts, role, pins, endpoint);
         let mut start = |mut config: lambda::Config, settings_of: &FunctionSettings| {
             config.cgroups.clone_from(&cgroups);
+            config.scratch = folder_of(&format!("function-{}", config.name));
             let access = FunctionAccess::Here(issuer.clone());
             let function = function(config, settings_of, settings, access)?;
-            running.functions.push(function.clone());
+            functions.push(function.clone());
             Ok::<Arc<dyn DynProcessor>, Failure>(Arc::new(function))
         };
         let routes = routes(own, settings, |name, function, brought| match name {
@@ -143,11 +149,16 @@ impl Found {
                 .map(|it| start(it, function))
                 .transpose(),
             name => {
-                let scratch = settings.data.value.join("scratch").join(folder(name));
+                let scratch = folder_of(&command_folder(name));
                 command(brought, brought.timeout.value, scratch)
             }
         })?;
-        running.listener = self.listener;
+        let running = Running {
+            functions,
+            listener: self.listener,
+            memory,
+            folder,
+        };
         Ok((routes, running))
     }
 }
@@ -187,7 +198,7 @@ pub(crate) fn in_job(
         let found = function::find(function_of, settings, environment).map_err(Failure::usage)?;
         let Some(mut config) = found else {
             let timeout = in_job_timeout(&brought.timeout).unwrap_or(FOR_EVER);
-            return command(brought, timeout, scratch.join(folder(name)));
+            return command(brought, timeout, scratch.join(command_folder(name)));
         };
         config.scratch = scratch
             .join(name.map_or_else(|| "function".to_owned(), |name| format!("function-{name}")));
@@ -263,7 +274,7 @@ fn routes(
 type Started = Result<Option<Arc<dyn DynProcessor>>, Failure>;
 
 /// The folder of a command's files.
-fn folder(name: Option<&str>) -> String {
+fn command_folder(name: Option<&str>) -> String {
     name.map_or_else(|| "command".to_owned(), |name| format!("command-{name}"))
 }
 
@@ -276,6 +287,11 @@ impl Running {
     /// How their memory is kept within its limit; none where there are no functions.
     pub(super) fn memory(&self) -> Option<&Memory> {
         self.memory.as_ref()
+    }
+
+    /// The folder of this run, by which its processes are known.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
     }
 
     /// Serves S3 to them until `unneeded` ends; then ends all of them.
@@ -292,6 +308,7 @@ impl Running {
                 function.stop().await;
             }
         };
+        let begun = begin(&functions);
         match self.listener {
             Some(listener) => {
                 let listening = Listening {
@@ -300,11 +317,31 @@ impl Running {
                     tls: None,
                     proxies: TrustedProxies::default(),
                 };
-                listener.serve_s3(s3, listening, over).await;
+                // They may need S3 to begin.
+                tokio::join!(listener.serve_s3(s3, listening, over), begun);
             }
             None => over.await,
         }
     }
+}
+
+/// Starts one environment of each function, so that whoever named a wrong handler or forgot a library reads it now and not
+/// with the first file. It then waits for that file; if none comes it is ended as any other that is idle.
+async fn begin(functions: &[Function]) {
+    for function in functions {
+        if let Err(problem) = function.warm_up().await {
+            tracing::error!(
+                "{problem}; each file given to it will be tried, and set aside when that does not change"
+            );
+        }
+    }
+}
+
+fn runs_commands(settings: &Settings) -> bool {
+    let named = settings.routes.processors.values().map(|it| &it.command);
+    named
+        .chain([&settings.command])
+        .any(|it| it.command.value.is_some())
 }
 
 /// What runs a command, with this folder for the files that it reads by path; none if no command is named.
@@ -312,12 +349,15 @@ fn command(command: &CommandSettings, timeout: Duration, scratch: PathBuf) -> St
     let Some(program) = command.program().map_err(Failure::usage)? else {
         return Ok(None);
     };
+    let variables = command.environment();
+    command::look_up(&program, &variables)
+        .map_err(|problem| Failure::usage(format!("--command: {problem}")))?;
     let shown = scratch.display().to_string();
     let command = Command::start(command::Settings {
         timeout,
         permanent_exit: command.permanent_exit.value,
         output: command.output.value.clone(),
-        variables: command.environment(),
+        variables,
         scratch_bytes_max: command.scratch_bytes_max.value,
         stdout_bytes_max: command.stdout_bytes_max.value,
         ..command::Settings::new(program, scratch)

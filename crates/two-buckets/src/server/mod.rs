@@ -12,6 +12,7 @@ mod listener;
 pub(crate) mod record;
 mod renewal;
 pub(crate) mod signals;
+pub(crate) mod strays;
 mod tls;
 mod token_file;
 mod upkeep;
@@ -213,6 +214,7 @@ pub(crate) async fn run<P: Processor>(
     });
 
     let functions_s3 = s3_service.clone();
+    let run_folder = running.folder();
     let record = LeftRecord::leave(
         data,
         &Running {
@@ -280,7 +282,7 @@ pub(crate) async fn run<P: Processor>(
         );
         // Every receiver lives in the tasks that this ends.
         stop.send_replace(true);
-        tokio::spawn(signals.exit_at_next());
+        tokio::spawn(signals.exit_at_next(move |code| strays::end_all_and_exit(&run_folder, code)));
     };
     let ((), _) = tokio::join!(until_told, serving);
     drop(record);

@@ -1,7 +1,7 @@
 //! A program of the user's own on each file, and what it wrote.
 
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -28,11 +28,17 @@ fn log(server: &Server, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("logs are text")
 }
 
+/// The files that the runs of each server have by path.
+fn files_for_paths(data: &Path) -> Vec<PathBuf> {
+    let below = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    below(data.join("scratch"))
+        .flat_map(|run| below(run.path().join("command")))
+        .map(|file| file.path())
+        .collect()
+}
+
 fn scratch_is_empty(data: &Path) -> bool {
-    std::fs::read_dir(data.join("scratch/command"))
-        .expect("the server made it")
-        .next()
-        .is_none()
+    files_for_paths(data).is_empty()
 }
 
 #[test]
@@ -109,7 +115,7 @@ fn the_server_keeps_its_own_variables_from_the_program() {
     let upload = settled(&server, "a", "archived");
     let env = upload["report"]["stdout"].as_str().unwrap();
     assert!(!env.contains("hunter2"), "{env}");
-    assert!(!env.contains(folder.path().to_str().unwrap()), "{env}");
+    assert!(!env.contains("TWO_BUCKETS_DATA"), "{env}");
     for there in [
         "PASSED=passed\n",
         "GIVEN=a,b=c\n",
@@ -353,8 +359,11 @@ fn a_flood_on_standard_error_leaves_its_beginning_and_its_end() {
 fn a_log_is_followed_while_its_attempt_runs_and_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let gate = folder.path().join("gate");
+    // It waits until the gate is opened for writing.
+    let made = Command::new("mkfifo").arg(&gate).status().unwrap();
+    assert!(made.success());
     let says = format!(
-        "echo one >&2; until [ -e '{}' ]; do sleep 0.1; done; echo two >&2; cat \"$TWO_BUCKETS_PATH\" >/dev/null",
+        "echo one >&2; read -r _ < '{}'; echo two >&2; cat \"$TWO_BUCKETS_PATH\" >/dev/null",
         gate.display()
     );
     let server = script(folder.path(), &says);
@@ -364,8 +373,7 @@ fn a_log_is_followed_while_its_attempt_runs_and_survives_a_kill() {
         tries += 1;
         assert!(tries < 1_000, "what a run writes is not kept while it runs");
     }
-    let path = std::fs::read_dir(folder.path().join("scratch/command")).unwrap();
-    assert_eq!(path.count(), 1);
+    assert_eq!(files_for_paths(folder.path()).len(), 1);
     server.kill();
 
     let server = script(folder.path(), &says);
@@ -375,7 +383,7 @@ fn a_log_is_followed_while_its_attempt_runs_and_survives_a_kill() {
         .spawn()
         .unwrap();
     while server.wait_for("a.txt", &["processing"])[0]["attempts"] != 2 {}
-    std::fs::write(&gate, b"").unwrap();
+    std::fs::write(&gate, b"go on\n").unwrap();
     let followed = follower.wait_with_output().unwrap();
     assert!(followed.status.success());
     let followed = String::from_utf8(followed.stdout).unwrap();
@@ -400,6 +408,14 @@ fn what_cannot_be_run_as_meant_is_refused_at_the_start() {
         (&["--command", "a 'b"], "quote"),
         (&["--shell", "--command", "cat {path}"], "TWO_BUCKETS_PATH"),
         (&["--shell"], "--command"),
+        (
+            &["--command", "no-such-program -x"],
+            "no-such-program in the folders of PATH",
+        ),
+        (
+            &["--command", "/nowhere/program"],
+            "/nowhere/program cannot be found",
+        ),
         (
             &["--command", "a", "--command-permanent-exit", "0"],
             "permanent-exit",

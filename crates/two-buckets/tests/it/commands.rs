@@ -29,6 +29,27 @@ fn without_a_server_every_command_says_how_to_start_one() {
 }
 
 #[test]
+fn a_files_own_name_is_answered_with_the_key_that_put_made_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let file = folder.path().join("photo.jpg");
+    std::fs::write(&file, "x").unwrap();
+    let put = server.json(&["put", file.to_str().unwrap(), "--wait", "--json"]);
+    let key = put["key"].as_str().unwrap();
+    for command in ["status", "logs"] {
+        let output = server.run(&[command, "photo.jpg"]);
+        let said = crate::harness::complaint(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("no upload of photo.jpg") && said.contains(key),
+            "{said}"
+        );
+        let output = server.run(&[command, "oto.jpg"]);
+        assert!(!crate::harness::complaint(&output).contains(key));
+    }
+}
+
+#[test]
 fn a_shell_can_evaluate_env() {
     let folder = tempfile::tempdir().unwrap();
     // A quote in the secret is what breaks a careless export.

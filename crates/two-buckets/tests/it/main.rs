@@ -4,6 +4,7 @@ mod harness;
 mod minted;
 mod proxy;
 mod secure;
+mod strays;
 
 mod callers;
 mod command;

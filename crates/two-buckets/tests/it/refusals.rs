@@ -30,6 +30,30 @@ fn a_bad_flag_is_refused() {
 }
 
 #[test]
+fn what_is_misspelt_is_refused_with_what_was_probably_meant() {
+    let said = refused(&["--comand", "cat"]);
+    assert!(
+        said.contains("'--comand' found; a similar argument exists: '--command'"),
+        "{said}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    for (text, words) in [
+        ("max_atempts = 3", "did you mean max_attempts?"),
+        (
+            "[procesor.a]\ncommand = 'cat'",
+            "did you mean [processor.NAME]?",
+        ),
+        ("zzz = 1", "there are data, s3, "),
+        ("zzz = 1", ", [[route]], "),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let said = refused(&["--config", file.to_str().unwrap()]);
+        assert!(said.contains(words), "{text}: {said}");
+    }
+}
+
+#[test]
 fn an_address_that_others_can_reach_is_refused() {
     let said = refused(&["--s3", "0.0.0.0:0"]);
     assert!(
