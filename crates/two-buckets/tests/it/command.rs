@@ -301,10 +301,7 @@ fn a_program_that_will_not_end_at_its_time_out_is_killed() {
 fn what_a_program_leaves_running_ends_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
-    let script = format!(
-        "sleep 1000 >/dev/null 2>&1 & echo $! > '{}'",
-        pid.display()
-    );
+    let script = format!("sleep 1000 >/dev/null 2>&1 & echo $! > '{}'", pid.display());
     let server = self::script(folder.path(), &script);
     server.s3("PUT", "staging", Some("a"), &[], b"x");
     settled(&server, "a", "archived");

@@ -13,5 +13,6 @@ mod put;
 mod put_in_parts;
 mod refusals;
 mod restarts;
+mod rust_main;
 mod secrets;
 mod tls;
