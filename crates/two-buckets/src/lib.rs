@@ -47,6 +47,41 @@
 //! }
 //! ```
 //!
+//! # Read it with a library that is not async
+//!
+//! [`Incoming::blocking`] gives work a thread of its own, where the file is a [`std::io::Read`] ([`Blocking::reader`],
+//! checked like the stream), or a [`std::io::Seek`] too ([`Blocking::seek_reader`]), and an output a [`std::io::Write`]
+//! ([`Blocking::output`]). A checksum that is not right is an error at the end of what is read, and an output that was
+//! not finished is never there.
+//!
+//! ```
+//! use std::io::{BufRead as _, Write as _};
+//! use two_buckets::{Incoming, ProcessError, Processor, Report};
+//!
+//! /// Keeps the lines with an error in them beside each log file.
+//! struct Errors;
+//!
+//! impl Processor for Errors {
+//!     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
+//!         upload
+//!             .blocking(|upload| {
+//!                 let mut errors = upload.output("errors.txt", "text/plain")?;
+//!                 let mut count = 0_u64;
+//!                 for line in upload.reader().lines() {
+//!                     let line = line?;
+//!                     if line.contains("ERROR") {
+//!                         writeln!(errors, "{line}")?;
+//!                         count += 1;
+//!                     }
+//!                 }
+//!                 let at = errors.finish()?;
+//!                 Report::from_json(format!("{{\"errors\": {count}, \"at\": \"{}\"}}", at.version_id))
+//!             })
+//!             .await
+//!     }
+//! }
+//! ```
+//!
 //! # Read a part of it
 //!
 //! ```
@@ -109,7 +144,23 @@
 //! }
 //! ```
 //!
-//! # Work on a thread, and stop when nobody waits any more
+//! # Ask for a later attempt
+//!
+//! ```
+//! use std::time::Duration;
+//! use two_buckets::{Incoming, ProcessError};
+//!
+//! fn is_too_busy(upload: &Incoming, seconds: u64) -> ProcessError {
+//!     upload.retry_after.at_least(Duration::from_secs(seconds));
+//!     ProcessError::transient(format!("attempt {} of it: the service is busy", upload.attempt))
+//! }
+//! ```
+//!
+//! # Compute for long, and stop when nobody waits any more
+//!
+//! The future is dropped then (the server stops, the lease is lost), which ends what it awaits. A thread goes on: reads
+//! and writes of [`Incoming::blocking`] fail, and work between them asks now and then. Async work that it does not own
+//! itself awaits [`Cancellation::cancelled`].
 //!
 //! ```
 //! use two_buckets::{Incoming, ProcessError, Processor, Report};
@@ -118,19 +169,17 @@
 //!
 //! impl Processor for Heavy {
 //!     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
-//!         let bytes = upload.content.bytes(64 << 20).await?;
-//!         let cancellation = upload.cancellation.clone();
-//!         let working = tokio::task::spawn_blocking(move || {
-//!             let mut sum = 0_u64;
-//!             for piece in bytes.chunks(1 << 20) {
-//!                 if cancellation.is_cancelled() {
-//!                     return Err(ProcessError::Transient("it is not wanted any more".into()));
+//!         upload
+//!             .blocking(|upload| {
+//!                 let bytes = upload.bytes(64 << 20)?;
+//!                 let mut sum = 0_u64;
+//!                 for piece in bytes.chunks(1 << 20) {
+//!                     upload.still_wanted()?;
+//!                     sum += piece.iter().map(|byte| u64::from(*byte)).sum::<u64>();
 //!                 }
-//!                 sum += piece.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-//!             }
-//!             Report::from_json(format!("{{\"sum\": {sum}}}"))
-//!         });
-//!         working.await.map_err(|error| ProcessError::Crashed(error.to_string()))?
+//!                 Report::from_json(format!("{{\"sum\": {sum}}}"))
+//!             })
+//!             .await
 //!     }
 //! }
 //! ```

@@ -36,6 +36,28 @@ pub use retry_after::RetryAfter;
 /// same version may overlap when a worker stalls past its lease; the [`Incoming::token`] of the later one is higher.
 ///
 /// Where the type is chosen while the program runs, use a [`DynProcessor`].
+///
+/// ```
+/// use two_buckets_pipeline::{Incoming, ProcessError, Processor, Report};
+///
+/// /// Accepts what begins as a PDF does, and keeps its version number.
+/// struct Pdf;
+///
+/// impl Processor for Pdf {
+///     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
+///         let file = upload.content.bytes(100 << 20).await?;
+///         let version = file
+///             .strip_prefix(b"%PDF-")
+///             .and_then(|rest| std::str::from_utf8(rest.get(..3)?).ok())
+///             .ok_or_else(|| ProcessError::permanent("not a PDF"))?;
+///         upload.outputs.put_bytes("version.txt", "text/plain", version.to_owned()).await?;
+///         Report::from_json(r#"{"media_type": "application/pdf"}"#)
+///     }
+/// }
+/// assert_eq!(Pdf.name(), "pdf");
+/// ```
+///
+/// The documentation of the crate `two-buckets` has an example for each thing that one may need.
 pub trait Processor: Send + Sync + 'static {
     /// What people call it, on the page and in logs: the name of its type in small letters, unless it says otherwise.
     fn name(&self) -> String {

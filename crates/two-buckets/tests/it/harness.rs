@@ -30,14 +30,19 @@ pub(crate) fn program() -> PathBuf {
 
 /// The program with the function of `examples/ask.rs`.
 pub(crate) fn asking_program() -> PathBuf {
+    example("ask")
+}
+
+/// A program of the folder `examples`.
+pub(crate) fn example(name: &str) -> PathBuf {
     let path = program()
         .parent()
         .expect("the program is in a folder")
         .join("examples")
-        .join(format!("ask{}", std::env::consts::EXE_SUFFIX));
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         path.exists(),
-        "{} is not built; cargo test -p two-buckets builds it, or cargo build --example ask",
+        "{} is not built; cargo test -p two-buckets builds it, or cargo build --examples",
         path.display()
     );
     path

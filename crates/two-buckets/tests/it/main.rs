@@ -14,5 +14,6 @@ mod put;
 mod put_in_parts;
 mod refusals;
 mod restarts;
+mod rust_main;
 mod secrets;
 mod tls;
