@@ -6,6 +6,7 @@ mod proxy;
 mod secure;
 
 mod callers;
+mod cancel;
 mod command;
 mod commands;
 mod files;
