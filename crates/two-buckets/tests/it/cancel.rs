@@ -19,7 +19,7 @@ fn put(server: &Server, key: &str, body: &[u8]) {
 fn shown(server: &Server, arguments: &[&str]) -> String {
     let output = server.run(arguments);
     assert!(output.status.success(), "{}", complaint(&output));
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("it prints text")
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn every_job_of_a_key_is_cancelled_or_one_by_its_id() {
 
 fn both_of(server: &Server, key: &str) -> Vec<Value> {
     let shown = server.json(&["status", key, "--json"]);
-    shown["uploads"].as_array().unwrap().clone()
+    shown["uploads"].as_array().expect("a list").clone()
 }
 
 /// Waits until both uploads of a key are unfinished jobs.
