@@ -1,5 +1,6 @@
 //! A function that leaves the decision to another program: for each file it connects to the address in `ASK_ADDR`,
-//! says `key version attempt`, and waits for a line: `accept`, `later REASON` or `refuse REASON`.
+//! says `key version attempt`, and waits for a line: `accept`, `later REASON` or `refuse REASON`. Before it there may be
+//! lines of `progress DONE TOTAL WORDS`, which it passes on.
 //!
 //! The tests hold files in work with it for as long as they like.
 
@@ -35,9 +36,19 @@ fn ask(address: &str, upload: &Incoming) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     let at = &upload.source.at;
     writeln!(stream, "{} {} {}", at.key, at.version_id, upload.attempt)?;
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer)?;
-    Ok(answer.trim_end().to_owned())
+    let mut lines = BufReader::new(stream).lines();
+    loop {
+        let line = lines.next().unwrap_or(Ok(String::new()))?;
+        match line.splitn(4, ' ').collect::<Vec<_>>()[..] {
+            ["progress", done, total, words] => {
+                let number = |word: &str| word.parse().map_err(io::Error::other);
+                upload
+                    .progress
+                    .say(number(done)?, Some(number(total)?), words);
+            }
+            _ => return Ok(line),
+        }
+    }
 }
 
 fn main() -> ExitCode {

@@ -13,6 +13,7 @@ fn without_a_server_every_command_says_how_to_start_one() {
         &["status"][..],
         &["put", file.to_str().unwrap()],
         &["retry", "--all"],
+        &["cancel", "k"],
         &["sweep"],
         &["env"],
     ] {

@@ -15,7 +15,7 @@ use two_buckets_s3_api::sign::{self, sign_headers};
 /// The longest wait for something that should happen at once, on a machine that is busy with other tests.
 pub(crate) const WAIT_MAX: Duration = Duration::from_mins(1);
 /// How often a state is asked for before a test gives up; each time starts a process, so this is about a minute.
-const TRIES_MAX: u32 = 3000;
+pub(crate) const TRIES_MAX: u32 = 3000;
 
 /// The program. The examples use this file too, with programs of their own.
 #[expect(
@@ -448,6 +448,18 @@ impl Asked {
 }
 
 impl InWork {
+    /// Says how far it is, and has it go on.
+    pub(crate) fn progress(&mut self, done: u64, total: u64, words: &str) {
+        writeln!(self.stream, "progress {done} {total} {words}").expect("somebody listens");
+    }
+
+    /// Waits until whoever had it in work is gone.
+    pub(crate) fn ended(mut self) {
+        let mut rest = Vec::new();
+        // A process that was killed may break the connection rather than close it.
+        drop(self.stream.read_to_end(&mut rest));
+    }
+
     /// Answers: `accept`, `later REASON` or `refuse REASON`.
     pub(crate) fn answer(mut self, answer: &str) {
         writeln!(self.stream, "{answer}").expect("somebody listens");

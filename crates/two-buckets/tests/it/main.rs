@@ -7,6 +7,7 @@ mod secure;
 mod strays;
 
 mod callers;
+mod cancel;
 mod command;
 mod commands;
 mod files;
