@@ -189,6 +189,8 @@ def test_a_job_that_hangs_is_cancelled_with_all_its_processes_and_can_be_retried
     server = serve(STUBBORN)
     body = put(server, "a")
     begun(server, "a")
+    # Nor does the job itself find out that it is cancelled.
+    os.kill(leader(server), signal.SIGSTOP)
     server.run("cancel", "a")
     upload = in_state(server, "a", "failed")
     assert "cancelled" in upload["reason"]

@@ -925,11 +925,15 @@ pub async fn jobs_are_listed_until_they_end<L: Ledger>(ledger: &L) {
     let (late, early) = (queued(ledger, "b", 20).await, queued(ledger, "a", 10).await);
     assert!(late.is_job && row(ledger, &late.id).await.is_job);
     let listed = async || -> Vec<UploadId> {
-        let jobs = ledger.jobs(100).await.unwrap();
+        let jobs = ledger.jobs(None, 100).await.unwrap();
         jobs.into_iter().map(|upload| upload.id).collect()
     };
     assert_eq!(listed().await, [early.id.clone(), late.id.clone()]);
-    assert_eq!(ledger.jobs(1).await.unwrap().len(), 1);
+    let first = ledger.jobs(None, 1).await.unwrap();
+    assert_eq!(first.len(), 1);
+    let behind = ledger.jobs(Some(&early.id), 100).await.unwrap();
+    assert_eq!(behind, [row(ledger, &late.id).await]);
+    assert!(ledger.jobs(Some(&late.id), 100).await.unwrap().is_empty());
     let lease = held_by_job(ledger, "a", &early.id, 2).await;
     begun(ledger, &lease, &early.id, 3).await;
     assert_eq!(listed().await, [early.id.clone(), late.id.clone()]);
@@ -979,7 +983,7 @@ pub async fn a_cancelled_job_is_fenced_off_and_its_key_is_free<L: Ledger>(ledger
     assert_eq!(row(ledger, &upload.id).await, cancelled);
     assert!(is_fenced_off(ledger.renew(&lease, ms(9_000)).await));
     assert!(is_fenced_off(archive(ledger, &lease, &upload.id).await));
-    assert!(ledger.jobs(100).await.unwrap().is_empty());
+    assert!(ledger.jobs(None, 100).await.unwrap().is_empty());
     hold(ledger, "a", 5).await;
 }
 

@@ -377,8 +377,13 @@ pub trait Ledger: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Upload>> + Send;
 
-    /// Unfinished uploads of jobs, pending or processing, those received first first; at most `limit`.
-    fn jobs(&self, limit: usize) -> impl Future<Output = Result<Vec<Upload>>> + Send;
+    /// Unfinished uploads of jobs, pending or processing, those received first first and behind the given one; at most
+    /// `limit`.
+    fn jobs(
+        &self,
+        after: Option<&UploadId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Upload>>> + Send;
 
     /// The lease that this upload's job holds, past its end or not.
     fn job_lease(&self, id: &UploadId) -> impl Future<Output = Result<Option<Lease>>> + Send;

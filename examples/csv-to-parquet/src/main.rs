@@ -37,11 +37,11 @@ struct CsvToParquet;
 impl Processor for CsvToParquet {
     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
         // Reading CSV and writing Parquet block.
-        upload.blocking(to_parquet).await
+        upload.blocking(|upload| to_parquet(&upload)).await
     }
 }
 
-fn to_parquet(upload: Blocking) -> Result<Report, ProcessError> {
+fn to_parquet(upload: &Blocking) -> Result<Report, ProcessError> {
     let mut file = upload.reader();
     let mut sample = Vec::new();
     (&mut file)

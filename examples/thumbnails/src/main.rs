@@ -24,11 +24,11 @@ struct Thumbnails;
 impl Processor for Thumbnails {
     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
         // Decoding takes long.
-        upload.blocking(thumbnails).await
+        upload.blocking(|upload| thumbnails(&upload)).await
     }
 }
 
-fn thumbnails(upload: Blocking) -> Result<Report, ProcessError> {
+fn thumbnails(upload: &Blocking) -> Result<Report, ProcessError> {
     let file = upload.bytes(FILE_BYTES_MAX)?;
     let (format, mut image) =
         decode(&file).map_err(|error| ProcessError::permanent(error).context("not an image"))?;
@@ -39,7 +39,7 @@ fn thumbnails(upload: Blocking) -> Result<Report, ProcessError> {
         if image.width().max(image.height()) > size {
             image = image.thumbnail(size, size);
         }
-        made.push(keep(&upload, size, &image)?);
+        made.push(keep(upload, size, &image)?);
     }
     let report = serde_json::json!({"media_type": format.to_mime_type(), "thumbnails": made});
     Report::from_json(report.to_string())
@@ -66,9 +66,10 @@ fn decode(file: &[u8]) -> Result<(ImageFormat, DynamicImage), image::ImageError>
 
 /// A JPEG, or a PNG of what JPEG would lose: transparency. Gives what the report says of it.
 fn keep(upload: &Blocking, size: u32, image: &DynamicImage) -> Result<Value, ProcessError> {
-    let (format, ending) = match image.color().has_alpha() {
-        true => (ImageFormat::Png, "png"),
-        false => (ImageFormat::Jpeg, "jpg"),
+    let (format, ending) = if image.color().has_alpha() {
+        (ImageFormat::Png, "png")
+    } else {
+        (ImageFormat::Jpeg, "jpg")
     };
     let mut output = upload.output(&format!("thumbnail-{size}.{ending}"), format.to_mime_type())?;
     match format {

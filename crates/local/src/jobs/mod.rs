@@ -26,8 +26,8 @@ use crate::function::not_moved;
 use crate::worker::LocalDriver;
 use slots::JobSlots;
 
-/// The most jobs that are looked at to find some to start.
-const SEEN_MAX: usize = 1_000;
+/// How many jobs are looked at in one go.
+const PAGE_JOBS: usize = 1_000;
 
 /// Jobs, as their processes and whoever starts them see them. Cheap to clone; outlives the workers without harm.
 pub struct Jobs<P> {
@@ -118,15 +118,35 @@ impl<P: Processor> Jobs<P> {
     /// Takes on the jobs that an earlier server began: their functions reach both buckets as before. Once, before
     /// anything is served.
     pub async fn take_on(&self) -> Result<(), JobError> {
-        let ledger = &self.driver.ledger;
-        for upload in ledger.jobs(SEEN_MAX).await? {
-            if let Some(lease) = ledger.job_lease(&upload.id).await?
-                && let Some(at) = upload.version()
-            {
-                self.slots.open_again(&at, lease.token);
-            }
+        for (at, token) in self.held_with_tokens().await? {
+            self.slots.open_again(&at, token);
         }
         Ok(())
+    }
+
+    /// The versions whose jobs hold their keys, past their leases' ends or not: they may be alive.
+    pub async fn held_ones(&self) -> Result<Vec<VersionRef>, JobError> {
+        let held = self.held_with_tokens().await?;
+        Ok(held.into_iter().map(|(at, _)| at).collect())
+    }
+
+    async fn held_with_tokens(&self) -> Result<Vec<(VersionRef, FencingToken)>, JobError> {
+        let ledger = &self.driver.ledger;
+        let (mut held, mut after) = (Vec::new(), None);
+        loop {
+            let page = ledger.jobs(after.as_ref(), PAGE_JOBS).await?;
+            for upload in page.iter().filter(|upload| upload.is_interrupted()) {
+                if let Some(lease) = ledger.job_lease(&upload.id).await?
+                    && let Some(at) = upload.version()
+                {
+                    held.push((at, lease.token));
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE_JOBS => after = Some(last.id.clone()),
+                _ => return Ok(held),
+            }
+        }
     }
 
     /// Begins the job of this version: claims its key and records the attempt.
@@ -280,28 +300,32 @@ impl<P: Processor> Jobs<P> {
         Ok(outputs.put(name, media_type, body).await?)
     }
 
-    /// The unfinished jobs, those received first first, with the live lease of each one's key. Whether processes run for
-    /// them is not known here.
+    /// The jobs that are due or run, the first of each key, those received first first, with the live lease of each one's
+    /// key. Of very many only as many as it takes to find some that nobody holds. Whether processes run for them is not
+    /// known here.
     pub async fn seen(&self) -> Result<Vec<JobSeen>, JobError> {
         let ledger = &self.driver.ledger;
         let now = self.driver.clock.now();
-        let mut seen = Vec::new();
-        let mut keys = HashSet::new();
-        for upload in ledger.jobs(SEEN_MAX).await? {
-            // Of one key the first decides; the others wait for it whatever its lease.
-            let lease = if keys.insert(upload.key.clone()) {
-                ledger.live_lease(&upload.key, now).await?
-            } else {
-                None
-            };
-            seen.push(JobSeen {
-                upload,
-                lease,
-                is_started: false,
-                not_before: None,
-            });
+        let (mut seen, mut keys, mut after) = (Vec::new(), HashSet::new(), None);
+        loop {
+            let page = ledger.jobs(after.as_ref(), PAGE_JOBS).await?;
+            let is_last = page.len() < PAGE_JOBS;
+            after = page.last().map(|upload| upload.id.clone());
+            for upload in page {
+                if !upload.is_due(now) || !keys.insert(upload.key.clone()) {
+                    continue;
+                }
+                seen.push(JobSeen {
+                    lease: ledger.live_lease(&upload.key, now).await?,
+                    upload,
+                    is_started: false,
+                    not_before: None,
+                });
+            }
+            if is_last || seen.iter().any(|job| job.lease.is_none()) {
+                return Ok(seen);
+            }
         }
-        Ok(seen)
     }
 
     /// Whether this upload's job holds its key, past the lease's end or not: it may be alive.

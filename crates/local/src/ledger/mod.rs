@@ -259,8 +259,10 @@ impl Ledger for DepotLedger {
         queued
     }
 
-    async fn jobs(&self, limit: usize) -> Result<Vec<Upload>> {
-        self.read(move |depot| reading::jobs(depot, limit)).await
+    async fn jobs(&self, after: Option<&UploadId>, limit: usize) -> Result<Vec<Upload>> {
+        let after = after.cloned();
+        self.read(move |depot| reading::jobs(depot, after.as_ref(), limit))
+            .await
     }
 
     async fn job_lease(&self, id: &UploadId) -> Result<Option<Lease>> {

@@ -189,10 +189,15 @@ pub(super) fn due(depot: &Depot, now: Timestamp, limit: usize) -> Result<Vec<Upl
     indexed(depot, &rows)
 }
 
-pub(super) fn jobs(depot: &Depot, limit: usize) -> Result<Vec<Upload>> {
-    let all = (Bound::Unbounded, Bound::Unbounded);
+pub(super) fn jobs(depot: &Depot, after: Option<&UploadId>, limit: usize) -> Result<Vec<Upload>> {
+    // Where it was in the index it still would be, whatever became of it since.
+    let after = match after.and_then(number_of) {
+        Some(number) => upload(depot, number)?.map(|row| moment_key(row.received_at, number)),
+        None => None,
+    };
+    let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     let rows = depot
-        .rows(JOBS, all, false, limit.min(PAGE_MAX))
+        .rows(JOBS, (from, Bound::Unbounded), false, limit.min(PAGE_MAX))
         .map_err(unavailable)?;
     indexed(depot, &rows)
 }

@@ -108,7 +108,7 @@ impl Ledger for Mortal<DepotLedger> {
         async fn logs(&self, id: &UploadId) -> Result<Vec<KeptLog>>;
         async fn close(&self, lease: &Lease, id: &UploadId) -> Result<()>;
         async fn queue_job(&self, lease: &Lease, id: &UploadId, now: Timestamp) -> Result<Upload>;
-        async fn jobs(&self, limit: usize) -> Result<Vec<Upload>>;
+        async fn jobs(&self, after: Option<&UploadId>, limit: usize) -> Result<Vec<Upload>>;
         async fn job_lease(&self, id: &UploadId) -> Result<Option<Lease>>;
         async fn cancel_job(&self, id: &UploadId, now: Timestamp) -> Result<Upload>;
         async fn start(&self, start: &StartUpload) -> Result<Started>;

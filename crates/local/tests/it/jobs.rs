@@ -35,7 +35,7 @@ fn server(bench: &Bench, is_in_one: bool) -> TestDriver {
 }
 
 async fn only_job(server: &TestDriver) -> Upload {
-    let mut jobs = server.ledger.jobs(10).await.unwrap();
+    let mut jobs = server.ledger.jobs(None, 10).await.unwrap();
     assert_eq!(jobs.len(), 1, "{jobs:?}");
     jobs.remove(0)
 }
@@ -90,7 +90,7 @@ async fn a_later_version_waits_for_its_job_over_a_restart_and_both_are_archived_
             [large.as_slice(), b"later".as_slice()]
         );
         assert_eq!(bench.versions("staging"), []);
-        assert!(second.ledger.jobs(10).await.unwrap().is_empty());
+        assert!(second.ledger.jobs(None, 10).await.unwrap().is_empty());
         let again = second
             .finish_job(&lease, &job.id, Ok(Report::default()), Duration::ZERO)
             .await;
@@ -239,7 +239,7 @@ fn in_words(refused: uploads::Result<uploads::Upload>) -> String {
 
 /// Claims the key for the job that waits there, as a job does, and begins its attempt.
 async fn begin_at(host: &Host, key: &str) -> Lease {
-    let jobs = host.ledger.jobs(1).await.unwrap();
+    let jobs = host.ledger.jobs(None, 1).await.unwrap();
     let claim = ClaimKey {
         key: staging(key),
         holder: Holder("a job".into()),

@@ -90,3 +90,60 @@ impl Keeper<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, Flags, Settings};
+    use crate::job::client::Hold;
+    use two_buckets_objects::{VersionId, VersionRef};
+    use two_buckets_pipeline::{AttemptLog, Progress};
+
+    /// How a job ends that no server answers, and after how long.
+    async fn alone(life: Duration, flags: &[(&'static str, &str)]) -> (Ended, Duration) {
+        let flags = Flags {
+            values: flags
+                .iter()
+                .map(|(name, value)| (*name, value.into()))
+                .collect(),
+            ..Flags::default()
+        };
+        let nothing = Environment(std::collections::BTreeMap::new());
+        let settings = Settings::resolve(&flags, &nothing).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let at = VersionRef {
+            bucket: "staging".parse().unwrap(),
+            key: "a".parse().unwrap(),
+            version_id: VersionId::new("1"),
+        };
+        let client = Client::new(folder.path(), at, String::new(), Hold::new(life));
+        let log = AttemptLog::default();
+        let mut saying = Saying::new(log.clone(), Progress::default());
+        log.append(b"what nobody hears");
+        let began = Instant::now();
+        let mut keeper = Keeper {
+            client: &client,
+            token: FencingToken(1),
+            attempt: 1,
+            saying: &mut saying,
+            bounds: &settings.job,
+            family: &mut Family::of_this_process(),
+        };
+        (keeper.keep().await, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_server_a_job_goes_on_for_its_leases_life_and_not_much_longer() {
+        let life = Duration::from_mins(1);
+        let (ended, after) = alone(life, &[]).await;
+        assert_eq!(ended, Ended::Alone);
+        assert!(after >= life && after < life * 2, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_time_is_up_without_a_server_too() {
+        let (ended, after) = alone(Duration::from_mins(1), &[("job-timeout-s", "20")]).await;
+        assert!(matches!(ended, Ended::Beyond(why) if why.contains("20 s")));
+        assert!(after < Duration::from_mins(1), "{after:?}");
+    }
+}

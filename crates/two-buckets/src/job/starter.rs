@@ -119,6 +119,10 @@ impl<P: Processor> Starter<P> {
                 child.end();
             }
         }
+        if self.children.len() >= self.concurrency {
+            // The end of one of them is a reason to look again.
+            return Ok(LOOK_INTERVAL);
+        }
         let mut seen = self.jobs.seen().await?;
         let now = self.jobs.now();
         let is_early = self.began.elapsed() < FIRST_SIGN_WITHIN;
@@ -131,10 +135,10 @@ impl<P: Processor> Starter<P> {
             }
         }
         self.fruitless
-            .retain(|id, _| seen.iter().any(|job| job.upload.id == *id));
+            .retain(|_, (_, at)| at.after(AGAIN_MAX) > now);
         if !is_early && !*has_cleaned {
             *has_cleaned = true;
-            self.clean_what_is_left(&seen).await;
+            self.clean_what_is_left().await?;
         }
         for id in to_start(&seen, now, self.concurrency) {
             if let Some(job) = seen.iter().find(|job| job.upload.id == id) {
@@ -153,11 +157,10 @@ impl<P: Processor> Starter<P> {
 
     /// Removes the folders of jobs that are over, and ends what still runs in them: an earlier server was killed before
     /// it could.
-    async fn clean_what_is_left(&self, seen: &[JobSeen]) {
-        let wanted: Vec<PathBuf> = seen
-            .iter()
-            .filter_map(|job| Some(self.folder(&job.upload.version()?)))
-            .collect();
+    async fn clean_what_is_left(&self) -> Result<(), JobError> {
+        let held = self.jobs.held_ones().await?;
+        let ours = self.children.values().map(|child| child.folder.clone());
+        let wanted: Vec<PathBuf> = held.iter().map(|at| self.folder(at)).chain(ours).collect();
         let folders = folders(&self.data);
         let cleaned = tokio::task::spawn_blocking(move || {
             let Ok(entries) = std::fs::read_dir(folders) else {
@@ -172,6 +175,7 @@ impl<P: Processor> Starter<P> {
         if let Err(error) = cleaned.await {
             tracing::error!(%error, "cleaning the folders of jobs broke");
         }
+        Ok(())
     }
 
     async fn start(&mut self, upload: &Upload) {
