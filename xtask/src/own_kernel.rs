@@ -17,8 +17,16 @@ const WITHIN_S: &str = "900";
 /// What of the crate's tests is about memory and processes. The others hold time limits that one slow processor cannot.
 const TESTS: [&str; 4] = ["cgroup::", "limits::", "pool::", "starting::"];
 
-/// What comes before the tests' exit code.
-const ENDED: &str = "tests ended with ";
+/// How long the kernel may take to start and stop, in seconds.
+const START_WITHIN_S: &str = "60";
+
+/// What comes before the last exit code.
+const ENDED: &str = "it ended with ";
+/// The end of every script: says how it went, and stops the kernel.
+const END: &str = "echo \"it ended with $?\"
+echo o > /proc/sysrq-trigger
+read -r forever
+";
 
 /// Runs tests of `lambda-host` in control groups; their closing lines go to `closing`.
 pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
@@ -27,12 +35,27 @@ pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
             "no {KERNEL} here, which is Debian's user-mode-linux"
         )));
     }
+    if let Err(why) = boot(
+        START_WITHIN_S,
+        &format!("mount -t proc proc /proc\n{END}"),
+        closing,
+    ) {
+        return Ok(Done::Skipped(format!(
+            "{KERNEL} does not start here: {why:#}"
+        )));
+    }
     let tests = build()?;
+    boot(WITHIN_S, &script(&tests), closing)?;
+    Ok(Done::quietly())
+}
+
+/// Starts the kernel with this script, and fails unless it comes to its end with exit code 0.
+fn boot(within_s: &str, script: &str, closing: &mut Vec<String>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let init = folder.path().join("init.sh");
-    fs::write(&init, script(&tests))?;
+    fs::write(&init, script)?;
     let (lines, outcome) = Program::new("timeout")
-        .args([WITHIN_S, KERNEL])
+        .args([within_s, KERNEL])
         // Its memory is a file that takes up what is used.
         .args(["mem=4G", "rootfstype=hostfs", "ro", "quiet"])
         .args(["con=null", "con0=null,fd:1"])
@@ -44,12 +67,12 @@ pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
         .iter()
         .find_map(|line| line.strip_prefix(ENDED))
         .map(str::to_owned);
-    closing.extend(lines);
+    closing.extend(lines.into_iter().filter(|line| !line.starts_with(ENDED)));
     outcome?;
     match code.as_deref() {
-        Some("0") => Ok(Done::quietly()),
-        Some(code) => bail!("the tests ended with {code}"),
-        None => bail!("the kernel stopped before the tests had ended"),
+        Some("0") => Ok(()),
+        Some(code) => bail!("it ended with {code}"),
+        None => bail!("the kernel stopped before the end"),
     }
 }
 
@@ -84,9 +107,6 @@ mkdir /dev/own/cgroup/delegated
 # A test wants to see that the variables of whoever runs it are not inherited.
 export CARGO_MANIFEST_DIR=/
 bash -c 'echo 0 > /dev/own/cgroup/delegated/cgroup.procs && exec {tests} --color never {filters}' 2>&1
-echo \"{ENDED}$?\"
-echo o > /proc/sysrq-trigger
-read -r forever
-"
+{END}"
     )
 }
