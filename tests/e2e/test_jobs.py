@@ -1,11 +1,14 @@
 """Files that are too big or too slow are jobs: processes of their own, which a restart of the server does not end."""
 
+import http.server
 import os
 import signal
 import sys
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -87,6 +90,20 @@ def processes_of_jobs(server):
             continue
         if not is_dead and any(variable.startswith(mark) for variable in variables):
             found[int(process.name)] = [word.decode(errors="replace") for word in words]
+    return found
+
+
+def processes_of(server, program):
+    """The processes of this program that the server's jobs have started, by the folder that commands are told of."""
+    mark = f"{server.data.resolve()}/jobs/".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            is_one = words[0] == program.encode() and mark in (process / "environ").read_bytes()
+        except OSError:
+            continue
+        found += [process.name] if is_one else []
     return found
 
 
@@ -300,3 +317,59 @@ def test_a_function_in_javascript_runs_in_jobs(serve_function):
     kept.archived_bytes_are(server, {key: sha256(body) for key, body in bodies.items()})
     assert [only(server, key)["attempts"] for key in bodies] == [1] * 8
     none_is_left(server)
+
+
+def test_a_process_that_left_its_job_is_ended_with_it(serve, gate):
+    gate.touch()
+    server = serve("(setsid sleep 600 </dev/null >/dev/null 2>&1 &); wc -c")
+    put(server, "a")
+    in_state(server, "a", "archived")
+    until("no sleeper is left", lambda: not processes_of(server, "sleep"))
+    none_is_left(server)
+
+
+def test_a_key_with_a_zero_byte_holds_up_nobody(make_server):
+    server = make_server("--job-from-bytes", str(JOB_BYTES))
+    bodies = {key: put(server, key) for key in ("a\0b", "-k --key=x", "line\nbreak")}
+    kept.archived_bytes_are(server, {key: sha256(body) for key, body in bodies.items()})
+
+
+def test_a_job_that_is_called_otherwise_than_its_server_is_refused(serve, gate):
+    server = serve(WAITING)
+    body = put(server, "a")
+    begun(server, "a")
+    version = only(server, "a")["version_id"]
+    by_hand = server.run("job", "--key", "a", "--version", version, check=False)
+    assert by_hand.returncode == 1
+    assert "settings are not those of the server" in by_hand.stderr
+    again = server.run("job", "--key", "a", "--version", version, *server.flags, check=False)
+    assert "somebody else has the key" in again.stderr
+    gate.touch()
+    assert in_state(server, "a", "archived")["attempts"] == 1, "nothing has disturbed the one that runs"
+    kept.archived_bytes_are(server, {"a": sha256(body)})
+
+
+def test_a_stranger_at_the_servers_address_is_not_believed(serve, gate):
+    server = serve(WAITING)
+    body = put(server, "a")
+    begun(server, "a")
+    server.kill()
+    at = urlsplit(server.record["jobs"])
+    asked = threading.Event()
+
+    class Stranger(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.set()
+            self.send_error(410)
+
+        def log_message(self, *words):
+            pass
+
+    with http.server.HTTPServer((at.hostname, at.port), Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        assert asked.wait(60)
+        stranger.shutdown()
+    server.start()
+    gate.touch()
+    assert in_state(server, "a", "archived")["attempts"] == 1
+    kept.archived_bytes_are(server, {"a": sha256(body)})

@@ -181,12 +181,13 @@ where
     }
 
     /// Takes the first half of a job's turn: claims its key and begins an attempt, if its upload is one of a job and
-    /// next in its key.
+    /// next in its key. The lease is in this holder's name.
     ///
     /// Dropping the future midway is a crash of the job.
-    pub async fn claim_job(&self, key: &ObjectRef, id: &UploadId) -> JobClaim {
+    pub async fn claim_job(&self, key: &ObjectRef, id: &UploadId, holder: &Holder) -> JobClaim {
         let rules = self.rules();
         let mut turn = self.turn(key, None, self.settings.job_lease_life);
+        turn.holder = holder.clone();
         let (mut work, mut action) = Work::begin_job(&rules, key.clone(), id.clone());
         loop {
             let input = match action {
@@ -302,6 +303,7 @@ where
         Turned {
             driver: self,
             key,
+            holder: self.settings.holder.clone(),
             lease,
             life,
             heartbeat: self.heartbeat(life),
@@ -341,6 +343,8 @@ where
 struct Turned<'a, S, L, P, C, W> {
     driver: &'a Driver<S, L, P, C, W>,
     key: &'a ObjectRef,
+    /// In whose name it claims.
+    holder: Holder,
     lease: Option<Lease>,
     /// How long its lease lasts unless renewed.
     life: Duration,
@@ -420,7 +424,7 @@ where
         let driver = self.driver;
         let claim = ClaimKey {
             key: self.key.clone(),
-            holder: driver.settings.holder.clone(),
+            holder: self.holder.clone(),
             now: driver.clock.now(),
             life: self.life,
             job: None,

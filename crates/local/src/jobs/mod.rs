@@ -9,6 +9,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::StreamExt as _;
 use tokio::sync::Mutex;
 use two_buckets_objects::{
     Body, BucketName, ByteRange, Error as StoreError, ObjectInfo, ObjectStore as _, VersionRef,
@@ -17,8 +19,8 @@ use two_buckets_pipeline::job::JobSeen;
 use two_buckets_pipeline::ledger::Said;
 use two_buckets_pipeline::step::Stopped;
 use two_buckets_pipeline::{
-    Clock as _, FencingToken, JobClaim, Lease, Ledger as _, Order, Outputs, ProcessError,
-    Processor, Report, State, UploadId, ledger,
+    Clock as _, FencingToken, Holder, JobClaim, Lease, Ledger as _, Order, Outputs, ProcessError,
+    Processor, Report, State, Upload, UploadId, ledger,
 };
 use two_buckets_s3_api::Pins;
 
@@ -149,36 +151,48 @@ impl<P: Processor> Jobs<P> {
         }
     }
 
-    /// Begins the job of this version: claims its key and records the attempt.
-    pub async fn claim(&self, at: &VersionRef) -> Result<BegunJob, JobError> {
+    /// Begins the job of this version: claims its key in this holder's name, which is no other process's, and records the
+    /// attempt. Asked again by the same holder, whose answer was lost, it is the same.
+    pub async fn claim(&self, at: &VersionRef, holder: &Holder) -> Result<BegunJob, JobError> {
         let upload = self.driver.ledger.find(at).await?;
         let upload = upload.ok_or(JobError::Nothing)?;
-        match self.driver.claim_job(&upload.key, &upload.id).await {
+        let own = self.driver.ledger.job_lease(&upload.id).await?;
+        if let Some(lease) = own.filter(|lease| lease.holder == *holder)
+            && upload.is_interrupted()
+        {
+            let source = self.driver.store.head_version(at).await?;
+            return Ok(self.begun(&lease, &upload, source));
+        }
+        match self.driver.claim_job(&upload.key, &upload.id, holder).await {
             JobClaim::Begun {
                 lease,
                 upload,
                 source,
-            } => Ok(BegunJob {
-                session_name: self.slots.open(&source.at, lease.token),
-                token: lease.token,
-                lease_life: self.driver.settings.job_lease_life,
-                order: upload.staged.as_ref().map_or(
-                    Order {
-                        last_modified: source.last_modified,
-                        number: 0,
-                    },
-                    |staged| staged.order,
-                ),
-                source: *source,
-                attempt: upload.attempts_ever,
-                tries: upload.attempts,
-                archive: self.driver.settings.archive.clone(),
-            }),
+            } => Ok(self.begun(&lease, &upload, *source)),
             JobClaim::Nothing(Stopped::Busy) => Err(JobError::Busy),
             JobClaim::Nothing(Stopped::Stalled { reason } | Stopped::LedgerFailed { reason }) => {
                 Err(JobError::Unavailable(reason))
             }
             JobClaim::Nothing(_) => Err(JobError::Nothing),
+        }
+    }
+
+    fn begun(&self, lease: &Lease, upload: &Upload, source: ObjectInfo) -> BegunJob {
+        BegunJob {
+            session_name: self.slots.open(&source.at, lease.token),
+            token: lease.token,
+            lease_life: self.driver.settings.job_lease_life,
+            order: upload.staged.as_ref().map_or(
+                Order {
+                    last_modified: source.last_modified,
+                    number: 0,
+                },
+                |staged| staged.order,
+            ),
+            source,
+            attempt: upload.attempts_ever,
+            tries: upload.attempts,
+            archive: self.driver.settings.archive.clone(),
         }
     }
 
@@ -250,12 +264,12 @@ impl<P: Processor> Jobs<P> {
             .map_err(|error| JobError::Unavailable(error.to_string()))?
     }
 
-    /// Takes note that the process of this upload's job is dead: an attempt that it had begun has crashed. Says whether
-    /// it had begun one and not finished it.
-    pub async fn died(&self, id: &UploadId, how: &str) -> Result<bool, JobError> {
+    /// Takes note that a process of this upload's job is dead: an attempt that is open in a name that begins so has
+    /// crashed. Says whether there is one. Another process's attempt is left alone.
+    pub async fn died(&self, id: &UploadId, holder: &str, how: &str) -> Result<bool, JobError> {
         let _one_at_a_time = self.finishing.lock().await;
-        let lease = self.driver.ledger.job_lease(id).await;
-        let Some(lease) = lease? else {
+        let lease = self.driver.ledger.job_lease(id).await?;
+        let Some(lease) = lease.filter(|lease| lease.holder.0.starts_with(holder)) else {
             return Ok(false);
         };
         if let Some(at) = self
@@ -295,6 +309,18 @@ impl<P: Processor> Jobs<P> {
         body: Body,
     ) -> Result<VersionRef, JobError> {
         self.held(at, token).await?;
+        // It may lose its key while the body comes, and then the next one's output must stay.
+        let (jobs, still) = (self.clone(), at.clone());
+        let end = futures::stream::once(async move {
+            match jobs.held(&still, token).await {
+                Ok(_) => Ok(Bytes::new()),
+                Err(error) => Err(StoreError::Unavailable {
+                    reason: error.to_string(),
+                    source: None,
+                }),
+            }
+        });
+        let body: Body = Box::pin(body.chain(end));
         let store = Arc::clone(&self.driver.store);
         let outputs = Outputs::of_version(store, self.driver.settings.archive.clone(), at.clone());
         Ok(outputs.put(name, media_type, body).await?)
@@ -340,6 +366,13 @@ impl<P: Processor> Jobs<P> {
         Ok(upload.is_some_and(|upload| {
             upload.is_job && matches!(upload.state, State::Pending | State::Processing)
         }))
+    }
+
+    /// Whether the job of this upload has given no sign of life for two lives of its lease.
+    pub async fn is_silent(&self, id: &UploadId) -> Result<bool, JobError> {
+        let lease = self.driver.ledger.job_lease(id).await?;
+        let life = self.driver.settings.job_lease_life;
+        Ok(lease.is_some_and(|lease| lease.expires_at.after(life) < self.now()))
     }
 
     /// Whether an attempt of this upload failed for now, so that the next one waits.

@@ -34,6 +34,10 @@ fn server(bench: &Bench, is_in_one: bool) -> TestDriver {
     driver
 }
 
+fn holder() -> Holder {
+    Holder("a job".into())
+}
+
 async fn only_job(server: &TestDriver) -> Upload {
     let mut jobs = server.ledger.jobs(None, 10).await.unwrap();
     assert_eq!(jobs.len(), 1, "{jobs:?}");
@@ -41,7 +45,7 @@ async fn only_job(server: &TestDriver) -> Upload {
 }
 
 async fn begun(server: &TestDriver, job: &Upload) -> (Lease, Upload) {
-    match server.claim_job(&job.key, &job.id).await {
+    match server.claim_job(&job.key, &job.id, &holder()).await {
         JobClaim::Begun {
             lease,
             upload,
@@ -77,7 +81,7 @@ async fn a_later_version_waits_for_its_job_over_a_restart_and_both_are_archived_
         second.run(&staging("a"), Why::Event, &|| false).await;
         assert_eq!(bench.versions("staging").len(), 2, "the job has the key");
         assert_eq!(
-            second.claim_job(&job.key, &job.id).await,
+            second.claim_job(&job.key, &job.id, &holder()).await,
             JobClaim::Nothing(Stopped::Busy)
         );
         let done = second

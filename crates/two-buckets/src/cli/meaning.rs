@@ -207,9 +207,14 @@ fn understand(typed: Typed) -> Result<Invocation, Failure> {
         }
         Some(TypedCommand::Job {
             key,
+            key_hex,
             version,
             serve,
         }) => {
+            let key = match key_hex {
+                Some(hex) => key_from_hex(&hex)?,
+                None => key.unwrap_or_default(),
+            };
             let job = Job {
                 key: parse_key(&key)?,
                 version_id: VersionId::new(version),
@@ -347,6 +352,13 @@ fn status_meaning(status: StatusFlags) -> Result<Status, Failure> {
 fn parse_key(key: &str) -> Result<Key, Failure> {
     key.parse()
         .map_err(|error| Failure::usage(format!("{error}")))
+}
+
+fn key_from_hex(hex: &str) -> Result<String, Failure> {
+    hex::decode(hex)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| Failure::usage("--key-hex is no key in hexadecimal"))
 }
 
 /// The flags of the server that were given, by name. One that may be repeated is joined, one a line.

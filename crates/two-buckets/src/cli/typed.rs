@@ -265,8 +265,11 @@ pub(crate) enum TypedCommand {
     /// Run the job of one file here and now; the server starts these itself
     Job {
         /// The file's key in staging
-        #[arg(long)]
-        key: String,
+        #[arg(long, required_unless_present = "key_hex", conflicts_with = "key_hex")]
+        key: Option<String>,
+        /// The same in hexadecimal
+        #[arg(long, value_name = "HEX", hide = true)]
+        key_hex: Option<String>,
         /// Its version there
         #[arg(long, value_name = "ID")]
         version: String,

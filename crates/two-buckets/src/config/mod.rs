@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use two_buckets_objects::BucketName;
 use two_buckets_s3_api::Role;
 use two_buckets_uploads::{Algorithm, ClaimName, WebOrigin};
@@ -308,6 +309,27 @@ impl Settings {
             upload_types: upload_types?,
             uploads_per_minute: uploads_per_minute?,
         })
+    }
+
+    /// What stands for all that says how files are processed: the same for a server and its jobs, and another once
+    /// something was changed. Nobody can tell from it what the settings are.
+    pub(crate) fn digest(&self) -> String {
+        let elsewhere = ["data", "s3", "web", "log", "log-format"];
+        let rows: Vec<_> = self
+            .rows()
+            .into_iter()
+            .filter(|(name, ..)| !elsewhere.contains(name))
+            .map(|(name, value, _)| (name, value))
+            .collect();
+        let variables = (
+            &self.function.variables.value,
+            &self.command.variables.value,
+        );
+        let all = format!(
+            "{rows:?} {variables:?} {:?} {:?}",
+            self.routes, self.roles.value
+        );
+        hex::encode(Sha256::digest(all))
     }
 
     /// Each setting as name, value and origin, in the order of the documentation.

@@ -17,7 +17,8 @@ use two_buckets_objects::{ByteRange, VersionRef};
 use two_buckets_pipeline::{FencingToken, ledger};
 
 use super::desk::range_text;
-use super::wire::{self, BASE, Named, TICKET};
+use super::ticket::Tickets;
+use super::wire::{self, BASE, NONCE, Named, PROOF, TICKET};
 use crate::server::record::ServerRecord;
 
 /// The first wait before the server is asked again, and the longest.
@@ -25,6 +26,8 @@ const WAIT_FIRST: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// The longest wait for the head of an answer. What takes longest is the end of a job, in which a file is archived.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest that an output may take: as long as any job.
+const OUTPUT_TIMEOUT: Duration = Duration::from_hours(30 * 24);
 /// The largest answer that is no file: what staging says of a version, its metadata included.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
@@ -39,7 +42,7 @@ pub(super) struct Client {
     http: Http<HttpConnector, SentBody>,
     data: PathBuf,
     at: VersionRef,
-    ticket: String,
+    tickets: Tickets,
     hold: Hold,
     /// Where the server was last.
     address: Mutex<Option<String>>,
@@ -115,12 +118,12 @@ impl Patience<'_> {
 }
 
 impl Client {
-    pub(super) fn new(data: &Path, at: VersionRef, ticket: String, hold: Hold) -> Self {
+    pub(super) fn new(data: &Path, at: VersionRef, tickets: Tickets, hold: Hold) -> Self {
         Self {
             http: Http::builder(TokioExecutor::new()).build(HttpConnector::new()),
             data: data.to_owned(),
             at,
-            ticket,
+            tickets,
             hold,
             address: Mutex::default(),
         }
@@ -131,7 +134,7 @@ impl Client {
         Self::new(
             &self.data,
             self.at.clone(),
-            self.ticket.clone(),
+            self.tickets.clone(),
             self.hold.clone(),
         )
     }
@@ -146,24 +149,34 @@ impl Client {
     }
 
     /// Begins the job; from then on the hold is that of its lease.
-    pub(super) async fn claim(&self) -> Result<BegunJob, Trouble> {
+    ///
+    /// Gives where functions find S3 as well.
+    pub(super) async fn claim(
+        &self,
+        holder: &str,
+        settings: &str,
+    ) -> Result<(BegunJob, Option<String>), Trouble> {
+        let claim = wire::Claim {
+            holder: holder.to_owned(),
+            settings: settings.to_owned(),
+        };
         let mut patience = self.patience();
         loop {
-            match self.claim_once().await {
+            match self.claim_once(&claim).await {
                 Ok(begun) => return Ok(begun),
                 Err(trouble) => patience.after(trouble).await?,
             }
         }
     }
 
-    async fn claim_once(&self) -> Result<BegunJob, Trouble> {
+    async fn claim_once(&self, claim: &wire::Claim) -> Result<(BegunJob, Option<String>), Trouble> {
         let asked_at = Instant::now();
-        let request = self.request(Method::POST, "claim", None, None)?;
-        let body = self.ask_for_bytes(request, full(Bytes::new())).await?;
-        let begun: wire::Begun = understood(&body)?;
+        let body = self.tell("claim", None, claim).await?;
+        let mut begun: wire::Begun = understood(&body)?;
+        let functions = begun.functions.take();
         let begun = begun.understood(&self.at).map_err(Trouble::Refused)?;
         self.hold.renew(asked_at, Some(begun.lease_life));
-        Ok(begun)
+        Ok((begun, functions))
     }
 
     /// Says once that the job lives, and what it has said.
@@ -178,7 +191,7 @@ impl Client {
             attempt,
             said: said.into(),
         };
-        self.tell("renew", token, &renewal).await?;
+        self.tell("renew", Some(token), &renewal).await?;
         self.hold.renew(asked_at, None);
         Ok(())
     }
@@ -188,8 +201,8 @@ impl Client {
         let ran = wire::Ran::from(ran);
         let mut patience = self.patience();
         loop {
-            match self.tell("finish", token, &ran).await {
-                Ok(()) => return Ok(()),
+            match self.tell("finish", Some(token), &ran).await {
+                Ok(_) => return Ok(()),
                 Err(trouble) => patience.after(trouble).await?,
             }
         }
@@ -214,7 +227,10 @@ impl Client {
         let request = self
             .request(Method::GET, "bytes", Some(token), None)?
             .header(header::RANGE, range_text(range));
-        Ok(self.ask(request, full(Bytes::new())).await?.into_body())
+        let answer = self
+            .ask(request, full(Bytes::new()), ANSWER_TIMEOUT)
+            .await?;
+        Ok(answer.into_body())
     }
 
     /// Writes an output, once.
@@ -228,7 +244,9 @@ impl Client {
         let request = self
             .request(Method::PUT, "output", Some(token), Some(name))?
             .header(header::CONTENT_TYPE, media_type);
-        let answer = self.ask_for_bytes(request, body).await?;
+        // It takes as long as whoever makes the body; the keeper ends it with the run.
+        let answer = self.ask(request, body, OUTPUT_TIMEOUT).await?;
+        let answer = collected(answer).await?;
         let written: wire::Written = understood(&answer)?;
         Ok(written.version_id)
     }
@@ -244,15 +262,14 @@ impl Client {
     async fn tell(
         &self,
         call: &str,
-        token: FencingToken,
+        token: Option<FencingToken>,
         message: &impl Serialize,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Bytes, Trouble> {
         let message = serde_json::to_vec(message).map_err(|it| Trouble::Refused(it.to_string()))?;
         let request = self
-            .request(Method::POST, call, Some(token), None)?
+            .request(Method::POST, call, token, None)?
             .header(header::CONTENT_TYPE, "application/json");
-        self.ask_for_bytes(request, full(message.into())).await?;
-        Ok(())
+        self.ask_for_bytes(request, full(message.into())).await
     }
 
     fn request(
@@ -270,7 +287,7 @@ impl Client {
         Ok(Request::builder()
             .method(method)
             .uri(format!("{address}{BASE}/{call}?{query}"))
-            .header(TICKET, &self.ticket))
+            .header(TICKET, self.tickets.of(&self.at)))
     }
 
     async fn ask_for_bytes(
@@ -278,7 +295,7 @@ impl Client {
         request: http::request::Builder,
         body: SentBody,
     ) -> Result<Bytes, Trouble> {
-        let answer = self.ask(request, body).await?;
+        let answer = self.ask(request, body, ANSWER_TIMEOUT).await?;
         collected(answer).await
     }
 
@@ -287,11 +304,14 @@ impl Client {
         &self,
         request: http::request::Builder,
         body: SentBody,
+        patience: Duration,
     ) -> Result<Response<Incoming>, Trouble> {
+        let nonce = nonce()?;
         let request = request
+            .header(NONCE, &nonce)
             .body(body)
             .map_err(|error| Trouble::Refused(error.to_string()))?;
-        let asked = tokio::time::timeout(ANSWER_TIMEOUT, self.http.request(request)).await;
+        let asked = tokio::time::timeout(patience, self.http.request(request)).await;
         let answer = match asked {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
@@ -307,6 +327,13 @@ impl Client {
                 ));
             }
         };
+        let proof = answer.headers().get(PROOF).and_then(|it| it.to_str().ok());
+        if !proof.is_some_and(|proof| self.tickets.is_proof(&nonce, proof)) {
+            self.forget_address();
+            return Err(Trouble::Passing(
+                "another program answers where the server was".into(),
+            ));
+        }
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -350,6 +377,12 @@ pub(super) fn full(bytes: Bytes) -> SentBody {
     Full::new(bytes)
         .map_err(|never| match never {})
         .boxed_unsync()
+}
+
+fn nonce() -> Result<String, Trouble> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Trouble::Passing(error.to_string()))?;
+    Ok(hex::encode(bytes))
 }
 
 async fn collected(answer: Response<Incoming>) -> Result<Bytes, Trouble> {

@@ -4,27 +4,41 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body as HttpBody;
-use axum::extract::{FromRequestParts, Query, State};
+use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, extract::DefaultBodyLimit};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use two_buckets_local::{JobError, Jobs};
 use two_buckets_objects::{Body, ByteRange, Error as StoreError, VersionRef};
-use two_buckets_pipeline::{FencingToken, Processor};
+use two_buckets_pipeline::{FencingToken, Holder, Processor};
 
 use super::ticket::Tickets;
-use super::wire::{BASE, Begun, Named, Problem, Ran, Renewal, TICKET, Written};
+use super::wire::{
+    BASE, Begun, Claim, NONCE, Named, PROOF, Problem, Ran, Renewal, TICKET, Written,
+};
 
 /// The largest message of a job: a report and a log at their bounds, with all of it escaped.
 const MESSAGE_BYTES_MAX: usize = 2 << 20;
 
-/// The service for jobs.
-pub(crate) fn service<P: Processor>(jobs: Jobs<P>, tickets: Tickets) -> Router {
-    let desk = Arc::new(Desk { jobs, tickets });
+/// The service for jobs of a server with these settings, whose functions find S3 here.
+pub(crate) fn service<P: Processor>(
+    jobs: Jobs<P>,
+    tickets: Tickets,
+    settings: String,
+    functions: Option<String>,
+) -> Router {
+    let proving = tickets.clone();
+    let desk = Arc::new(Desk {
+        jobs,
+        tickets,
+        settings,
+        functions,
+    });
     Router::new()
         .route(&format!("{BASE}/claim"), post(claim::<P>))
         .route(&format!("{BASE}/renew"), post(renew::<P>))
@@ -35,12 +49,29 @@ pub(crate) fn service<P: Processor>(jobs: Jobs<P>, tickets: Tickets) -> Router {
             put(output::<P>).layer(DefaultBodyLimit::disable()),
         )
         .layer(DefaultBodyLimit::max(MESSAGE_BYTES_MAX))
+        .layer(from_fn(move |request, next| {
+            prove(proving.clone(), request, next)
+        }))
         .with_state(desk)
 }
 
 struct Desk<P> {
     jobs: Jobs<P>,
     tickets: Tickets,
+    settings: String,
+    functions: Option<String>,
+}
+
+/// Proves with each answer that it is this server's: a job must not take a stranger's at its address for it.
+async fn prove(tickets: Tickets, request: Request, next: Next) -> Response {
+    let nonce = request.headers().get(NONCE).cloned();
+    let mut answer = next.run(request).await;
+    if let Some(nonce) = nonce.as_ref().and_then(|it| it.to_str().ok())
+        && let Ok(proof) = HeaderValue::from_str(&tickets.proof(nonce))
+    {
+        answer.headers_mut().insert(PROOF, proof);
+    }
+    answer
 }
 
 /// A job that has shown its ticket.
@@ -85,9 +116,19 @@ impl<P: Processor> FromRequestParts<Arc<Desk<P>>> for Known {
 async fn claim<P: Processor>(
     State(desk): State<Arc<Desk<P>>>,
     known: Known,
+    Json(claim): Json<Claim>,
 ) -> Result<Json<Begun>, Refused> {
-    let begun = desk.jobs.claim(&known.at).await?;
-    Ok(Json(Begun::from(&begun)))
+    if claim.settings != desk.settings {
+        return Err(Refused(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "its settings are not those of the server: start the server again if they were changed, and give a job that is started by hand the server's flags"
+                .to_owned(),
+        ));
+    }
+    let begun = desk.jobs.claim(&known.at, &Holder(claim.holder)).await?;
+    let mut answer = Begun::from(&begun);
+    answer.functions.clone_from(&desk.functions);
+    Ok(Json(answer))
 }
 
 async fn renew<P: Processor>(

@@ -95,6 +95,7 @@ impl Keeper<'_> {
 mod tests {
     use super::*;
     use crate::config::{Environment, Flags, Settings};
+    use crate::job::Tickets;
     use crate::job::client::Hold;
     use two_buckets_objects::{VersionId, VersionRef};
     use two_buckets_pipeline::{AttemptLog, Progress};
@@ -116,7 +117,7 @@ mod tests {
             key: "a".parse().unwrap(),
             version_id: VersionId::new("1"),
         };
-        let client = Client::new(folder.path(), at, String::new(), Hold::new(life));
+        let client = Client::new(folder.path(), at, Tickets::new("secret"), Hold::new(life));
         let log = AttemptLog::default();
         let mut saying = Saying::new(log.clone(), Progress::default());
         log.append(b"what nobody hears");

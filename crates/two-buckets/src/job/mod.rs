@@ -22,6 +22,11 @@ pub(crate) fn folders(data: &Path) -> PathBuf {
     data.join("jobs")
 }
 
+/// How the name begins by which a process of a job holds a key.
+fn holder_of(process: u32) -> String {
+    format!("job process {process} ")
+}
+
 /// The folder of the job with this ticket, by a part of it: nobody can make the ticket of that.
 fn folder(data: &Path, ticket: &str) -> PathBuf {
     folders(data).join(ticket.get(..16).unwrap_or(ticket))

@@ -1,10 +1,11 @@
 //! `two-buckets job`: the process of one job, from the claim to the end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use two_buckets_lambda_host as lambda;
 use two_buckets_lambda_host::Family;
 use two_buckets_local::{BegunJob, InTask, JobAccess, RanJob};
 use two_buckets_objects::{Key, VersionId, VersionRef};
@@ -14,18 +15,21 @@ use two_buckets_s3_api::Pins;
 use super::client::{Client, Hold, Trouble};
 use super::keeper::{Ended, Keeper};
 use super::store::JobStore;
-use super::{Tickets, folder};
+use super::{Tickets, folder, holder_of};
 use crate::config::{Environment, Settings};
 use crate::failure::Failure;
-use crate::root_key::RootKey;
-use crate::server::record::ServerRecord;
+use crate::root_key::{RootKey, random_text};
 use crate::server::signals::Signals;
+use crate::server::strays::MARKS;
 use crate::server::{self, functions};
 
 /// How long the server may be away when the job begins.
-const BEGIN_WITHIN: Duration = Duration::from_secs(10);
+const BEGIN_WITHIN: Duration = Duration::from_secs(4);
 /// How long the server may be away when the job is told to stop: whoever stops it will not wait.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+/// The longest reason that is passed on; the ledger keeps less.
+const REASON_BYTES_MAX: usize = 64 << 10;
 
 /// Which job.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,11 +82,11 @@ async fn work<P: Processor>(
             data.display()
         ))
     })?;
-    let ticket = Tickets::new(&root_key.secret_access_key).of(&at);
+    let tickets = Tickets::new(&root_key.secret_access_key);
     // By this path the processes are known that the job starts, should it be killed.
     let folder = data
         .canonicalize()
-        .map(|data| folder(&data, &ticket))
+        .map(|data| own_folder(&folder(&data, &tickets.of(&at))))
         .map_err(|error| Failure::failed(format!("the data folder {}: {error}", data.display())))?;
     let role = server::functions_role(settings);
     let sts = server::sts(settings, root_key, &role)?;
@@ -93,14 +97,12 @@ async fn work<P: Processor>(
         let life = role.session_life_max;
         functions::in_job(own, settings, environment, &folder, &access, life)?
     };
-    let client = Client::new(data, at, ticket, Hold::new(BEGIN_WITHIN));
-    let begun = match client.claim().await {
+    let client = Client::new(data, at, tickets, Hold::new(BEGIN_WITHIN));
+    let claimed = client.claim(&holder()?, &settings.digest()).await;
+    let (begun, endpoint) = match claimed {
         Ok(begun) => begun,
-        Err(Trouble::Nothing(why)) => {
-            tracing::info!(key = %job.key, "{why}");
-            return Ok(());
-        }
         Err(trouble) => {
+            remove(&folder);
             return Err(Failure::failed(format!(
                 "the job of {} cannot begin: {trouble}",
                 job.key
@@ -108,8 +110,7 @@ async fn work<P: Processor>(
         }
     };
     tracing::debug!(key = %job.key, attempt = begun.attempt, "the job begins");
-    let record = ServerRecord::read(data)?;
-    if let Some(endpoint) = record.and_then(|record| record.functions) {
+    if let Some(endpoint) = endpoint {
         // What they mean is known to the server alone.
         let issuer = functions::issuer(&sts, &role, &Pins::new(), endpoint);
         let variables = issuer.variables(&begun.session_name, role.session_life_max);
@@ -117,28 +118,32 @@ async fn work<P: Processor>(
             Failure::failed(format!("the function gets no credentials: {error}"))
         })?);
     }
-    let ended = attempt(
-        processor,
-        &access,
-        &begun,
-        &client,
+    let here = Here {
         settings,
         runtime,
-        &mut signals,
-    )
-    .await;
+        folder: &folder,
+        access: &access,
+    };
+    let ended = attempt(processor, &begun, &client, &here, &mut signals).await;
     remove(&folder);
     ended
+}
+
+/// What a run has around it.
+struct Here<'a> {
+    settings: &'a Settings,
+    /// What the function runs on.
+    runtime: &'a tokio::runtime::Handle,
+    folder: &'a Path,
+    access: &'a JobAccess,
 }
 
 /// Runs the function, and tells the server what became of it.
 async fn attempt<P: Processor>(
     processor: P,
-    access: &JobAccess,
     begun: &BegunJob,
     client: &Client,
-    settings: &Settings,
-    runtime: &tokio::runtime::Handle,
+    here: &Here<'_>,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let (key, hold) = (&client.at().key, client.hold());
@@ -155,7 +160,9 @@ async fn attempt<P: Processor>(
     let mut saying = Saying::new(incoming.log.clone(), incoming.progress.clone());
     let retry_after = incoming.retry_after.clone();
     let mut family = Family::of_this_process();
-    let running = runtime.spawn(async move { InTask::new(processor).process(incoming).await });
+    let running = here
+        .runtime
+        .spawn(async move { InTask::new(processor).process(incoming).await });
     let mut running = pin!(running);
     let result: Result<Report, ProcessError> = {
         let mut keeper = Keeper {
@@ -163,7 +170,7 @@ async fn attempt<P: Processor>(
             token: begun.token,
             attempt: begun.attempt,
             saying: &mut saying,
-            bounds: &settings.job,
+            bounds: &here.settings.job,
             family: &mut family,
         };
         tokio::select! {
@@ -195,12 +202,13 @@ async fn attempt<P: Processor>(
     drop(cancel);
     // Nothing of the run may go on once the server hears that it has ended.
     family.kill_others();
+    lambda::end_strays(&MARKS, here.folder);
     let ran = RanJob {
         attempt: begun.attempt,
         said: saying.news(),
-        result,
+        result: result.map_err(bounded),
         retry_after: retry_after.least(),
-        must_have_moved: access.must_have_moved(),
+        must_have_moved: here.access.must_have_moved(),
     };
     match client.finish(begun.token, &ran).await {
         Ok(()) => Ok(()),
@@ -211,6 +219,39 @@ async fn attempt<P: Processor>(
         Err(trouble) => Err(Failure::failed(format!(
             "what became of the job of {key} cannot be told to the server: {trouble}"
         ))),
+    }
+}
+
+/// This process's own place in a job's folder: the one that whoever started it made for it, by its temporary folder, or
+/// else one by its number. Another process of the same job may be at work, before which this one will be turned away.
+fn own_folder(of_job: &Path) -> PathBuf {
+    let temporary = std::env::temp_dir();
+    match temporary.parent() {
+        Some(own) if own.parent() == Some(of_job) => own.to_owned(),
+        _ => of_job.join(format!("by-hand-{}", std::process::id())),
+    }
+}
+
+/// What this process claims by: it begins with what its server knows it by, and is no other's.
+fn holder() -> Result<String, Failure> {
+    let nonce = random_text(16, b"abcdefghijklmnopqrstuvwxyz234567")?;
+    Ok(format!("{}{nonce}", holder_of(std::process::id())))
+}
+
+/// A reason that fits into a message whatever is in it.
+fn bounded(error: ProcessError) -> ProcessError {
+    let cut = |mut reason: String| {
+        let mut end = reason.len().min(REASON_BYTES_MAX);
+        while !reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        reason.truncate(end);
+        reason
+    };
+    match error {
+        ProcessError::Transient(reason) => ProcessError::Transient(cut(reason)),
+        ProcessError::Permanent(reason) => ProcessError::Permanent(cut(reason)),
+        ProcessError::Crashed(reason) => ProcessError::Crashed(cut(reason)),
     }
 }
 

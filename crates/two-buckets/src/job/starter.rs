@@ -18,7 +18,7 @@ use two_buckets_objects::{Timestamp, VersionRef};
 use two_buckets_pipeline::job::{JobSeen, to_start};
 use two_buckets_pipeline::{Processor, Upload, UploadId};
 
-use super::{Tickets, folder, folders};
+use super::{Tickets, folder, folders, holder_of};
 use crate::failure::Failure;
 use crate::server::strays::MARKS;
 
@@ -29,8 +29,16 @@ const LOOK_SOON: Duration = Duration::from_millis(50);
 /// How long jobs that an earlier server started may take to say that they live before a lease that has run out is taken
 /// for that of a dead one.
 const FIRST_SIGN_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is looked for what dead jobs left of which nobody was told.
+const CLEAN_INTERVAL: Duration = Duration::from_mins(1);
+/// What a clock may be ahead by without its having been set.
+const JUMP_MIN: Duration = Duration::from_secs(5);
 /// How long a process that was told to end may take before it is killed.
 const KILL_AFTER: Duration = Duration::from_secs(5);
+/// How long it is waited for jobs to end that were told to stop as the server was: to see whether one does, and until all
+/// have.
+const STOP_MIN: Duration = Duration::from_millis(500);
+const STOP_MAX: Duration = Duration::from_secs(5);
 /// The waits before a job is started again whose process ended before it had begun.
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
 const AGAIN_MAX: Duration = Duration::from_mins(1);
@@ -49,9 +57,14 @@ pub(crate) struct Starter<P> {
     /// Jobs whose process ended before it had begun: how often, and when to try again.
     fruitless: HashMap<UploadId, (u32, Timestamp)>,
     began: Instant,
+    /// The clock when it was last looked, and the time since the start then.
+    looked: (Timestamp, Instant),
+    cleaned: Option<Instant>,
+    started: u64,
 }
 
 struct Child {
+    process: u32,
     group: Option<Pid>,
     folder: PathBuf,
     told_to_end: Option<Instant>,
@@ -80,15 +93,17 @@ impl<P: Processor> Starter<P> {
             ending: JoinSet::new(),
             fruitless: HashMap::new(),
             began: Instant::now(),
+            looked: (Timestamp::from_millis(0), Instant::now()),
+            cleaned: None,
+            started: 0,
         })
     }
 
     /// Starts jobs until told to stop. Those that run then go on by themselves.
     pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let mut has_cleaned = false;
         loop {
-            let wait = self.look(&mut has_cleaned).await.unwrap_or_else(|error| {
+            let wait = self.look().await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "the jobs cannot be looked through; soon again");
                 LOOK_INTERVAL
             });
@@ -102,6 +117,19 @@ impl<P: Processor> Starter<P> {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        // Whoever stops all processes at once, as systemd does, stops the jobs too, and they have something to say yet.
+        let told = Instant::now();
+        let mut has_seen_one_end = false;
+        while !self.children.is_empty()
+            && told.elapsed() < if has_seen_one_end { STOP_MAX } else { STOP_MIN }
+        {
+            if let Ok(Some(Ok((id, status)))) =
+                tokio::time::timeout(STOP_MIN, self.ending.join_next()).await
+            {
+                has_seen_one_end = true;
+                self.ended(id, status).await;
+            }
+        }
         if !self.children.is_empty() {
             tracing::info!(
                 jobs = self.children.len(),
@@ -113,9 +141,18 @@ impl<P: Processor> Starter<P> {
     }
 
     /// Ends what is not wanted any more, and starts what is to be started. Gives when to look again.
-    async fn look(&mut self, has_cleaned: &mut bool) -> Result<Duration, JobError> {
+    async fn look(&mut self) -> Result<Duration, JobError> {
+        let now = self.jobs.now();
+        let (last, at) = std::mem::replace(&mut self.looked, (now, Instant::now()));
+        if now.since(last) > at.elapsed() + JUMP_MIN {
+            // The machine slept, or its clock was set: jobs that are alive may seem to have been silent.
+            self.began = Instant::now();
+        }
         for (id, child) in &mut self.children {
-            if child.told_to_end.is_some() || !self.jobs.is_wanted(id).await? {
+            let is_over = child.told_to_end.is_some()
+                || !self.jobs.is_wanted(id).await?
+                || self.jobs.is_silent(id).await?;
+            if is_over {
                 child.end();
             }
         }
@@ -124,20 +161,24 @@ impl<P: Processor> Starter<P> {
             return Ok(LOOK_INTERVAL);
         }
         let mut seen = self.jobs.seen().await?;
-        let now = self.jobs.now();
         let is_early = self.began.elapsed() < FIRST_SIGN_WITHIN;
         for job in &mut seen {
             let id = &job.upload.id;
             job.is_started = self.children.contains_key(id);
             job.not_before = self.fruitless.get(id).map(|(_, at)| *at);
-            if is_early && job.lease.is_none() && self.jobs.is_held(id).await? {
-                job.not_before = Some(now.after(LOOK_INTERVAL));
+            if is_early && job.lease.is_none() && !job.is_started {
+                // One that an earlier server started may be alive, or even about to begin.
+                let left = job.upload.version().map(|at| self.folder(&at));
+                if self.jobs.is_held(id).await? || left.is_some_and(|folder| folder.exists()) {
+                    job.not_before = Some(now.after(LOOK_INTERVAL));
+                }
             }
         }
         self.fruitless
             .retain(|_, (_, at)| at.after(AGAIN_MAX) > now);
-        if !is_early && !*has_cleaned {
-            *has_cleaned = true;
+        let is_clean = self.cleaned.is_some_and(|at| at.elapsed() < CLEAN_INTERVAL);
+        if !is_early && !is_clean {
+            self.cleaned = Some(Instant::now());
             self.clean_what_is_left().await?;
         }
         for id in to_start(&seen, now, self.concurrency) {
@@ -159,7 +200,10 @@ impl<P: Processor> Starter<P> {
     /// it could.
     async fn clean_what_is_left(&self) -> Result<(), JobError> {
         let held = self.jobs.held_ones().await?;
-        let ours = self.children.values().map(|child| child.folder.clone());
+        let ours = self
+            .children
+            .values()
+            .filter_map(|child| child.folder.parent().map(Path::to_owned));
         let wanted: Vec<PathBuf> = held.iter().map(|at| self.folder(at)).chain(ours).collect();
         let folders = folders(&self.data);
         let cleaned = tokio::task::spawn_blocking(move || {
@@ -182,13 +226,15 @@ impl<P: Processor> Starter<P> {
         let Some(at) = upload.version() else {
             return;
         };
-        let folder = self.folder(&at);
+        let of_job = self.folder(&at);
+        self.started += 1;
+        let folder = of_job.join(format!("{}-{}", std::process::id(), self.started));
         let temporary = folder.join("tmp");
-        // What an earlier process of this job left, if it was killed.
-        let (left, made) = (folder.clone(), temporary.clone());
+        let made = temporary.clone();
         let prepared = tokio::task::spawn_blocking(move || {
-            clean(&left);
-            std::fs::create_dir_all(&made)
+            // What an earlier process of this job left, if it was killed.
+            clean(&of_job);
+            make(&made)
         });
         let started = match prepared.await {
             Ok(Ok(())) => self.spawn(&at, &temporary),
@@ -208,6 +254,7 @@ impl<P: Processor> Starter<P> {
         self.children.insert(
             upload.id.clone(),
             Child {
+                process: id.unwrap_or_default(),
                 group: id.and_then(|id| Pid::from_raw(id.cast_signed())),
                 folder,
                 told_to_end: None,
@@ -223,8 +270,9 @@ impl<P: Processor> Starter<P> {
 
     fn spawn(&self, at: &VersionRef, temporary: &Path) -> Result<tokio::process::Child, String> {
         let words = [
-            ("--key", at.key.as_str()),
-            ("--version", at.version_id.as_str()),
+            // No argument of a process may hold a zero byte, and a key may.
+            ("--key-hex", hex::encode(at.key.as_str())),
+            ("--version", at.version_id.as_str().to_owned()),
         ];
         Command::new(this_program())
             .arg("job")
@@ -245,13 +293,19 @@ impl<P: Processor> Starter<P> {
             Ok(status) => in_words(*status),
             Err(error) => format!("its process was lost: {error}"),
         };
+        let mut holder = holder_of(0);
         if let Some(child) = self.children.remove(&id) {
-            let cleaned = tokio::task::spawn_blocking(move || clean(&child.folder));
+            holder = holder_of(child.process);
+            let cleaned = tokio::task::spawn_blocking(move || {
+                clean(&child.folder);
+                // Another process of the job may have its folder beside it.
+                child.folder.parent().map(std::fs::remove_dir)
+            });
             if let Err(error) = cleaned.await {
                 tracing::error!(%error, "cleaning a job's folder broke");
             }
         }
-        match self.jobs.died(&id, &how).await {
+        match self.jobs.died(&id, &holder, &how).await {
             Ok(true) => {}
             Ok(false) => {
                 let is_done = matches!(self.jobs.is_wanted(&id).await, Ok(false));
@@ -259,9 +313,7 @@ impl<P: Processor> Starter<P> {
                     self.fruitless.remove(&id);
                     return;
                 }
-                if !status.is_ok_and(|status| status.success()) {
-                    tracing::warn!(upload = %id, "a job's process ended before it had begun: {how}; later again");
-                }
+                tracing::warn!(upload = %id, "a job's process ended before it had begun: {how}; later again");
                 self.try_later(&id);
             }
             Err(error) => {
@@ -301,6 +353,15 @@ impl Child {
             }
         }
     }
+}
+
+/// Makes a folder that nobody else may look into.
+fn make(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
 }
 
 /// Ends whatever has its temporary folder in a job's folder, and removes that. Blocks.

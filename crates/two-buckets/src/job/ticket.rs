@@ -34,6 +34,21 @@ impl Tickets {
         hex::decode(ticket).is_ok_and(|ticket| self.signed(at).verify_slice(&ticket).is_ok())
     }
 
+    /// What an answer to this number proves: whoever gives it has the root key.
+    pub(crate) fn proof(&self, nonce: &str) -> String {
+        hex::encode(self.proving(nonce).finalize().into_bytes())
+    }
+
+    /// Whether this is the proof for this number.
+    pub(crate) fn is_proof(&self, nonce: &str, proof: &str) -> bool {
+        hex::decode(proof).is_ok_and(|proof| self.proving(nonce).verify_slice(&proof).is_ok())
+    }
+
+    fn proving(&self, nonce: &str) -> Hmac<Sha256> {
+        // No version's name begins so: the length of its bucket's name comes first.
+        self.0.clone().chain_update(b"answer").chain_update(nonce)
+    }
+
     fn signed(&self, at: &VersionRef) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         for part in [at.bucket.as_str(), at.key.as_str(), at.version_id.as_str()] {
@@ -74,6 +89,9 @@ mod tests {
         ] {
             assert!(!tickets.check(&other, &ticket), "{other:?}");
         }
+        let proof = tickets.proof("1");
+        assert!(tickets.is_proof("1", &proof) && !tickets.is_proof("2", &proof));
+        assert!(!others.is_proof("1", &proof) && !tickets.check(&mine, &proof));
         for bad in ["", "zz", &ticket[..62], &format!("{ticket}00")] {
             assert!(!tickets.check(&mine, bad), "{bad}");
         }

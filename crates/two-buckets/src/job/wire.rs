@@ -17,6 +17,9 @@ use two_buckets_pipeline::{FencingToken, LogExcerpt, Order, ProcessError, Progre
 pub(super) const BASE: &str = "/job/1";
 /// The header with the ticket.
 pub(super) const TICKET: &str = "x-two-buckets-ticket";
+/// The header with a number used once, and that of the answer, which proves by it that the server has the root key.
+pub(super) const NONCE: &str = "x-two-buckets-nonce";
+pub(super) const PROOF: &str = "x-two-buckets-proof";
 
 /// Which job is meant, in each path's query.
 #[derive(Serialize, Deserialize, Debug)]
@@ -32,6 +35,15 @@ pub(super) struct Named {
     pub(super) name: Option<String>,
 }
 
+/// A claim.
+#[derive(Serialize, Deserialize, Debug)]
+pub(super) struct Claim {
+    /// Which process it is, in words that are no other's.
+    pub(super) holder: String,
+    /// What stands for the settings it was called with.
+    pub(super) settings: String,
+}
+
 /// The answer to a claim.
 #[derive(Serialize, Deserialize, Debug)]
 pub(super) struct Begun {
@@ -43,6 +55,8 @@ pub(super) struct Begun {
     ordered_ms: i64,
     archive: String,
     session_name: String,
+    /// Where functions find S3, if there are some.
+    pub(super) functions: Option<String>,
     size_bytes: u64,
     etag: String,
     last_modified_ms: i64,
@@ -176,6 +190,7 @@ impl From<&BegunJob> for Begun {
             ordered_ms: job.order.last_modified.millis(),
             archive: job.archive.to_string(),
             session_name: job.session_name.clone(),
+            functions: None,
             size_bytes: *size_bytes,
             etag: etag.as_str().to_owned(),
             last_modified_ms: last_modified.millis(),

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use two_buckets_depot::{Depot, Options};
 use two_buckets_local::{
     DepotLedger, DepotStore, LedgerTracker, WakeQueue, WorkerOptions, Workers,
@@ -147,7 +147,12 @@ pub(crate) async fn run<P: Processor>(
         words,
         settings.job.concurrency.value,
     )?;
-    let desk = TowerToHyperService::new(desk::service(jobs, tickets));
+    let desk = TowerToHyperService::new(desk::service(
+        jobs,
+        tickets,
+        settings.digest(),
+        running.address().map(|address| format!("http://{address}")),
+    ));
     let page = web::service(
         web::Parts {
             settings,
@@ -221,7 +226,6 @@ pub(crate) async fn run<P: Processor>(
             s3: reach.local_origin(s3.address()).to_string(),
             web: reach.local_origin(web.address()).to_string(),
             jobs: format!("http://{}", jobs_listener.address()),
-            functions: running.address().map(|address| format!("http://{address}")),
             region: &settings.region.value,
             staging: staging.as_str(),
             archive: archive.as_str(),
@@ -249,6 +253,7 @@ pub(crate) async fn run<P: Processor>(
     tracing::info!(s3 = s3_url, web = web_url, "ready");
 
     let (drained, are_drained) = watch::channel(false);
+    let (jobs_left, are_jobs_left) = oneshot::channel();
     let unneeded = || told(&are_drained);
     let jobs_listening = Listening {
         name: "jobs",
@@ -264,13 +269,19 @@ pub(crate) async fn run<P: Processor>(
             issuer::keep_fresh(issuer, told(&stopping)),
             async {
                 told(&stopping).await;
-                workers.drain().await;
+                tokio::join!(workers.drain(), async {
+                    // Jobs that are stopped with the server have something to say yet.
+                    _ = are_jobs_left.await;
+                });
                 // Whoever listens is gone when the functions are, which is what this is for.
                 drained.send_replace(true);
             },
             running.serve(functions_s3, limits, unneeded()),
             jobs_listener.serve_web(desk, jobs_listening, unneeded()),
-            starter.run(told(&stopping)),
+            async {
+                starter.run(told(&stopping)).await;
+                _ = jobs_left.send(());
+            },
             keep_up(&depot, told(&stopping)),
         )
     };

@@ -25,9 +25,6 @@ pub(crate) struct ServerRecord {
     /// Where jobs ask, as `http://127.0.0.1:9001`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) jobs: Option<String>,
-    /// Where functions find S3, as `http://127.0.0.1:9002`, if there are some.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) functions: Option<String>,
     /// The region S3 says it is.
     pub(crate) region: String,
     /// The bucket that files come into.
@@ -52,7 +49,6 @@ pub(crate) struct Running<'a> {
     pub(crate) s3: String,
     pub(crate) web: String,
     pub(crate) jobs: String,
-    pub(crate) functions: Option<String>,
     pub(crate) region: &'a str,
     pub(crate) staging: &'a str,
     pub(crate) archive: &'a str,
@@ -107,7 +103,6 @@ impl LeftRecord {
             s3: running.s3.clone(),
             web: running.web.clone(),
             jobs: Some(running.jobs.clone()),
-            functions: running.functions.clone(),
             region: running.region.to_owned(),
             staging: running.staging.to_owned(),
             archive: running.archive.to_owned(),
