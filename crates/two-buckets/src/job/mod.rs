@@ -6,6 +6,7 @@
 mod client;
 pub(crate) mod desk;
 mod keeper;
+mod process;
 pub(crate) mod run;
 pub(crate) mod starter;
 mod store;

@@ -5,22 +5,19 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use two_buckets_lambda_host as lambda;
 use two_buckets_local::{JobError, Jobs};
 use two_buckets_objects::{Timestamp, VersionRef};
 use two_buckets_pipeline::job::{JobSeen, to_start};
 use two_buckets_pipeline::{Processor, Upload, UploadId};
 
-use super::{Tickets, folder, folders, holder_of};
+use super::process::{Child, clean, in_words};
+use super::{Tickets, folder, folders};
 use crate::failure::Failure;
-use crate::server::strays::MARKS;
 
 /// How often it is looked for jobs without having been told of one: a wait has ended, or a key was let go.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,8 +30,6 @@ const FIRST_SIGN_WITHIN: Duration = Duration::from_secs(5);
 const CLEAN_INTERVAL: Duration = Duration::from_mins(1);
 /// What a clock may be ahead by without its having been set.
 const JUMP_MIN: Duration = Duration::from_secs(5);
-/// How long a process that was told to end may take before it is killed.
-const KILL_AFTER: Duration = Duration::from_secs(5);
 /// How long it is waited for jobs to end that were told to stop as the server was: to see whether one does, and until all
 /// have.
 const STOP_MIN: Duration = Duration::from_millis(500);
@@ -61,14 +56,6 @@ pub(crate) struct Starter<P> {
     looked: (Timestamp, Instant),
     cleaned: Option<Instant>,
     started: u64,
-}
-
-struct Child {
-    process: u32,
-    group: Option<Pid>,
-    folder: PathBuf,
-    told_to_end: Option<Instant>,
-    was_killed: bool,
 }
 
 impl<P: Processor> Starter<P> {
@@ -149,7 +136,7 @@ impl<P: Processor> Starter<P> {
             self.began = Instant::now();
         }
         for (id, child) in &mut self.children {
-            let is_over = child.told_to_end.is_some()
+            let is_over = child.was_told_to_end()
                 || !self.jobs.is_wanted(id).await?
                 || self.jobs.is_silent(id).await?;
             if is_over {
@@ -203,7 +190,7 @@ impl<P: Processor> Starter<P> {
         let ours = self
             .children
             .values()
-            .filter_map(|child| child.folder.parent().map(Path::to_owned));
+            .filter_map(|child| child.folder().parent().map(Path::to_owned));
         let wanted: Vec<PathBuf> = held.iter().map(|at| self.folder(at)).chain(ours).collect();
         let folders = folders(&self.data);
         let cleaned = tokio::task::spawn_blocking(move || {
@@ -226,65 +213,24 @@ impl<P: Processor> Starter<P> {
         let Some(at) = upload.version() else {
             return;
         };
-        let of_job = self.folder(&at);
         self.started += 1;
+        let of_job = self.folder(&at);
         let folder = of_job.join(format!("{}-{}", std::process::id(), self.started));
-        let temporary = folder.join("tmp");
-        let made = temporary.clone();
-        let prepared = tokio::task::spawn_blocking(move || {
-            // What an earlier process of this job left, if it was killed.
-            clean(&of_job);
-            make(&made)
-        });
-        let started = match prepared.await {
-            Ok(Ok(())) => self.spawn(&at, &temporary),
-            Ok(Err(error)) => Err(format!("its folder cannot be made: {error}")),
-            Err(error) => Err(error.to_string()),
-        };
-        let mut process = match started {
-            Ok(process) => process,
+        let (child, mut process) = match Child::start(&at, &self.words, of_job, folder).await {
+            Ok(started) => started,
             Err(why) => {
                 tracing::warn!(key = %at.key, why, "a job cannot be started; later again");
                 self.try_later(&upload.id);
                 return;
             }
         };
-        let id = process.id();
-        tracing::info!(bucket = %at.bucket, key = %at.key, version_id = %at.version_id, process = id, "a job is started");
-        self.children.insert(
-            upload.id.clone(),
-            Child {
-                process: id.unwrap_or_default(),
-                group: id.and_then(|id| Pid::from_raw(id.cast_signed())),
-                folder,
-                told_to_end: None,
-                was_killed: false,
-            },
-        );
+        tracing::info!(bucket = %at.bucket, key = %at.key, version_id = %at.version_id, process = process.id(), "a job is started");
         let id = upload.id.clone();
+        self.children.insert(id.clone(), child);
         self.ending.spawn(async move {
             let status = process.wait().await.map_err(|error| error.to_string());
             (id, status)
         });
-    }
-
-    fn spawn(&self, at: &VersionRef, temporary: &Path) -> Result<tokio::process::Child, String> {
-        let words = [
-            // No argument of a process may hold a zero byte, and a key may.
-            ("--key-hex", hex::encode(at.key.as_str())),
-            ("--version", at.version_id.as_str().to_owned()),
-        ];
-        Command::new(this_program())
-            .arg("job")
-            .args(words.map(|(flag, value)| format!("{flag}={value}")))
-            .args(&self.words)
-            .env("TMPDIR", temporary)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            // Ctrl-C in the server's terminal is not for it.
-            .process_group(0)
-            .spawn()
-            .map_err(|error| error.to_string())
     }
 
     /// A process has ended. If its job had begun and has not finished, the attempt has crashed.
@@ -293,18 +239,11 @@ impl<P: Processor> Starter<P> {
             Ok(status) => in_words(*status),
             Err(error) => format!("its process was lost: {error}"),
         };
-        let mut holder = holder_of(0);
-        if let Some(child) = self.children.remove(&id) {
-            holder = holder_of(child.process);
-            let cleaned = tokio::task::spawn_blocking(move || {
-                clean(&child.folder);
-                // Another process of the job may have its folder beside it.
-                child.folder.parent().map(std::fs::remove_dir)
-            });
-            if let Err(error) = cleaned.await {
-                tracing::error!(%error, "cleaning a job's folder broke");
-            }
-        }
+        let Some(child) = self.children.remove(&id) else {
+            return;
+        };
+        let holder = child.holder();
+        child.clean().await;
         match self.jobs.died(&id, &holder, &how).await {
             Ok(true) => {}
             Ok(false) => {
@@ -333,60 +272,5 @@ impl<P: Processor> Starter<P> {
 
     fn folder(&self, at: &VersionRef) -> PathBuf {
         folder(&self.data, &self.tickets.of(at))
-    }
-}
-
-impl Child {
-    /// Tells it to end, and kills it with all that is its own when it was told some time ago.
-    fn end(&mut self) {
-        let told = *self.told_to_end.get_or_insert_with(|| {
-            if let Some(group) = self.group {
-                // Where it has ended, that is what was wanted.
-                _ = kill_process_group(group, Signal::TERM);
-            }
-            Instant::now()
-        });
-        if told.elapsed() >= KILL_AFTER && !self.was_killed {
-            self.was_killed = true;
-            if let Some(group) = self.group {
-                _ = kill_process_group(group, Signal::KILL);
-            }
-        }
-    }
-}
-
-/// Makes a folder that nobody else may look into.
-fn make(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-}
-
-/// Ends whatever has its temporary folder in a job's folder, and removes that. Blocks.
-fn clean(folder: &Path) {
-    lambda::end_strays(&MARKS, folder);
-    if let Err(error) = std::fs::remove_dir_all(folder)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!(folder = %folder.display(), %error, "a job's folder cannot be removed");
-    }
-}
-
-/// This program's file; where another was put in its place, what is still open of the one that runs.
-fn this_program() -> PathBuf {
-    match std::env::current_exe() {
-        Ok(path) if path.exists() => path,
-        _ => PathBuf::from("/proc/self/exe"),
-    }
-}
-
-fn in_words(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt as _;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("its process ended with exit code {code}"),
-        (None, Some(signal)) => format!("its process was ended by signal {signal}"),
-        (None, None) => "its process ended".to_owned(),
     }
 }
