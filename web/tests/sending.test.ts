@@ -48,8 +48,11 @@ const arrivedAs = (mock: Mock, name: string, bytes: Buffer): void => {
 	assert.ok(found[0]?.content.equals(bytes), `${name} has other bytes`);
 };
 
-const chooseWay = (page: Page, name: string): Promise<void> =>
-	page.getByRole("radio", { name }).check();
+const chooseWay = async (page: Page, name: string): Promise<void> => {
+	// What is explained above it, once the server has answered, moves the choice down a line.
+	await page.getByText("They land in").waitFor();
+	await page.getByRole("radio", { name }).check();
+};
 
 /** A chooser that is opened by a click on something. */
 async function chooseBy(

@@ -42,9 +42,8 @@ export class Table {
 		);
 		this.body.addEventListener("keydown", (event) => this.key(event));
 		this.body.addEventListener("focusin", (event) => {
-			for (const [id, view] of this.views) {
-				if (view.element.contains(event.target as Node)) this.tabTo(id);
-			}
+			// A button of another row's leaves it: Tab goes on from there to the row that it would have come to.
+			for (const [id, view] of this.views) if (view.opener === event.target) this.tabTo(id);
 		});
 	}
 
