@@ -82,6 +82,10 @@ impl Listener {
                 return None;
             }
         };
+        if minted.as_ref().and_then(Upload::version).as_ref() == Some(&created.at) {
+            // It got its row between the two looks.
+            return None;
+        }
         // Gone already: then its row tells of it.
         let version = listed(&self.store.head_version(&created.at).await.ok()?);
         let told = match minted.filter(Upload::is_expected) {

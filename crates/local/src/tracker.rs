@@ -32,6 +32,24 @@ pub struct LedgerTracker<P> {
     pub sweeper: SweepHandle<P>,
 }
 
+/// What waits and what has a row, each upload once. A version may get its row between the two looks, under a name that
+/// was not its own before: then both are of the same version.
+fn each_once(
+    mut waiting: Vec<uploads::Upload>,
+    rows: Vec<uploads::Upload>,
+) -> Vec<uploads::Upload> {
+    let is_of = |row: &uploads::Upload, waits: &uploads::Upload| {
+        let is_its_version = row.version_id.is_some() && row.version_id == waits.version_id;
+        row.id == waits.id || (is_its_version && row.key == waits.key)
+    };
+    // A row says more, but not one that does not know yet that its version has come.
+    waiting.retain(|waits| rows.iter().all(|row| !is_of(row, waits) || row.is_expected));
+    let is_shown = |row: &uploads::Upload| waiting.iter().any(|waits| waits.id == row.id);
+    let rows: Vec<_> = rows.into_iter().filter(|row| !is_shown(row)).collect();
+    waiting.extend(rows);
+    waiting
+}
+
 impl<P: Processor> Tracker for LedgerTracker<P> {
     async fn server(&self) -> Result<ServerFacts> {
         Ok(self.facts.clone())
@@ -77,11 +95,7 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
         let rows: Vec<_> = page.uploads.iter().map(shown).collect::<Result<_>>()?;
         let mut uploads = waiting.uploads;
         uploads.truncate(shown_waiting);
-        // A row says more, but not one that does not know yet that its version has come.
-        uploads.retain(|waits| rows.iter().all(|row| row.id != waits.id || row.is_expected));
-        let is_shown = |row: &uploads::Upload| uploads.iter().any(|waits| waits.id == row.id);
-        let rows: Vec<_> = rows.into_iter().filter(|row| !is_shown(row)).collect();
-        uploads.extend(rows);
+        let uploads = each_once(uploads, rows);
         Ok(UploadPage {
             uploads,
             next: page.next.map(|id| Cursor(id.as_str().to_owned())),
@@ -391,5 +405,48 @@ fn failed(error: ledger::Error) -> Error {
             reason: "the ledger cannot do this".into(),
             source: Some(Box::new(error)),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use two_buckets_objects::{ETag, ListedVersion, ObjectRef, Timestamp, VersionId};
+
+    #[test]
+    fn a_version_that_gets_its_row_between_two_looks_is_one_upload() {
+        let key = ObjectRef {
+            bucket: "staging".parse().unwrap(),
+            key: "a".parse().unwrap(),
+        };
+        let version = |id: &str| ListedVersion {
+            key: key.key.clone(),
+            version_id: VersionId::new(id),
+            is_latest: true,
+            is_delete_marker: false,
+            last_modified: Timestamp::from_millis(1),
+            size_bytes: 1,
+            etag: Some(ETag::new("e")),
+        };
+        let waits = |id: &str| waiting::shown(key.clone(), &version(id)).unwrap();
+        let id = UploadId::new("0000000000000001").unwrap();
+        let now = Timestamp::from_millis(1);
+        let mut minted = Upload::minted(id, key.clone(), Expectation::until(now), now);
+        minted.arrive(1, &version("1"));
+        let row = shown(&minted).unwrap();
+        assert_ne!(waits("1").id, row.id, "its name is another while it waits");
+        let ids = |waiting, rows| -> Vec<_> {
+            each_once(waiting, rows)
+                .into_iter()
+                .map(|upload| upload.id)
+                .collect()
+        };
+        let only = ids(vec![waits("1")], vec![row.clone()]);
+        assert_eq!(only, std::slice::from_ref(&row.id));
+        let other = waits("2");
+        assert_eq!(
+            ids(vec![other.clone()], vec![row.clone()]),
+            [other.id, row.id]
+        );
     }
 }
