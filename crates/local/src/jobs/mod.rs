@@ -91,7 +91,9 @@ pub struct RanJob {
 #[non_exhaustive]
 pub enum JobError {
     /// There is no upload of this version that a job has to do with now.
-    #[error("no job of this version is to be done")]
+    #[error(
+        "no job is to be done for this version now: there is none, it has ended, or it waits for its next attempt"
+    )]
     Nothing,
     /// Somebody else has the key at this moment.
     #[error("somebody else has the key at this moment")]

@@ -1,6 +1,7 @@
 use serde_json::json;
 use two_buckets_objects::Key;
 
+use super::absent::no_upload_of;
 use super::api::Api;
 use super::logs::by_id;
 use super::meaning::{Named, Output, Status};
@@ -62,10 +63,7 @@ async fn meant(api: &Api, key: &Key) -> Result<Vec<String>, Failure> {
         Some(latest) => Ok(vec![latest.id]),
         None => match by_id(api, key.as_str()).await {
             Ok(upload) => Ok(vec![upload.id]),
-            Err(_) => Err(Failure::failed(format!(
-                "there is no upload of {}",
-                print::harmless(key.as_str())
-            ))),
+            Err(_) => Err(no_upload_of(api, key.as_str(), None).await),
         },
     }
 }

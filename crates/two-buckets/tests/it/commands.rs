@@ -37,7 +37,7 @@ fn a_files_own_name_is_answered_with_the_key_that_put_made_for_it() {
     std::fs::write(&file, "x").unwrap();
     let put = server.json(&["put", file.to_str().unwrap(), "--wait", "--json"]);
     let key = put["key"].as_str().unwrap();
-    for command in ["status", "logs"] {
+    for command in ["status", "logs", "cancel"] {
         let output = server.run(&[command, "photo.jpg"]);
         let said = crate::harness::complaint(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");
