@@ -1,5 +1,6 @@
 //! The release program, started on a data folder of its own and ended with it.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::ops::Range;
@@ -143,22 +144,26 @@ impl Server {
         Ok(latencies)
     }
 
-    /// What the processes of its functions have resident, together: those whose temporary folder is below its data folder.
+    /// What the processes of one of its functions' environments have resident, on average: those whose temporary folder
+    /// is below its data folder.
     pub(crate) fn functions_memory_bytes(&self) -> Result<u64> {
         let mut mark = OsString::from("TMPDIR=");
         mark.push(&self.data);
-        let mut kib = 0;
+        let (mut kib, mut environments) = (0, HashSet::new());
         for process in fs::read_dir("/proc")?.flatten() {
             // What is no process, or has ended, has no variables.
             let variables = fs::read(process.path().join("environ")).unwrap_or_default();
-            let is_ours = variables
+            let of = variables
                 .split(|byte| *byte == 0)
-                .any(|it| it.starts_with(mark.as_encoded_bytes()));
-            if is_ours && let Ok(status) = fs::read_to_string(process.path().join("status")) {
+                .find(|it| it.starts_with(mark.as_encoded_bytes()));
+            if let Some(of) = of
+                && let Ok(status) = fs::read_to_string(process.path().join("status"))
+            {
                 kib += field_kib(&status, "VmRSS:").unwrap_or(0);
+                environments.insert(of.to_vec());
             }
         }
-        Ok(kib << 10)
+        Ok((kib << 10) / environments.len().max(1) as u64)
     }
 
     /// The processor time it has used, its own and the kernel's for it.

@@ -23,13 +23,13 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// What one round showed. Latencies are from a PUT's answer until the file is archived.
 pub(crate) struct Round {
-    /// The first file, for which the function is started.
+    /// The first file, put as soon as the server is ready; the server itself begins an environment then.
     pub(crate) first: Duration,
     /// The files after it, one at a time.
     pub(crate) warm: Vec<Duration>,
     /// Many at once: from the first PUT until the last is archived.
     pub(crate) files_per_s: f64,
-    /// What the processes of the one environment had resident after the warm files; 0 where nothing stays.
+    /// What the processes of one environment had resident after the warm files; 0 where nothing stays.
     pub(crate) memory_bytes: u64,
     /// The processor time of the server alone, for each of the many.
     pub(crate) server_cpu_per_file: Duration,
