@@ -15,7 +15,7 @@ use two_buckets_pipeline::{Incoming, ProcessError};
 use super::result::Written;
 use super::scratch::ScratchFile;
 use super::tail::Tail;
-use super::{Settings, standard_output, variables};
+use super::{Settings, look_up, standard_output, variables};
 
 /// How long a group that was asked to end may take before it is killed.
 const KILL_AFTER: Duration = Duration::from_secs(5);
@@ -64,8 +64,14 @@ impl Child {
         file: Option<&ScratchFile>,
     ) -> Result<Self, ProcessError> {
         let path = file.map(ScratchFile::path);
-        let mut command = tokio::process::Command::new(settings.program.program());
+        // By its path: with a name the standard library has to look for it in the child, which it forks for that and does
+        // not spawn, and forking a server with much memory is slow.
+        let program = look_up(&settings.program, &settings.variables).map_err(|missing| {
+            ProcessError::Transient(format!("it cannot be started: {missing}"))
+        })?;
+        let mut command = tokio::process::Command::new(program);
         command
+            .arg0(settings.program.program())
             .args(settings.program.arguments(path))
             .env_clear()
             .envs(variables::of(

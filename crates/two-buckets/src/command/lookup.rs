@@ -1,20 +1,20 @@
-//! Whether the program of a command is there, before the first file needs it.
+//! Where the program of a command is.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Program;
 
 /// Where programs are looked for when no `PATH` is set (`man 3 execvp`).
 const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";
 
-/// Looks for the program as the start of a process does, with this environment. The error is a sentence that says what is
+/// Finds the program as the start of a process does, with this environment. The error is a sentence that says what is
 /// missing. Blocks on the disk for a moment.
 pub(crate) fn look_up(
     program: &Program,
     environment: &[(OsString, OsString)],
-) -> Result<(), String> {
+) -> Result<PathBuf, String> {
     let name = program.program();
     if name.contains('/') {
         return match std::fs::metadata(name) {
@@ -22,7 +22,7 @@ pub(crate) fn look_up(
             Ok(_) if !may_run(Path::new(name)) => {
                 Err(format!("{name} is no program that may be run"))
             }
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(name.into()),
         };
     }
     let search_path = environment
@@ -30,13 +30,14 @@ pub(crate) fn look_up(
         .rev()
         .find(|(variable, _)| variable == "PATH")
         .map_or(OsStr::new(SEARCH_PATH_DEFAULT), |(_, value)| value);
-    if std::env::split_paths(search_path).any(|folder| may_run(&folder.join(name))) {
-        Ok(())
-    } else {
-        Err(format!(
-            "there is no program {name} in the folders of PATH; install it, or name it by its path"
-        ))
-    }
+    std::env::split_paths(search_path)
+        .map(|folder| folder.join(name))
+        .find(|path| may_run(path))
+        .ok_or_else(|| {
+            format!(
+                "there is no program {name} in the folders of PATH; install it, or name it by its path"
+            )
+        })
 }
 
 fn may_run(path: &Path) -> bool {
