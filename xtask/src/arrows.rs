@@ -102,6 +102,11 @@ const RULES: &[Rule] = &[
         must_not_reach: &[],
     },
     Rule {
+        package: "two-buckets-sim",
+        may_know: &[OBJECTS, PIPELINE, DEPOT, LOCAL],
+        must_not_reach: &[],
+    },
+    Rule {
         package: "csv-to-parquet",
         may_know: EXAMPLES_MAY_KNOW,
         must_not_reach: &[],
