@@ -44,6 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         clock: Arc::new(now),
         pins: None,
         refuse_write: None,
+        faults: None,
         staging_buckets: Vec::new(),
         domain: None,
         limits: Limits::default(),

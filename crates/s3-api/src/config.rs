@@ -5,7 +5,7 @@ use std::time::Duration;
 use two_buckets_depot::Depot;
 use two_buckets_objects::{BucketName, Key, Timestamp};
 
-use crate::{Pins, Sts};
+use crate::{FindFault, Pins, Sts};
 
 /// Says why a key must not be written by a client, if it must not.
 pub type RefuseWrite = Arc<dyn Fn(&BucketName, &Key) -> Option<String> + Send + Sync>;
@@ -29,6 +29,8 @@ pub struct Config {
     pub refuse_write: Option<RefuseWrite>,
     /// Buckets that are a queue: no lifecycle rule may expire versions there.
     pub staging_buckets: Vec<BucketName>,
+    /// What goes wrong though nothing is wrong, if anything shall.
+    pub faults: Option<FindFault>,
     /// Bounds of the listener.
     pub limits: Limits,
 }

@@ -13,6 +13,8 @@
 //! * **Memory is bounded** by the number of connections, whatever the size of bodies and chunks.
 //! * **What a pinned session names means its version**, and its move of it is only noted. See [`pins`].
 //!
+//! It misbehaves as S3 does where [`Config::faults`] says so. See [`faults`].
+//!
 //! What a store can and cannot do is depot's affair; who may write which key is decided by [`Config::refuse_write`].
 
 mod access;
@@ -23,9 +25,11 @@ mod cors;
 mod credentials;
 mod digests;
 mod error;
+pub mod faults;
 mod form;
 mod host;
 mod lifecycle;
+mod operation;
 mod payload;
 pub mod pins;
 pub mod policy;
@@ -42,8 +46,10 @@ mod unsupported;
 
 pub use config::{Config, Limits, RefuseWrite};
 pub use credentials::Credentials;
+pub use faults::{Fault, FindFault, Struck};
 pub use form::{ExaminedForm, examine_form};
 pub use lifecycle::{AbortIncomplete, UnreadableLifecycle};
+pub use operation::{Conditions, Operation};
 pub use pins::{FUNCTION_ROLE, Pin, Pinned, Pins, Slot, function_role};
 pub use server::{InvalidNetwork, Listening, Network, Peer, TrustedProxies, serve};
 pub use service::{AnswerBody, S3Service};

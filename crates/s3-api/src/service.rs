@@ -19,6 +19,7 @@ use crate::auth::{authenticate, unique};
 use crate::backend::Backend;
 use crate::cors::Asked;
 use crate::digests::Claims;
+use crate::faults::{self, Before, Call, Struck};
 use crate::form::upload::{Allowed, Sender};
 use crate::form::{BEHIND_BYTES_MAX, FRONT_BYTES_MAX};
 use crate::host::{BucketOfHost, Hosts};
@@ -132,7 +133,7 @@ impl S3Service {
                     self.preflight(&target, &asked).await
                 } else {
                     let bucket = target.bucket.clone();
-                    let mut answer = self.answer(&mut parts, raw, &target).await;
+                    let mut answer = self.answer(&mut parts, raw, &target, &request_id).await;
                     if origin.is_some() {
                         self.add_cors(&method, &parts, origin, bucket, &mut answer)
                             .await;
@@ -144,6 +145,7 @@ impl S3Service {
             Err(refusal) => (error_answer(refusal.into()), parts.uri.path().to_owned()),
         };
         complete(&mut answer, &method, &resource, &request_id);
+        faults::finish(&mut answer, &resource, &request_id);
         if expects_in_vain {
             // Without a body there is nothing to say `100 Continue` to, and the answer comes in its place. botocore
             // reads that one well and garbles the next on the same connection, so there is none.
@@ -166,9 +168,10 @@ impl S3Service {
         parts: &mut Parts,
         mut raw: RawBody,
         target: &Target,
+        request_id: &str,
     ) -> Response<AnswerBody> {
         if is_form(&parts.method, &parts.headers) {
-            return match self.post_form(parts, &mut raw, target).await {
+            return match self.post_form(parts, &mut raw, target, request_id).await {
                 Ok(answer) => answer,
                 Err(error) => {
                     drain(&parts.headers, raw).await;
@@ -177,31 +180,10 @@ impl S3Service {
             };
         }
         match self.prepare(parts, &mut raw, target).await {
-            Ok(body) => {
-                let hides_missing = parts
-                    .extensions
-                    .get::<Access>()
-                    .is_none_or(Access::hides_missing);
-                let mut request = Request::new(body);
-                *request.method_mut() = parts.method.clone();
-                *request.uri_mut() = parts.uri.clone();
-                *request.headers_mut() = parts.headers.clone();
-                *request.extensions_mut() = std::mem::take(&mut parts.extensions);
-                match self.inner.s3s.call(request).await {
-                    Ok(answer) if hides_missing && answer.status() == StatusCode::NOT_FOUND => {
-                        error_answer(
-                            Refusal::access_denied(
-                                "the object is missing or not yours, which only those may know who may list the bucket",
-                            )
-                            .into(),
-                        )
-                    }
-                    Ok(answer) => answer,
-                    Err(error) => {
-                        tracing::error!(?error, "a request could not be answered");
-                        error_answer(S3Error::new(S3ErrorCode::InternalError))
-                    }
-                }
+            Ok((body, None)) => self.perform(parts, body).await,
+            Ok((body, Some(struck))) => {
+                log_struck(&struck, target, request_id);
+                self.perform_with(&struck, parts, body).await
             }
             Err(refusal) => {
                 drain(&parts.headers, raw).await;
@@ -210,13 +192,72 @@ impl S3Service {
         }
     }
 
+    /// Carries a request out that everything before s3s has let through.
+    async fn perform(&self, parts: &mut Parts, body: s3s::Body) -> Response<AnswerBody> {
+        let hides_missing = parts
+            .extensions
+            .get::<Access>()
+            .is_none_or(Access::hides_missing);
+        let mut request = Request::new(body);
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = parts.uri.clone();
+        *request.headers_mut() = parts.headers.clone();
+        *request.extensions_mut() = std::mem::take(&mut parts.extensions);
+        match self.inner.s3s.call(request).await {
+            Ok(answer) if hides_missing && answer.status() == StatusCode::NOT_FOUND => error_answer(
+                Refusal::access_denied(
+                    "the object is missing or not yours, which only those may know who may list the bucket",
+                )
+                .into(),
+            ),
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(?error, "a request could not be answered");
+                error_answer(S3Error::new(S3ErrorCode::InternalError))
+            }
+        }
+    }
+
+    /// Carries a request out, or not, as the fault has it that strikes it.
+    async fn perform_with(
+        &self,
+        struck: &Struck,
+        parts: &mut Parts,
+        body: s3s::Body,
+    ) -> Response<AnswerBody> {
+        let size_bytes = parts
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
+        let body = struck.fault.on_request(body, size_bytes);
+        match struck.fault.before().await {
+            Before::Perform => {
+                let answer = self.perform(parts, body).await;
+                struck.fault.after(answer).await
+            }
+            Before::Answer(answer) => answer,
+            Before::Refuse(error) => {
+                drain(&parts.headers, body).await;
+                error_answer(error)
+            }
+        }
+    }
+
+    fn fault(&self, call: &Call<'_>) -> Option<Struck> {
+        self.inner
+            .config
+            .faults
+            .as_ref()
+            .and_then(|find| find(call))
+    }
+
     /// Does everything that comes before s3s; what it refuses has changed nothing.
     async fn prepare(
         &self,
         parts: &mut Parts,
         raw: &mut RawBody,
         target: &Target,
-    ) -> Result<s3s::Body, Refusal> {
+    ) -> Result<(s3s::Body, Option<Struck>), Refusal> {
         let now = (self.inner.config.clock)();
         let mut query = Query::parse(parts.uri.query())?;
         let authenticated = authenticate(parts, &mut query, &self.inner.config.sts, now)?;
@@ -258,13 +299,22 @@ impl S3Service {
             declared,
             size_max,
         )?;
+        let fault = |parts: &Parts| {
+            self.fault(&Call::request(
+                &parts.method,
+                target,
+                &query,
+                &parts.headers,
+            ))
+        };
         match body_use {
             BodyUse::Object => {
                 // Refuses digests that cannot be right before the body is read.
                 let _ = Claims::of_headers(&parts.headers)?;
                 parts.extensions.insert(trailers);
                 let frames = payload.into_stream().map(|piece| piece.map(Frame::data));
-                Ok(s3s::Body::http_body_unsync(StreamBody::new(frames)))
+                let body = s3s::Body::http_body_unsync(StreamBody::new(frames));
+                Ok((body, fault(parts)))
             }
             BodyUse::Document | BodyUse::Completion => {
                 let claims = match body_use {
@@ -280,7 +330,7 @@ impl S3Service {
                         .headers
                         .insert(header::CONTENT_LENGTH, HeaderValue::from(document.len()));
                 }
-                Ok(s3s::Body::from(document))
+                Ok((s3s::Body::from(document), fault(parts)))
             }
         }
     }
@@ -291,6 +341,7 @@ impl S3Service {
         parts: &Parts,
         raw: &mut RawBody,
         target: &Target,
+        request_id: &str,
     ) -> S3Result<Response<AnswerBody>> {
         let Target {
             bucket: Some(bucket),
@@ -312,11 +363,21 @@ impl S3Service {
             now: (self.inner.config.clock)(),
         };
         let form = Allowed::read(raw, content_type, &sender).await?;
+        let struck = self.fault(&Call::form(bucket, form.fields.key()?));
         let location_of = |key: &str| location(parts, bucket, key);
-        self.inner
-            .backend
-            .post_object(bucket, form, location_of)
-            .await
+        let posting = self.inner.backend.post_object(bucket, form, location_of);
+        let Some(struck) = struck else {
+            return posting.await;
+        };
+        log_struck(&struck, target, request_id);
+        match struck.fault.before().await {
+            Before::Perform => {
+                let answer = posting.await.unwrap_or_else(error_answer);
+                Ok(struck.fault.after(answer).await)
+            }
+            Before::Answer(answer) => Ok(answer),
+            Before::Refuse(error) => Err(error),
+        }
     }
 
     async fn preflight(&self, target: &Target, asked: &Asked<'_>) -> Response<AnswerBody> {
@@ -361,6 +422,18 @@ impl S3Service {
             rule.apply(&asked, answer.headers_mut());
         }
     }
+}
+
+/// A fault is told of where it strikes: its answer looks like any other.
+fn log_struck(struck: &Struck, target: &Target, request_id: &str) {
+    tracing::warn!(
+        rule = &*struck.rule,
+        fault = ?struck.fault,
+        took_effect = struck.fault.took_effect(),
+        resource = target.resource(),
+        request_id,
+        "a fault strikes that was asked for"
+    );
 }
 
 /// Refuses what a form's request cannot have beside its body, and gives its `Content-Type`.
@@ -463,7 +536,10 @@ fn with_query(uri: &Uri, query: &Query) -> Result<Uri, Refusal> {
 
 /// Reads a small body to its end, so that the client gets to read the answer and the connection can go on. A client
 /// that waits for leave to send is not asked to.
-async fn drain(headers: &http::HeaderMap, mut raw: RawBody) {
+async fn drain<B>(headers: &http::HeaderMap, mut raw: B)
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
@@ -485,7 +561,7 @@ async fn drain(headers: &http::HeaderMap, mut raw: RawBody) {
     let _in_time = tokio::time::timeout(DRAIN_TIME_MAX, reading).await;
 }
 
-fn error_answer(error: S3Error) -> Response<AnswerBody> {
+pub(crate) fn error_answer(error: S3Error) -> Response<AnswerBody> {
     error.to_http_response().unwrap_or_else(|_| {
         let mut answer = Response::new(AnswerBody::empty());
         *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

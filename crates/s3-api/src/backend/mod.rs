@@ -92,6 +92,10 @@ fn access_of<T>(req: &S3Request<T>) -> S3Result<Access> {
 /// own default.
 macro_rules! operations {
     ($($name:ident: $input:ident => $output:ident,)*) => {
+        /// Their names.
+        #[cfg(test)]
+        pub(crate) const OPERATIONS: &[&str] = &[$(stringify!($name)),*];
+
         #[async_trait::async_trait]
         impl S3 for Backend {
             $(async fn $name(&self, req: S3Request<$input>) -> S3Result<S3Response<$output>> {

@@ -4,7 +4,6 @@ mod connection;
 mod peer;
 mod seats;
 
-use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
@@ -21,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::rustls;
 
-use crate::{Limits, S3Service};
+use crate::{Limits, S3Service, faults};
 use connection::Connection;
 pub use peer::{InvalidNetwork, Network, Peer, TrustedProxies};
 use seats::Seats;
@@ -189,11 +188,23 @@ impl S3Service {
     ) {
         let service = service_fn(move |request| {
             let service = self.clone();
-            async move { Ok::<_, Infallible>(service.call(request).await) }
+            async move {
+                let answer = service.call(request).await;
+                if answer.extensions().get::<faults::Unsent>().is_some() {
+                    // An error is how hyper is told to end the connection without a word.
+                    return Err(CutOff);
+                }
+                Ok(answer)
+            }
         });
         serve(listener, service, listening, shutdown).await;
     }
 }
+
+/// Why a connection ends without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault cut the connection")]
+struct CutOff;
 
 /// Errors that say something of the one connection only.
 fn is_of_one_connection(error: &io::Error) -> bool {

@@ -72,6 +72,7 @@ impl Server {
             clock: read,
             pins: None,
             refuse_write: None,
+            faults: None,
             staging_buckets: Vec::new(),
             domain: None,
             limits: Limits::default(),

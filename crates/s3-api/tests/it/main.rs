@@ -15,6 +15,7 @@ mod auth;
 mod bodies;
 mod buckets;
 mod cors;
+mod faults;
 mod form_corpus;
 mod forms;
 mod harness;
