@@ -25,5 +25,5 @@ pub use lanes::Lanes;
 pub use ledger::DepotLedger;
 pub use store::DepotStore;
 pub use tracker::LedgerTracker;
-pub use wake::WakeQueue;
+pub use wake::{EventFault, FindEventFault, WakeQueue};
 pub use worker::{DepotClock, InTask, Options as WorkerOptions, StartError, SweepHandle, Workers};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
 use two_buckets_depot::Created;
-use two_buckets_objects::{BucketName, ObjectRef, Timestamp};
+use two_buckets_objects::{BucketName, Key, ObjectRef, Timestamp};
 use two_buckets_pipeline::{WakeUp, WakeUps, Why};
 
 /// The most keys that wait to be looked at. A key takes some hundred bytes.
@@ -13,6 +13,32 @@ const WAITING_MAX: usize = 100_000;
 const ARRIVALS_BEHIND_MAX: usize = 1_024;
 /// The most keys that wait for a moment to come.
 const TIMERS_MAX: usize = 100_000;
+
+/// Says what goes wrong with the event of a new version of this key, if anything does. Must not block.
+pub type FindEventFault = Arc<dyn Fn(&Key) -> Option<EventFault> + Send + Sync>;
+
+/// What goes wrong with an event. S3 promises to deliver each at least once, soon, and in no order (S3 User Guide,
+/// "Amazon S3 Event Notifications"), and what is lost between it and us is not sent again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EventFault {
+    /// It never comes. The sweep finds what it would have told of.
+    Lost,
+    /// It comes, and then again.
+    Doubled {
+        /// When it comes again.
+        again_at: Timestamp,
+    },
+    /// It comes late.
+    Delayed {
+        /// When it comes.
+        until: Timestamp,
+    },
+    /// It comes right behind the next one.
+    Reordered {
+        /// When it comes if there is no next one until then.
+        until: Timestamp,
+    },
+}
 
 /// Wake-ups of one process: each key waits at most once, and is not handed out while a worker is on it.
 ///
@@ -55,6 +81,8 @@ struct State {
     whys: HashMap<ObjectRef, Why>,
     in_work: HashSet<ObjectRef>,
     timers: BinaryHeap<Reverse<(Timestamp, ObjectRef)>>,
+    /// A key whose event comes behind the next one. A timer is set for it too.
+    held_back: Option<ObjectRef>,
     has_overflowed: bool,
     is_closed: bool,
 }
@@ -117,6 +145,7 @@ impl WakeQueue {
             let Some(Reverse((_, key))) = state.timers.pop() else {
                 break;
             };
+            state.held_back.take_if(|held| *held == key);
             state.push(WakeUp {
                 key,
                 why: Why::Event,
@@ -141,15 +170,18 @@ impl WakeQueue {
         self.shared.overflowed.notified().await;
     }
 
-    /// What the store is to call for each new version: those in staging wake their key.
-    pub fn on_created(&self, staging: BucketName) -> Arc<dyn Fn(&Created) + Send + Sync> {
+    /// What the store is to call for each new version: those in staging wake their key, unless their event has a fault.
+    pub fn on_created(
+        &self,
+        staging: BucketName,
+        fault: Option<FindEventFault>,
+    ) -> Arc<dyn Fn(&Created) + Send + Sync> {
         let queue = self.clone();
         Arc::new(move |created| {
             if created.at.bucket == staging {
-                queue.push(WakeUp {
-                    key: created.at.object(),
-                    why: Why::Event,
-                });
+                let fault = fault.as_ref().and_then(|find| find(&created.at.key));
+                queue.arrive(created.at.object(), fault);
+                // Who watches hears of the version itself, whatever becomes of its event.
                 let arrivals = &queue.shared.arrivals.0;
                 if arrivals.receiver_count() > 0 {
                     // An error says that nobody listens any more.
@@ -157,6 +189,45 @@ impl WakeQueue {
                 }
             }
         })
+    }
+
+    fn arrive(&self, key: ObjectRef, fault: Option<EventFault>) {
+        let mut state = self.state();
+        if state.is_closed {
+            return;
+        }
+        let event = |key| WakeUp {
+            key,
+            why: Why::Event,
+        };
+        let sets_timer = match fault {
+            None | Some(EventFault::Lost) => None,
+            Some(
+                EventFault::Doubled { again_at: at }
+                | EventFault::Delayed { until: at }
+                | EventFault::Reordered { until: at },
+            ) => Some(at),
+        };
+        if let Some(at) = sets_timer {
+            state.ring_at(at, key.clone());
+        }
+        match fault {
+            Some(EventFault::Lost | EventFault::Delayed { .. }) => {}
+            Some(EventFault::Reordered { .. }) if state.held_back.is_none() => {
+                state.held_back = Some(key);
+            }
+            _ => {
+                state.push(event(key));
+                if let Some(held) = state.held_back.take() {
+                    state.push(event(held));
+                }
+            }
+        }
+        drop(state);
+        self.shared.arrived.notify_one();
+        if sets_timer.is_some() {
+            self.shared.timers_changed.notify_one();
+        }
     }
 
     /// Hears of each new version in staging from now on; a listener that is too slow is told that it missed some.
@@ -223,6 +294,14 @@ impl State {
         }
     }
 
+    fn ring_at(&mut self, at: Timestamp, key: ObjectRef) {
+        if self.timers.len() >= TIMERS_MAX {
+            self.has_overflowed = true;
+        } else {
+            self.timers.push(Reverse((at, key)));
+        }
+    }
+
     fn pop(&mut self) -> Option<WakeUp> {
         let key = self.waiting.pop_front()?;
         let why = self.whys.remove(&key)?;
@@ -267,11 +346,7 @@ impl WakeUps for WakeQueue {
             if state.is_closed {
                 return;
             }
-            if state.timers.len() >= TIMERS_MAX {
-                state.has_overflowed = true;
-                return;
-            }
-            state.timers.push(Reverse((at, wake_up.key)));
+            state.ring_at(at, wake_up.key);
         }
         self.shared.timers_changed.notify_one();
     }
@@ -370,6 +445,60 @@ mod tests {
         assert_eq!(next(&queue).unwrap().wake_up.key, key("soon"));
         assert_eq!(queue.ring(at(99)), None);
         assert_eq!(next(&queue).unwrap().wake_up.key, key("late"));
+    }
+
+    /// The keys handed out one after the other, each given back before the next.
+    fn handed_out(queue: &WakeQueue) -> Vec<String> {
+        std::iter::from_fn(|| next(queue))
+            .map(|woken| woken.wake_up.key.key.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_lost_event_wakes_nobody_and_a_late_one_then() {
+        let queue = WakeQueue::default();
+        let at = Timestamp::from_millis;
+        queue.arrive(key("lost"), Some(EventFault::Lost));
+        queue.arrive(key("late"), Some(EventFault::Delayed { until: at(10) }));
+        assert_eq!(handed_out(&queue), Vec::<String>::new());
+        assert_eq!(queue.ring(at(9)), Some(at(10)));
+        assert_eq!(handed_out(&queue), Vec::<String>::new());
+        assert_eq!(queue.ring(at(10)), None);
+        assert_eq!(handed_out(&queue), ["late"]);
+    }
+
+    #[test]
+    fn a_doubled_event_wakes_its_key_at_once_and_again() {
+        let queue = WakeQueue::default();
+        let at = Timestamp::from_millis;
+        queue.arrive(key("a"), Some(EventFault::Doubled { again_at: at(10) }));
+        assert_eq!(handed_out(&queue), ["a"]);
+        queue.ring(at(10));
+        assert_eq!(handed_out(&queue), ["a"]);
+        queue.ring(at(99));
+        assert_eq!(handed_out(&queue), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_event_out_of_order_comes_behind_the_next_one_or_when_none_comes() {
+        let queue = WakeQueue::default();
+        let until = Timestamp::from_millis(10);
+        let reordered = Some(EventFault::Reordered { until });
+        queue.arrive(key("first"), reordered);
+        assert_eq!(handed_out(&queue), Vec::<String>::new());
+        queue.arrive(key("second"), reordered);
+        assert_eq!(handed_out(&queue), ["second", "first"]);
+        queue.arrive(key("third"), reordered);
+        queue.arrive(key("lost"), Some(EventFault::Lost));
+        queue.arrive(key("fourth"), None);
+        assert_eq!(handed_out(&queue), ["fourth", "third"]);
+        queue.ring(until);
+        handed_out(&queue);
+        queue.arrive(key("last"), reordered);
+        queue.ring(until);
+        assert_eq!(handed_out(&queue), ["last"]);
+        queue.arrive(key("next"), None);
+        assert_eq!(handed_out(&queue), ["next"]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(crate) struct Bench {
 
 pub(crate) fn open(storage: Arc<MemoryStorage>) -> Bench {
     let queue = WakeQueue::default();
-    let wake = queue.on_created(bucket("staging"));
+    let wake = queue.on_created(bucket("staging"), None);
     let (sender, archived) = tokio::sync::mpsc::unbounded_channel();
     let depot = Depot::open_on(
         storage,
