@@ -29,6 +29,8 @@ pub enum KnownBy {
     /// By where they are, or by what is in the server's own folder.
     #[default]
     Machine,
+    /// By the admin token, shown from the server's own machine.
+    Owner,
     /// By a token that is in the token file.
     TokenFile,
     /// By a token that the issuer signed.
@@ -50,7 +52,7 @@ impl Caller {
     /// Under which name their rate is counted: nobody else has it.
     pub(crate) fn counted_as(&self) -> String {
         let known_by = match self.known_by {
-            KnownBy::Machine => "machine",
+            KnownBy::Machine | KnownBy::Owner => "machine",
             KnownBy::TokenFile => "token",
             KnownBy::Issuer => "issuer",
         };

@@ -15,6 +15,7 @@ mod attachment;
 mod caller;
 mod content_type;
 mod error;
+mod faults;
 mod file_facts;
 mod grants;
 mod guard;
@@ -35,6 +36,7 @@ mod wire;
 pub use caller::{Caller, InvalidKeyPrefix, KeyPrefix, KnownBy};
 pub use content_type::{ContentType, InvalidContentType};
 pub use error::{Error, Result};
+pub use faults::{FaultRule, Faults};
 pub use grants::{
     CompleteMultipart, Completed, CreateMultipart, CredentialScope, FormTarget, FormToSign, Grants,
     InvalidMultipartId, InvalidPartNumber, MultipartId, MultipartRef, Operation, PartNumber,

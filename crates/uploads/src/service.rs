@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Response;
-use axum::routing::{MethodRouter, any, delete, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post, put};
 use futures::future::BoxFuture;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method};
@@ -13,15 +13,14 @@ use two_buckets_objects::Timestamp;
 use crate::problem::Problem;
 use crate::rate::Rates;
 use crate::routes::{
-    content, credentials, events, form, logs, s3, server, signed_url, steering, uploads,
+    content, credentials, events, faults, form, logs, s3, server, signed_url, steering, uploads,
 };
-use crate::{Grants, KeyTemplate, Tracker};
+use crate::{Faults, Grants, KeyTemplate, Tracker};
 
 /// The description of the API (`OpenAPI` 3.1), as `GET /api/openapi.json` gives it.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
 /// What the API works with.
-#[derive(Debug)]
 pub struct UploadApi<T, G> {
     /// Where each upload is, and steering it.
     pub tracker: T,
@@ -33,6 +32,8 @@ pub struct UploadApi<T, G> {
     pub sources: Sources,
     /// Makes a future that ends when the server is told to stop: streams end with it, so that they hold up no draining.
     pub until_stop: UntilStop,
+    /// What switches faults on and off; none where that is not to be had.
+    pub faults: Option<Arc<dyn Faults>>,
 }
 
 /// See [`UploadApi::until_stop`].
@@ -52,6 +53,7 @@ pub(crate) struct Api<T, G> {
     pub(crate) key_template: KeyTemplate,
     pub(crate) sources: Sources,
     pub(crate) until_stop: UntilStop,
+    pub(crate) faults: Option<Arc<dyn Faults>>,
     pub(crate) rates: Rates,
 }
 
@@ -81,6 +83,7 @@ pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
         key_template,
         sources,
         until_stop,
+        faults,
     } = api;
     let api = Api {
         tracker,
@@ -88,6 +91,7 @@ pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
         key_template,
         sources,
         until_stop,
+        faults,
         rates: Rates::default(),
     };
     let mut by_path: BTreeMap<&str, Handler<T, G>> = BTreeMap::new();
@@ -124,6 +128,7 @@ macro_rules! routes {
     };
     (@ GET) => { get };
     (@ POST) => { post };
+    (@ PUT) => { put };
     (@ DELETE) => { delete };
 }
 
@@ -138,6 +143,9 @@ routes! {
     POST "/api/uploads/{id}/cancel" => steering::cancel::<T, G>;
     POST "/api/retry" => steering::retry_many::<T, G>;
     POST "/api/sweep" => steering::sweep::<T, G>;
+    GET "/api/faults" => faults::show::<T, G>;
+    PUT "/api/faults" => faults::set::<T, G>;
+    DELETE "/api/faults" => faults::clear::<T, G>;
     GET "/api/events" => events::listen::<T, G>;
     POST "/api/signedurl" => signed_url::sign::<T, G>;
     POST "/api/credentials" => credentials::make::<T, G>;

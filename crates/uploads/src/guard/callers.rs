@@ -3,8 +3,8 @@ use two_buckets_objects::Timestamp;
 use super::issuer::{Issuer, Unsettled};
 use super::jwt;
 use super::known_tokens::KnownTokens;
-use crate::Caller;
 use crate::problem::Problem;
+use crate::{Caller, KnownBy};
 
 /// Who may call the API, beside whoever has the admin token.
 #[derive(Clone, Debug)]
@@ -50,6 +50,13 @@ pub(super) fn this_machine() -> Caller {
 }
 
 /// Whoever may read the server's data folder.
-pub(super) fn administrator() -> Caller {
-    Caller::unlimited("admin")
+pub(super) fn administrator(is_here: bool) -> Caller {
+    Caller {
+        known_by: if is_here {
+            KnownBy::Owner
+        } else {
+            KnownBy::Machine
+        },
+        ..Caller::unlimited("admin")
+    }
 }

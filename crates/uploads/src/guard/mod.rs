@@ -209,7 +209,7 @@ impl Rules {
         client: Option<IpAddr>,
     ) -> Result<crate::Caller, Problem> {
         if self.admin_token.is(token.as_bytes()) {
-            return Ok(callers::administrator());
+            return Ok(callers::administrator(self.is_here(client)));
         }
         let Callers::Known(known) = &self.callers else {
             return Err(self.refused(Problem::WrongToken, client));
@@ -224,6 +224,11 @@ impl Rules {
             .count(&caller.counted_as(), self.requests_per_minute, now)
             .map_err(|wait| Problem::TooOften { wait })?;
         Ok(caller)
+    }
+
+    /// Whether a client is on this machine. One of whom nothing is known is not.
+    fn is_here(&self, client: Option<IpAddr>) -> bool {
+        client.is_some_and(|client| client.is_loopback() || client == self.hosts.bound.ip())
     }
 
     /// The problem as it is, unless this client has caused many already. A good token is answered even then.

@@ -3,6 +3,7 @@
 pub(crate) mod content;
 pub(crate) mod credentials;
 pub(crate) mod events;
+pub(crate) mod faults;
 pub(crate) mod form;
 pub(crate) mod logs;
 pub(crate) mod s3;

@@ -1,5 +1,6 @@
 //! The JSON of the API. Domain types become these and nothing else, so a renamed field cannot reach the wire by accident.
 
+mod faults;
 pub(crate) mod grants;
 pub(crate) mod logs;
 
@@ -12,6 +13,7 @@ use crate::{
     Attempt, Caller, Counts, MediaRange, Oldest, ServerFacts, Swept, Upload, UploadHistory,
     UploadPage,
 };
+pub(crate) use faults::FaultsJson;
 
 #[derive(Serialize)]
 pub(crate) struct ServerJson {

@@ -94,6 +94,7 @@ async fn answers_have_exactly_the_described_fields() {
             )
             .await,
         ),
+        ("Faults", crate::faults::one().await),
         ("Problem", get(&app, "/api/uploads/nobody").await),
     ] {
         let description = description();

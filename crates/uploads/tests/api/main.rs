@@ -4,6 +4,7 @@ mod callers;
 mod content;
 mod describing;
 mod events;
+mod faults;
 mod guards;
 mod keys;
 mod limits;

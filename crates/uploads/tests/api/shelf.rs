@@ -16,11 +16,11 @@ use tower::ServiceExt as _;
 use two_buckets_objects::{ByteRange, ETag, Timestamp, VersionId, VersionRef};
 use two_buckets_uploads::{
     Attempt, AttemptLog, AttemptOutcome, Caller, Change, CompleteMultipart, Completed, Counts,
-    CreateMultipart, CredentialScope, Cursor, Error, Expected, FormTarget, FormToSign, Grants,
-    KeyTemplate, ListUploads, Minted, MultipartId, MultipartRef, Oldest, ReceivedPart,
-    RequestToSign, Result, RetrySelection, S3Address, ServerFacts, SignedForm, SignedRequest,
-    Sources, Swept, Tracker, UntilStop, Upload, UploadApi, UploadCredentials, UploadHistory,
-    UploadId, UploadKey, UploadPage, UploadState, router,
+    CreateMultipart, CredentialScope, Cursor, Error, Expected, FaultRule, Faults, FormTarget,
+    FormToSign, Grants, KeyTemplate, ListUploads, Minted, MultipartId, MultipartRef, Oldest,
+    ReceivedPart, RequestToSign, Result, RetrySelection, S3Address, ServerFacts, SignedForm,
+    SignedRequest, Sources, Swept, Tracker, UntilStop, Upload, UploadApi, UploadCredentials,
+    UploadHistory, UploadId, UploadKey, UploadPage, UploadState, router,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_431_050_007);
@@ -502,6 +502,37 @@ fn no_such_multipart() -> Error {
     }
 }
 
+/// Faults of which there is one or none.
+#[derive(Default)]
+struct OneFault(Mutex<Option<String>>);
+
+impl Faults for OneFault {
+    fn rules(&self) -> Vec<FaultRule> {
+        let name = self.0.lock().expect("unpoisoned").clone();
+        let rule = name.map(|name| FaultRule {
+            name,
+            fault: "SlowDown".into(),
+            took_effect: false,
+            operations: vec!["PutObject".into()],
+            words: "503 SlowDown to every PutObject".into(),
+            matched: 2,
+            struck: 1,
+        });
+        rule.into_iter().collect()
+    }
+
+    fn set(&self, rules: &Value) -> std::result::Result<(), String> {
+        let name = rules["fault"][0]["name"].as_str();
+        let name = name.ok_or("fault 1 has no name")?;
+        *self.0.lock().expect("unpoisoned") = Some(name.to_owned());
+        Ok(())
+    }
+
+    fn clear(&self) {
+        *self.0.lock().expect("unpoisoned") = None;
+    }
+}
+
 /// The service on a new shelf, without guards, for a caller who may do everything.
 pub(crate) fn service() -> (Router, Arc<Shelf>) {
     service_for(Caller::unlimited("somebody"))
@@ -544,6 +575,7 @@ fn service_until(until_stop: UntilStop) -> (Router, Arc<Shelf>) {
             random: Arc::new(|| 42),
         },
         until_stop,
+        faults: Some(Arc::new(OneFault::default())),
     };
     (router(api), shelf)
 }
