@@ -25,7 +25,7 @@ pub struct Operation {
     pub answers_early: bool,
     /// Which conditions its request may carry.
     pub conditions: Conditions,
-    /// Whether the request's address names a key.
+    /// Whether the request's address, or its form, names a key.
     pub names_key: bool,
 }
 
@@ -99,7 +99,7 @@ const UPLOAD_PART_COPY: Operation = Operation {
 };
 const LIST_OBJECTS_V2: Operation = read("ListObjectsV2");
 /// An upload by HTML form. S3 has no better name for it than its method.
-const POST_OBJECT: Operation = change("PostObject");
+const POST_OBJECT: Operation = of_key(change("PostObject"));
 
 const TABLE: &[Row] = &[
     ("GET", Service, "", read("ListBuckets")),

@@ -95,6 +95,16 @@ impl Api {
         Ok(self.try_to_post(path, body).await?)
     }
 
+    /// Puts something in the place of what is there.
+    pub(crate) async fn put(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        Ok(self.ask(&Method::PUT, path, &written(path, body)?).await?)
+    }
+
+    /// Takes away what is there.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        Ok(self.ask(&Method::DELETE, path, &[]).await?)
+    }
+
     /// Asks, and again while that may help.
     pub(super) async fn get_patiently(
         &self,

@@ -10,8 +10,8 @@ use two_buckets_objects::{Key, VersionId};
 
 use super::check::Check;
 use super::typed::{
-    CheckFlags, ConfigCommand, EverywhereFlags, PutFlags, ServeFlags, StatusFlags, Typed,
-    TypedCommand,
+    CheckFlags, ConfigCommand, EverywhereFlags, FaultsCommand, PutFlags, ServeFlags, StatusFlags,
+    Typed, TypedCommand,
 };
 use crate::config::Flags;
 use crate::failure::Failure;
@@ -53,6 +53,13 @@ pub(crate) enum Command {
     },
     /// Sweep now.
     Sweep(Output),
+    /// Show or switch faults.
+    Faults {
+        /// What to do with them.
+        change: FaultsChange,
+        /// How to print.
+        output: Output,
+    },
     /// Print the exports for AWS tools.
     Env(Output),
     /// Print the settings.
@@ -61,6 +68,17 @@ pub(crate) enum Command {
     Check(Check),
     /// Run a job.
     Job(Job),
+}
+
+/// What to do with faults.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum FaultsChange {
+    /// Leave them as they are.
+    None,
+    /// Switch on what this file says, and nothing else.
+    Set(PathBuf),
+    /// Switch them off.
+    Off,
 }
 
 /// For whom to print.
@@ -258,6 +276,20 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
             output: cancel.output.into(),
         },
         TypedCommand::Sweep(output) => Command::Sweep(output.into()),
+        TypedCommand::Faults { output, change } => match change {
+            None => Command::Faults {
+                change: FaultsChange::None,
+                output: output.into(),
+            },
+            Some(FaultsCommand::Set { file, output }) => Command::Faults {
+                change: FaultsChange::Set(file),
+                output: output.into(),
+            },
+            Some(FaultsCommand::Off(output)) => Command::Faults {
+                change: FaultsChange::Off,
+                output: output.into(),
+            },
+        },
         TypedCommand::Env(output) => Command::Env(output.into()),
         TypedCommand::Serve(_) | TypedCommand::Job { .. } => Command::Serve,
         TypedCommand::Config { output, .. } => Command::Config(output.into()),
@@ -415,6 +447,7 @@ fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
         ("sweep-interval-s", &flags.sweep_interval_s),
         ("just-moved-grace-s", &flags.just_moved_grace_s),
         ("abort-incomplete-days", &flags.abort_incomplete_days),
+        ("faults", &flags.faults),
     ];
     let repeated = [
         ("behind-proxy", &reach.behind_proxy),

@@ -6,6 +6,7 @@ mod cancel;
 mod check;
 mod config;
 mod env;
+mod faults;
 mod logs;
 pub(crate) mod meaning;
 mod patience;
@@ -39,6 +40,7 @@ pub(crate) async fn run(
         Command::Retry { which, output } => retry::run(&which, output, settings).await,
         Command::Cancel { named, output } => cancel::run(&named, output, settings).await,
         Command::Sweep(output) => sweep::run(output, settings).await,
+        Command::Faults { change, output } => faults::run(&change, output, settings).await,
         Command::Env(output) => env::run(output, settings, environment),
         Command::Config(output) => config::run(output, settings),
         Command::Check(check) => check::run(&check, settings),

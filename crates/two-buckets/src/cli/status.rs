@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::absent::no_upload_of;
 use super::api::Api;
+use super::faults;
 use super::meaning::{Output, STATES, Status};
 use super::print;
 use super::wire::{Page, Progress, Upload, read};
@@ -19,13 +20,18 @@ pub(super) const PAGE_MAX: usize = 1000;
 /// Shows uploads; with a key that has just one, all that is known of it.
 pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Failure> {
     let api = Api::find(settings)?;
+    let (faults, warning) = faults::of_server(&api).await;
     let (uploads, first_page, is_cut) = uploads(&api, status).await?;
     if status.output == Output::Program {
         return print::json(&json!({
             "uploads": uploads,
             "counts": first_page.counts,
             "oldest_unfinished": first_page.oldest_unfinished,
+            "faults": faults,
         }));
+    }
+    if let Some(warning) = warning {
+        print::text(&warning)?;
     }
     let shown: Vec<Upload> = uploads.into_iter().map(read).collect::<Result<_, _>>()?;
     match (shown.as_slice(), &status.key) {

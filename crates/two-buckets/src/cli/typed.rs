@@ -77,6 +77,9 @@ pub(crate) struct ServeFlags {
     /// Days after which the parts of an upload that nobody completed are removed
     #[arg(long, value_name = "DAYS")]
     pub(crate) abort_incomplete_days: Option<OsString>,
+    /// Rules by which S3 and its events misbehave here on purpose, to test what stands that: see docs/faults.md
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<OsString>,
 }
 
 /// The flags that say how the server is reached.
@@ -262,6 +265,13 @@ pub(crate) enum TypedCommand {
     Cancel(CancelFlags),
     /// Look through the staging bucket now, and wake whatever has something to do
     Sweep(OutputFlags),
+    /// Show which faults are switched on and how often each has struck, or switch them
+    Faults {
+        #[command(flatten)]
+        output: OutputFlags,
+        #[command(subcommand)]
+        change: Option<FaultsCommand>,
+    },
     /// Run the job of one file here and now; the server starts these itself
     Job {
         /// The file's key in staging
@@ -287,6 +297,20 @@ pub(crate) enum TypedCommand {
         #[command(subcommand)]
         check: Option<ConfigCommand>,
     },
+}
+
+/// The commands of `faults`.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum FaultsCommand {
+    /// Put the rules of a file in the place of those that are on
+    Set {
+        /// The rules, in TOML or JSON
+        file: PathBuf,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Switch all faults off
+    Off(OutputFlags),
 }
 
 /// The commands of `config`.

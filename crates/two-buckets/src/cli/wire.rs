@@ -107,6 +107,23 @@ pub(super) struct Page {
     pub(super) oldest_unfinished: Value,
 }
 
+/// The faults that are on.
+#[derive(Deserialize, Debug, Default)]
+pub(super) struct Faults {
+    pub(super) rules: Vec<FaultRule>,
+}
+
+/// A rule of faults.
+#[derive(Deserialize, Debug)]
+pub(super) struct FaultRule {
+    pub(super) name: String,
+    pub(super) words: String,
+    #[serde(default)]
+    pub(super) matched: u64,
+    #[serde(default)]
+    pub(super) struck: u64,
+}
+
 /// A grant to upload one file.
 #[derive(Deserialize)]
 pub(super) struct Grant {

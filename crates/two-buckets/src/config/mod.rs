@@ -105,6 +105,8 @@ pub(crate) struct Settings {
     pub(crate) just_moved_grace: Setting<Duration>,
     /// After how many days the parts of an upload that nobody completed are removed; 1 to 3,650.
     pub(crate) abort_incomplete_days: Setting<u32>,
+    /// The rules for faults to switch on at the start, if any.
+    pub(crate) faults: Setting<Option<PathBuf>>,
     /// Which processor a file is given to, by `[[route]]` in the file.
     pub(crate) routes: RouteSettings,
     /// Roles beside the uploader's, by `[[role]]` in the file.
@@ -166,6 +168,7 @@ impl Settings {
             |text| number(text, 1, ABORT_INCOMPLETE_DAYS_MAX),
             Some(7),
         );
+        let faults = sources.setting("faults", optional_path, Some(None));
         let log_format = sources.setting("log-format", log_format, Some(LogFormat::Text));
         let log = sources.setting("log", log_filter, Some(LOG_DEFAULT.to_owned()));
         sources.refuse_unknown_names();
@@ -230,6 +233,7 @@ impl Settings {
                 sweep_interval: sweep_interval?,
                 just_moved_grace: just_moved_grace?,
                 abort_incomplete_days: abort_incomplete_days?,
+                faults: faults?,
                 routes,
                 roles,
                 log_format: log_format?,
@@ -314,7 +318,7 @@ impl Settings {
     /// What stands for all that says how files are processed: the same for a server and its jobs, and another once
     /// something was changed. Nobody can tell from it what the settings are.
     pub(crate) fn digest(&self) -> String {
-        let elsewhere = ["data", "s3", "web", "log", "log-format"];
+        let elsewhere = ["data", "s3", "web", "faults", "log", "log-format"];
         let rows: Vec<_> = self
             .rows()
             .into_iter()
@@ -442,6 +446,7 @@ impl Settings {
                 self.abort_incomplete_days.value.to_string(),
                 &self.abort_incomplete_days.origin,
             ),
+            optional_row("faults", &self.faults, |path| path.display().to_string()),
             (
                 "role",
                 self.roles

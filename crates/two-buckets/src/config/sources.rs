@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Origin, Setting};
 use crate::failure::Failure;
+use crate::meant::nearest;
 
 /// The settings given by flags.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,8 +45,6 @@ impl Environment {
 
 /// The entries that are tables or lists of them, and read before the settings are.
 const TABLES: [&str; 3] = ["[[route]]", "[processor.NAME]", "[[role]]"];
-/// How like a name must be to an entry to be taken for it misspelt, as clap does for flags.
-const LIKENESS_MIN: f64 = 0.7;
 
 const VIRTUAL_ENV: &str = "VIRTUAL_ENV";
 
@@ -238,10 +237,10 @@ fn meant(name: &str, entries: &[String]) -> String {
             .trim_end_matches(".NAME")
             .to_owned()
     };
-    let likeness = |entry: &&str| strsim::jaro(name, &bare(entry));
-    let nearest = all().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    match nearest.filter(|entry| likeness(entry) >= LIKENESS_MIN) {
-        Some(entry) => format!("did you mean {entry}?"),
+    let names: Vec<(String, &str)> = all().map(|entry| (bare(entry), entry)).collect();
+    let nearest = nearest(name, names.iter().map(|(bare, _)| bare.as_str()));
+    match nearest.and_then(|it| names.iter().find(|(bare, _)| bare == it)) {
+        Some((_, entry)) => format!("did you mean {entry}?"),
         None => format!("there are {}", all().collect::<Vec<_>>().join(", ")),
     }
 }

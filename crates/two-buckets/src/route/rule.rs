@@ -88,7 +88,8 @@ impl KeyPattern {
             .map_err(|error| format!("{text:?} is no pattern of keys: {}", error.kind()))
     }
 
-    fn matches(&self, key: &str) -> bool {
+    /// Whether the whole key is as the pattern says.
+    pub(crate) fn matches(&self, key: &str) -> bool {
         self.0.is_match(key)
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Banner<'a> {
     pub(super) staging: &'a str,
     /// What runs on each file.
     pub(super) processor: &'a str,
+    /// How many rules for faults are on.
+    pub(super) faults: usize,
     /// How the memory of functions is limited; none without functions.
     pub(super) memory: Option<&'a Memory>,
 }
@@ -54,11 +56,25 @@ impl Banner<'_> {
                 format!("\n  memory  watched ten times a second, for want of a cgroup: {why}")
             }
         };
+        let faults = match self.faults {
+            0 => String::new(),
+            1 => {
+                "\n  FAULTS  ON: S3 and its events misbehave here on purpose, by 1 rule".to_owned()
+            }
+            rules => format!(
+                "\n  FAULTS  ON: S3 and its events misbehave here on purpose, by {rules} rules"
+            ),
+        };
+        let faults = if faults.is_empty() {
+            faults
+        } else {
+            format!("{faults}; see {program} faults{data}")
+        };
         format!(
             "\n  Two Buckets {} is ready: every file is given to `{}` and kept.\n\n  \
              page    {page}\n  \
              S3      {}\n  \
-             data    {}{memory}\n  \
+             data    {}{memory}{faults}\n  \
              try     {program} put{data} FILE\n  \
              or      eval \"$({program} env{data})\" && aws s3 cp FILE s3://{}/\n\n",
             env!("CARGO_PKG_VERSION"),

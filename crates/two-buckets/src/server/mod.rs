@@ -38,11 +38,12 @@ use two_buckets_s3_api::{
     Config, Credentials, FUNCTION_ROLE, Limits, Listening, Pins, Role, S3Service, Sts,
     TrustedProxies, function_role, uploader_role,
 };
-use two_buckets_uploads::{Access, Callers, Issuer, KnownCallers, WebOrigin};
+use two_buckets_uploads::{Access, Callers, Faults, Issuer, KnownCallers, WebOrigin};
 
 use crate::clock;
 use crate::config::{Environment, Origin, Reach, Settings};
 use crate::failure::Failure;
+use crate::faults;
 use crate::job::starter::Starter;
 use crate::job::{Tickets, desk};
 use crate::root_key::{RootKey, random_text};
@@ -80,13 +81,17 @@ pub(crate) async fn run<P: Processor>(
     folder::make(data)?;
     let functions = Found::find(settings, environment).await?;
     let queue = WakeQueue::default();
+    let faults = faults_of(settings)?;
     let depot = folder::open_store(
         data,
         Options {
             clock: Arc::new(clock::now),
             just_moved_grace: settings.just_moved_grace.value,
             small_body_bytes_max: SMALL_BODY_BYTES_MAX,
-            on_created: Some(queue.on_created(staging.clone())),
+            on_created: Some(queue.on_created(
+                staging.clone(),
+                Some(faults.for_events(staging.clone(), clock::now)),
+            )),
         },
     )?;
     let s3 = Listener::bind("S3", "s3", settings.s3.value).await?;
@@ -174,6 +179,7 @@ pub(crate) async fn run<P: Processor>(
             depot: depot.clone(),
             stopping: stopping.clone(),
             processor: &name,
+            faults: faults.clone(),
         },
         |facts| LedgerTracker {
             facts,
@@ -214,6 +220,7 @@ pub(crate) async fn run<P: Processor>(
         pins: Some(pins),
         refuse_write: Some(Arc::new(refuse_reserved(staging, archive))),
         staging_buckets: vec![staging.clone()],
+        faults: Some(faults.for_calls()),
         domain: reach.s3_url.value.as_ref().map(|url| url.host().to_owned()),
         limits,
     });
@@ -247,6 +254,7 @@ pub(crate) async fn run<P: Processor>(
         is_default_data: settings.data.origin == Origin::Default,
         staging: staging.as_str(),
         processor: &name,
+        faults: Faults::rules(&faults).len(),
         memory: running.memory(),
     }
     .show();
@@ -300,6 +308,18 @@ pub(crate) async fn run<P: Processor>(
     drop(depot);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Faults that are switched on from the start, or none.
+fn faults_of(settings: &Settings) -> Result<faults::Switch, Failure> {
+    let faults = faults::Switch::default();
+    if let Some(file) = &settings.faults.value {
+        let rules = faults::read_file(file)?;
+        faults.set(&rules).map_err(|problem| {
+            Failure::usage(format!("the faults in {}: {problem}", file.display()))
+        })?;
+    }
+    Ok(faults)
 }
 
 /// What gives sessions of all roles. It keeps nothing, so another process with the root key gives the same.

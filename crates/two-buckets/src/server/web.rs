@@ -17,6 +17,7 @@ use two_buckets_uploads::{
 use crate::clock;
 use crate::config::Settings;
 use crate::failure::Failure;
+use crate::faults::Switch;
 use crate::page;
 
 /// What answers there.
@@ -35,6 +36,8 @@ pub(super) struct Parts<'a> {
     pub(super) depot: Depot,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) processor: &'a str,
+    /// What switches faults on and off.
+    pub(super) faults: Switch,
 }
 
 /// Puts the service together.
@@ -77,6 +80,7 @@ pub(super) fn service<T: Tracker>(
             let stopping = parts.stopping.clone();
             Arc::new(move || Box::pin(super::told(&stopping)))
         }),
+        faults: Some(Arc::new(parts.faults.clone())),
     });
     let page = page::router(&endpoint).map_err(|error| Failure::failed(error.to_string()))?;
     let guard = GuardLayer::new(parts.access).map_err(|error| Failure::usage(error.to_string()))?;
