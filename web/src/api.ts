@@ -30,6 +30,8 @@ export type AttemptLog = Schemas["AttemptLog"];
 export type Attempt = Schemas["Attempt"];
 export type Listing = Omit<Schemas["UploadPage"], "uploads"> & { uploads: Upload[] };
 export type Server = Schemas["Server"];
+/** A rule by which the server misbehaves on purpose. */
+export type FaultRule = Schemas["FaultRule"];
 export type Query = NonNullable<operations["listUploads"]["parameters"]["query"]>;
 
 /** Leave to make one request to the store; the URL is the leave. */
@@ -119,6 +121,9 @@ function problem(response: Response, text: string): string {
 const one = (id: string): string => `/api/uploads/${encodeURIComponent(id)}`;
 
 export const server = (): Promise<Server> => call("GET", "/api/server");
+
+/** The faults that are switched on; refused to callers who have a token of their own. */
+export const faults = (): Promise<Schemas["Faults"]> => call("GET", "/api/faults");
 
 export function list(query: Query): Promise<Listing> {
 	const search = new URLSearchParams();

@@ -39,6 +39,8 @@ const recountMs = 1000;
 /** Files sent from here that the list does not reach are asked for by key, so many a round. */
 const followedPerRound = 8;
 const drawEveryMs = 80;
+/** How often it is asked which faults are on. */
+const faultsEveryMs = 3000;
 
 let server: api.Server | null = null;
 let listing: api.Listing | null = null;
@@ -94,6 +96,7 @@ const events = new Events(follows, () => poll.now());
 const signIn = new SignIn((token) => {
 	api.signIn(token);
 	server = null;
+	mayAskForFaults = true;
 	poll.now();
 	events.start();
 	uploader.wakeAll();
@@ -256,6 +259,7 @@ async function round(): Promise<void> {
 		);
 		uploader.limit(known.limits);
 		ways.limit(isLimited(known.limits));
+		void lookForFaults();
 		return known;
 	});
 	const wanted = wish();
@@ -267,6 +271,32 @@ async function round(): Promise<void> {
 	await follow(next.uploads);
 	await refreshDetail();
 	draw();
+}
+
+let mayAskForFaults = true;
+let hasFaults = false;
+
+/** Says for as long as it is so that the server misbehaves on purpose. */
+async function lookForFaults(): Promise<void> {
+	if (!mayAskForFaults || server === null || document.visibilityState !== "visible") return;
+	let rules: api.FaultRule[] = [];
+	try {
+		({ rules } = await api.faults());
+	} catch (error) {
+		// Whether the server is away is the poll's affair.
+		if (!(error instanceof api.Refused) || error instanceof api.Unknown) return;
+		// Callers with a token of their own are not told, and an older server has none.
+		mayAskForFaults = false;
+	}
+	if (rules.length > 0 !== hasFaults) {
+		hasFaults = rules.length > 0;
+		announcer.say(
+			hasFaults
+				? "Faults are switched on: the server misbehaves on purpose."
+				: "Faults are switched off.",
+		);
+	}
+	notices.showFaults(rules);
 }
 
 const wish = (): string => JSON.stringify(filters.wanted);
@@ -417,6 +447,7 @@ function linkChanged(link: Link): void {
 		announcer.say("The server is back.");
 		// It may be another version, with other buckets.
 		server = null;
+		mayAskForFaults = true;
 		uploader.wakeAll();
 		events.start();
 	} else if (link.since === link.nextAt || Date.now() - link.since < 50) {
@@ -541,6 +572,7 @@ window.addEventListener("online", () => {
 	events.start();
 	draw();
 });
+setInterval(() => void lookForFaults(), faultsEveryMs);
 // Ages and countdowns move on between polls.
 setInterval(() => {
 	if (document.visibilityState === "visible") draw();

@@ -44,6 +44,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/faults": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The faults that are switched on, with how often each has struck; none while they are off. */
+        get: operations["showFaults"];
+        /** Puts rules for faults in the place of those that are on. They are gone when the server ends. */
+        put: operations["setFaults"];
+        post?: never;
+        /** Switches all faults off. */
+        delete: operations["clearFaults"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/form": {
         parameters: {
             query?: never;
@@ -480,6 +499,28 @@ export interface components {
             size?: number | null;
             /** @description The media type to be sent as `Content-Type`. Empty means unknown. */
             type?: string | null;
+        };
+        FaultRule: {
+            /** @description What goes wrong, in the word of the rule. */
+            fault: string;
+            /** @description Calls or events that it might have struck. */
+            matched: number;
+            name: string;
+            /** @description S3's names of the operations it can strike, or `event`. */
+            operations: string[];
+            /** @description Those that it struck. */
+            struck: number;
+            /** @description Whether a call that it strikes takes effect all the same. */
+            took_effect: boolean;
+            /** @description The rule in a sentence. */
+            words: string;
+        };
+        /** @description As the file of `serve --faults`; docs/faults.md describes the fields. */
+        FaultRules: {
+            fault: Record<string, never>[];
+        };
+        Faults: {
+            rules: components["schemas"]["FaultRule"][];
         };
         Form: {
             /**
@@ -988,6 +1029,151 @@ export interface operations {
                 };
             };
             /** @description The Host is foreign. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    showFaults: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rules that are on, in their order. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Faults"];
+                };
+            };
+            /** @description The Host is foreign, or the caller is one who is known by a token of their own. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setFaults: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FaultRules"];
+            };
+        };
+        responses: {
+            /** @description The rules that are on now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Faults"];
+                };
+            };
+            /** @description A rule cannot be; the words name it and the field. Nothing has changed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The admin token was not sent, or is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host is foreign, or the caller is anybody else than the server's owner on its own machine. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clearFaults: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No rules. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Faults"];
+                };
+            };
+            /** @description The admin token was not sent, or is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host is foreign, or the caller is anybody else than the server's owner on its own machine. */
             403: {
                 headers: {
                     [name: string]: unknown;

@@ -11,7 +11,15 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { extname, join, normalize } from "node:path";
-import type { Attempt, AttemptLog, Server as Described, Json, State, Upload } from "../src/api.ts";
+import type {
+	Attempt,
+	AttemptLog,
+	Server as Described,
+	FaultRule,
+	Json,
+	State,
+	Upload,
+} from "../src/api.ts";
 import { Crc64Nvme } from "../src/send/crc64nvme.ts";
 
 export interface Faults {
@@ -105,6 +113,10 @@ export class Mock {
 		forgetful: false,
 		noEvents: false,
 	};
+	/** The rules for faults that the server is told to have; `null` where it does not say. */
+	faultRules: FaultRule[] | null = [];
+	/** How often it was asked for them. */
+	faultsAsked = 0;
 	private readonly completed = new Map<string, string>();
 	/** Everything asked of the S3 endpoint, in order. */
 	readonly asked: Asked[] = [];
@@ -356,6 +368,10 @@ export class Mock {
 					limits: { ...this.limits, uploads_per_minute: null },
 					caller: { name: "loopback", prefix: null, may_steer: this.maySteer },
 				});
+			case "GET faults":
+				this.faultsAsked += 1;
+				if (this.faultRules === null) return problem(403, "for the owner only");
+				return json({ rules: this.faultRules });
 			case "GET uploads":
 				this.listings += 1;
 				return json(this.list(url.searchParams));

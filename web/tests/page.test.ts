@@ -633,3 +633,58 @@ anyTest("the policy the page is served with stops a script that got in", { skip 
 		await until("so is this", () => complaints.some((words) => words.includes("connect-src")));
 	}),
 );
+
+const busy = {
+	name: "busy <b>",
+	fault: "SlowDown",
+	took_effect: false,
+	operations: ["PutObject"],
+	words: "503 SlowDown to PutObject, every 3rd time",
+	matched: 10,
+	struck: 3,
+};
+
+test(
+	"while faults are on the page says which, and how often each has struck, and stops when they are off",
+	(mock) => {
+		mock.faultRules = [busy];
+	},
+	async ({ page, mock }) => {
+		const bar = page.getByRole("region", { name: "Faults" });
+		await bar.waitFor();
+		assert.match((await bar.textContent()) ?? "", /Faults are switched on/);
+		await bar.getByText("1 rule, struck 3 times").click();
+		await bar
+			.getByText("busy <b>: 503 SlowDown to PutObject, every 3rd time. Struck 3 times of 10.")
+			.waitFor();
+		await until("it is said", async () =>
+			((await page.getByRole("status").first().textContent()) ?? "").includes("on purpose"),
+		);
+		mock.faultRules = [
+			{ ...busy, matched: 12, struck: 4 },
+			{ ...busy, name: "second" },
+		];
+		await bar.getByText("2 rules, struck 7 times").waitFor();
+		// What was opened stays open, and the rule's line is the same one.
+		await bar.getByText("Struck 4 times of 12").waitFor();
+		mock.faultRules = [];
+		await bar.waitFor({ state: "hidden" });
+	},
+);
+
+test(
+	"a page whose reader is not told of faults asks once and shows nothing",
+	(mock) => {
+		mock.faultRules = null;
+		// Without a stream the list is asked for every second.
+		mock.faults.noEvents = true;
+	},
+	async ({ page, mock }) => {
+		await page.getByText("No uploads yet").waitFor();
+		await until("it has asked", async () => mock.faultsAsked === 1);
+		assert.equal(await page.getByRole("region", { name: "Faults" }).count(), 0);
+		const listings = mock.listings;
+		await until("a while has passed", async () => mock.listings > listings + 4);
+		assert.equal(mock.faultsAsked, 1);
+	},
+);

@@ -1,6 +1,7 @@
-/** What the reader should know now: the server is away, or something was refused. */
+/** What the reader should know now: the server is away, misbehaves on purpose, or something was refused. */
 
-import { h, icon, text } from "../dom.ts";
+import type { FaultRule } from "../api.ts";
+import { children, h, icon, text } from "../dom.ts";
 import { plural } from "../format.ts";
 import { plain } from "../names.ts";
 import type { Link } from "../poll.ts";
@@ -16,6 +17,9 @@ export class Notices {
 	private readonly when = h("span", { class: "when" });
 	private readonly said = h("div", { class: "notice", role: "alert", hidden: true });
 	private readonly asked = h("div", { class: "notice asks", role: "alert", hidden: true });
+	private readonly faults: HTMLElement;
+	private readonly struck = h("span", {});
+	private readonly rules = h("ul", {});
 	private readonly wanted: HTMLElement;
 	private readonly wants = h("p", {});
 	private timer: ReturnType<typeof setTimeout> | undefined;
@@ -39,7 +43,21 @@ export class Notices {
 			this.wants,
 			allow,
 		);
-		const all = [this.away, this.wanted, this.asked, this.said];
+		this.faults = h(
+			"section",
+			{ class: "notice faults", "aria-label": "Faults", hidden: true },
+			icon("away"),
+			h(
+				"div",
+				{},
+				h("strong", {}, "Faults are switched on."),
+				" S3 and its events misbehave here on purpose, until ",
+				h("code", {}, "two-buckets faults off"),
+				".",
+				h("details", {}, h("summary", {}, this.struck), this.rules),
+			),
+		);
+		const all = [this.away, this.faults, this.wanted, this.asked, this.said];
 		this.element = h("div", { class: "notices" }, ...all);
 	}
 
@@ -54,6 +72,22 @@ export class Notices {
 			this.wants,
 			`${plural(count, "file")} ${were}. The browser asks for your leave to read ${count === 1 ? "it" : "them"} again.`,
 		);
+	}
+
+	/** The rules by which the server misbehaves; none while it does not. Stays for as long as there are some. */
+	showFaults(rules: readonly FaultRule[]): void {
+		this.faults.hidden = rules.length === 0;
+		const struck = rules.reduce((sum, rule) => sum + rule.struck, 0);
+		text(this.struck, `${plural(rules.length, "rule")}, struck ${plural(struck, "time")}`);
+		const items = rules.map((rule, index) => {
+			const item = this.rules.children[index] ?? h("li", {});
+			text(
+				item,
+				`${plain(rule.name)}: ${plain(rule.words)}. Struck ${plural(rule.struck, "time")} of ${rule.matched}.`,
+			);
+			return item;
+		});
+		children(this.rules, items);
 	}
 
 	/** Asks something that can wait; without an answer nothing is done. */
