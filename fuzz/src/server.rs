@@ -60,6 +60,7 @@ impl Server {
             clock,
             pins: None,
             refuse_write: None,
+            faults: None,
             staging_buckets: vec![bucket_name("staging")],
             limits: Limits::default(),
         });

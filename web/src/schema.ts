@@ -510,7 +510,7 @@ export interface components {
             operations: string[];
             /** @description Those that it struck. */
             struck: number;
-            /** @description Whether a call that it strikes takes effect all the same. */
+            /** @description Whether a call that it strikes is carried out all the same, sooner or later; of events, whether they come. */
             took_effect: boolean;
             /** @description The rule in a sentence. */
             words: string;

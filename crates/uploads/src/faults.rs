@@ -22,7 +22,7 @@ pub struct FaultRule {
     pub name: String,
     /// What goes wrong, in the word of the rule, as `SlowDown` or `lost`.
     pub fault: String,
-    /// Whether a call that it strikes takes effect all the same.
+    /// Whether a call that it strikes is carried out all the same, sooner or later; an event, whether it comes.
     pub took_effect: bool,
     /// S3's names of the operations it can strike, or `event`.
     pub operations: Vec<String>,

@@ -189,12 +189,16 @@ pub(crate) enum Pending {
 pub(crate) struct Unsent;
 
 impl Fault {
-    /// Whether a good operation has taken effect though its client is not told so, or not in time.
+    /// Whether the operation is carried out all the same, sooner or later, as far as nothing else is wrong with it.
     pub fn took_effect(&self) -> bool {
         match self {
-            Self::AnswerLost | Self::CutAnswer { .. } | Self::SlowAnswer { .. } => true,
-            Self::Cut { took_effect } | Self::Delayed { took_effect, .. } => *took_effect,
-            _ => false,
+            Self::AnswerLost
+            | Self::CutAnswer { .. }
+            | Self::Delayed { .. }
+            | Self::SlowRequest { .. }
+            | Self::SlowAnswer { .. } => true,
+            Self::Cut { took_effect } => *took_effect,
+            Self::Refused(_) | Self::ErrorInside200 | Self::CutRequest { .. } => false,
         }
     }
 

@@ -95,11 +95,11 @@ pub(crate) fn needs_condition(fault: &Fault) -> bool {
 }
 
 impl Kind {
-    /// Whether what is struck takes effect all the same.
+    /// Whether what is struck is carried out, or comes, all the same.
     pub(crate) fn took_effect(&self) -> bool {
         match self {
             Self::OfCall(fault) => fault.took_effect(),
-            Self::OfEvent(_) => false,
+            Self::OfEvent(event) => *event != EventKind::Lost,
         }
     }
 

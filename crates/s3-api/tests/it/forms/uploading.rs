@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::Method;
 use serde_json::json;
+use two_buckets_s3_api::faults::Code;
+use two_buckets_s3_api::{Fault, Struck};
 
 use super::{Form, HOUR, policy};
 use crate::harness::{Req, Server};
@@ -123,4 +125,31 @@ async fn the_style_of_the_host_makes_no_difference() {
     assert_eq!(answer.status, 204, "{}", answer.text());
     let url = format!("http://{host}/up/photo.jpg");
     assert_eq!(answer.header("location"), Some(&*url));
+}
+
+#[tokio::test]
+async fn a_form_is_struck_by_faults_as_post_object_with_the_key_in_its_fields() {
+    for (fault, status, is_kept) in [
+        (Fault::Refused(Code::SlowDown), 503, false),
+        (Fault::AnswerLost, 500, true),
+    ] {
+        let server = Server::start_with(|config| {
+            config.faults = Some(std::sync::Arc::new(move |call| {
+                let is_it = call.operation()?.name == "PostObject"
+                    && call.bucket() == Some("plain")
+                    && call.key() == Some("up/photo.jpg");
+                is_it.then(|| Struck {
+                    rule: "forms".into(),
+                    fault,
+                })
+            }));
+        })
+        .await;
+        let answer = Form::signed(&server, &[]).send(&server).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(
+            server.get("plain", "up/photo.jpg").await.status == 200,
+            is_kept
+        );
+    }
 }
