@@ -48,17 +48,21 @@ class Server:
 
     def start(self):
         """Starts it and waits until both listeners answer."""
+        self.launch()
+        self.record = until("the server left its addresses", self._own_record, within_s=60)
+        for address in (self.endpoint, self.web):
+            until(f"{address} accepts connections", lambda address=address: self._accepts(address))
+        self._addresses = (urlsplit(self.endpoint).netloc, urlsplit(self.web).netloc)
+        return self
+
+    def launch(self):
+        """Starts it and waits for nothing."""
         s3, web = self._addresses
         command = [program(), "serve", "--data", self.data, "--s3", s3, "--web", web, *self.flags]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment()
             )
-        self.record = until("the server left its addresses", self._own_record, within_s=60)
-        for address in (self.endpoint, self.web):
-            until(f"{address} accepts connections", lambda address=address: self._accepts(address))
-        self._addresses = (urlsplit(self.endpoint).netloc, urlsplit(self.web).netloc)
-        return self
 
     def stop(self):
         """Asks it to end, as a service manager does, and returns its exit code."""
