@@ -11,12 +11,10 @@ import pytest
 
 from harness import senders
 from harness.book import Book, Kept, problems
-from harness.waiting import until
+from harness.waiting import until, until_quiet
 
 KILLS = int(os.environ.get("TWO_BUCKETS_TORTURE_KILLS", "25"))
 SEED = os.environ.get("TWO_BUCKETS_TORTURE_SEED", "20261126")
-# How long everything may take to become quiet: a job of an earlier server is found within a minute.
-QUIET_WITHIN_S = 300
 # The function: slow at times, failing at first on some files, and for good on others until their cause is mended.
 FUNCTION = """
 cat > "$TWO_BUCKETS_SCRATCH/file"
@@ -29,15 +27,6 @@ esac
 [ $((TWO_BUCKETS_SIZE % 5)) -ne 2 ] || sleep 0.05
 sha256sum < "$TWO_BUCKETS_SCRATCH/file"
 """
-
-
-def until_quiet(server):
-    """Waits until nothing is left to do. What is only expected may never come: its permission's answer was lost."""
-    def unfinished():
-        rows = server.api.uploads(state="pending") + server.api.uploads(state="processing")
-        return [row for row in rows if not row["expected"]]
-
-    until("nothing is left to do", lambda: not unfinished(), QUIET_WITHIN_S)
 
 
 def test_nothing_acknowledged_is_lost_doubled_mixed_up_or_forgotten_however_often_the_server_is_killed(make_server, tmp_path):

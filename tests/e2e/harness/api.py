@@ -72,13 +72,14 @@ class Api:
         return grant["key"]
 
     def send(self, grant, body, size=None):
-        """Sends a file with a permission to; `size` is needed where `body` is an open file."""
+        """Sends a file with a permission to, and returns its version id; `size` is needed where `body` is an open file."""
         request = urllib.request.Request(grant["url"], data=body, method=grant["method"])
         for name, value in {**grant["headers"], "Content-Length": str(len(body) if size is None else size)}.items():
             request.add_header(name, value)
         try:
             with self._open(request) as answer:
                 assert answer.status == 200
+                return answer.headers["x-amz-version-id"]
         except urllib.error.HTTPError as refused:
             raise Refused(refused.code, {"detail": refused.read().decode(errors="replace")}) from None
 

@@ -55,6 +55,12 @@ class Book:
         with self._lock:
             self.by_unique_key[key] = sha256(body)
 
+    def forget(self, keys):
+        """Strikes out files whose client has deleted them."""
+        gone = set(keys)
+        with self._lock:
+            self.sent = [sent for sent in self.sent if sent.key not in gone]
+
     def refuse(self, why):
         """Writes down an answer that nobody should get."""
         with self._lock:

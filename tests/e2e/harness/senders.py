@@ -24,9 +24,9 @@ def is_of_the_server_before(refused):
 class Sender:
     """Sends until it is told to stop. Its choices are those of a seed; what the server makes of them is not."""
 
-    def __init__(self, server, book, seed, name, pause_s=0):
+    def __init__(self, server, book, seed, name, pause_s=0, read_timeout=60):
         # One attempt each: a repeat would send a file again whose first PUT may be kept.
-        self.s3 = server.s3(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60)
+        self.s3 = server.s3(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=read_timeout)
         self.server = server
         self.book = book
         self.name = name
