@@ -16,6 +16,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ffmpeg", "ffmpeg"),
     ("rclone", "rclone"),
     ("curl", "curl"),
+    // A wall clock that can be moved.
+    ("faketime", "faketime"),
     // A kernel that runs as a program, and what sets its network up.
     ("linux.uml", "user-mode-linux"),
     ("ip", "iproute2"),

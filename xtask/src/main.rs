@@ -11,6 +11,7 @@ mod bench;
 mod check;
 mod debian;
 mod deny;
+mod end_to_end;
 mod own_kernel;
 mod program;
 mod python;
@@ -43,6 +44,8 @@ enum Chore {
         #[arg(long, value_name = "TEXT")]
         only: Option<String>,
     },
+    /// Kills the server under load again and again, and checks that every acknowledged file is kept once
+    Torture(end_to_end::Torture),
     /// Measurements, each printing its figures
     Bench {
         #[command(subcommand)]
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     let outcome = match Flags::parse().chore {
         Chore::Check => check::run(),
         Chore::Test { only } => test::run(only.as_deref()),
+        Chore::Torture(flags) => end_to_end::torture(&flags),
         Chore::Bench { bench } => bench::run(&bench),
     };
     match outcome {

@@ -1,13 +1,10 @@
 //! `cargo xtask test`: every test, with what the tests need installed first.
 
-use std::ffi::OsString;
-use std::path::Path;
-
 use anyhow::Result;
 
 use crate::program::Program;
 use crate::stages::{Done, Stages};
-use crate::{debian, own_kernel, python, release, repository, web};
+use crate::{debian, end_to_end, own_kernel, python, release, web};
 
 pub(crate) fn run(only: Option<&str>) -> Result<()> {
     let mut stages = Stages::new(only);
@@ -20,7 +17,7 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
         release::build()?;
         Ok(Done::quietly())
     });
-    stages.run_and_keep("end to end tests", end_to_end);
+    stages.run_and_keep("end to end tests", end_to_end::test);
     stages.finish()
 }
 
@@ -38,41 +35,4 @@ fn rust(closing: &mut Vec<String>) -> Result<Done> {
     closing.extend(lines);
     outcome?;
     Ok(Done::quietly())
-}
-
-/// The suites in `tests/e2e`, against the release program.
-fn end_to_end(closing: &mut Vec<String>) -> Result<Done> {
-    if !repository::root().join("tests").join("e2e").is_dir() {
-        return Ok(Done::Skipped("there are none yet".into()));
-    }
-    let program = release::build()?;
-    let bin = python::environment()?;
-    web::install(&repository::root().join("tests").join("js"))?;
-    let (lines, outcome) = Program::new(bin.join("python"))
-        .args([
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "--durations=15",
-            "tests/e2e",
-        ])
-        .env("TWO_BUCKETS_PROGRAM", &program)
-        .env("PATH", path_with(&bin)?)
-        .env("PYTHONUNBUFFERED", "1")
-        .run_and_keep(|line| {
-            line.starts_with("FAILED ")
-                || line.starts_with("ERROR ")
-                || (line.starts_with('=') && line.contains(" in "))
-        });
-    closing.extend(lines);
-    outcome?;
-    Ok(Done::quietly())
-}
-
-/// The path with `first` searched before everything else.
-fn path_with(first: &Path) -> Result<OsString> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(first.to_owned()).chain(std::env::split_paths(&path));
-    Ok(std::env::join_paths(folders)?)
 }

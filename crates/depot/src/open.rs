@@ -97,7 +97,7 @@ impl Depot {
 const INDEX_FOLDER: &str = "index";
 /// Large enough that there are few segments, small enough that one is soon empty and given back.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
-/// Room for the index to go on when bodies have filled the disk: its journals, and a table being written while the ones
+/// Half is for what changes no body, half for the index to go on: its journals, and a table being written while the ones
 /// it replaces are there.
 const RESERVE_BYTES: u64 = 256 << 20;
 /// The most log to be replayed at a start, and the most time between checkpoints while there is something to write.

@@ -68,12 +68,20 @@ class Api:
         """Uploads through a signed URL as the page does; `body` is bytes or an open file, `wanted` is a `key` or a
         `filename`, and what else is known of it. Returns the key it went to."""
         grant = self.post("/api/signedurl", {"size": size, **wanted})
-        request = urllib.request.Request(grant["url"], data=body, method=grant["method"])
-        for name, value in {**grant["headers"], "Content-Length": str(size)}.items():
-            request.add_header(name, value)
-        with self._open(request) as answer:
-            assert answer.status == 200
+        self.send(grant, body, size)
         return grant["key"]
+
+    def send(self, grant, body, size=None):
+        """Sends a file with a permission to, and returns its version id; `size` is needed where `body` is an open file."""
+        request = urllib.request.Request(grant["url"], data=body, method=grant["method"])
+        for name, value in {**grant["headers"], "Content-Length": str(len(body) if size is None else size)}.items():
+            request.add_header(name, value)
+        try:
+            with self._open(request) as answer:
+                assert answer.status == 200
+                return answer.headers["x-amz-version-id"]
+        except urllib.error.HTTPError as refused:
+            raise Refused(refused.code, {"detail": refused.read().decode(errors="replace")}) from None
 
     def _call(self, method, path, body):
         request = urllib.request.Request(self.web + path, method=method)

@@ -34,11 +34,14 @@ class Server:
     staging = "staging"
     archive = "archive"
 
-    def __init__(self, folder, *flags, certificate=None):
-        """`flags` are those of `serve`; `certificate` is the file to know it by, where it has TLS."""
+    def __init__(self, folder, *flags, certificate=None, data=None, through=(), variables=None):
+        """`flags` are those of `serve`; `certificate` is the file to know it by, where it has TLS. `data` is another data
+        folder than one of its own, `through` a program that starts it, `variables` are for it alone."""
         self.folder = Path(folder)
         self.certificate = certificate
-        self.data = self.folder / "data"
+        self.data = Path(data) if data else self.folder / "data"
+        self.through = through
+        self.variables = variables or {}
         self.log = self.folder / "server.log"
         self.flags = flags
         self.root = ROOT
@@ -48,17 +51,26 @@ class Server:
 
     def start(self):
         """Starts it and waits until both listeners answer."""
-        s3, web = self._addresses
-        command = [program(), "serve", "--data", self.data, "--s3", s3, "--web", web, *self.flags]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment()
-            )
+        self.launch()
         self.record = until("the server left its addresses", self._own_record, within_s=60)
         for address in (self.endpoint, self.web):
             until(f"{address} accepts connections", lambda address=address: self._accepts(address))
         self._addresses = (urlsplit(self.endpoint).netloc, urlsplit(self.web).netloc)
         return self
+
+    def launch(self):
+        """Starts it and waits for nothing."""
+        s3, web = self._addresses
+        command = [*self.through, program(), "serve", "--data", self.data, "--s3", s3, "--web", web, *self.flags]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment() | self.variables
+            )
+
+    def is_ready(self):
+        """Whether it has left its addresses and answers at both."""
+        self.record = self.process.poll() is None and self._own_record()
+        return bool(self.record) and all(self._accepts(address) for address in (self.endpoint, self.web))
 
     def stop(self):
         """Asks it to end, as a service manager does, and returns its exit code."""

@@ -62,7 +62,8 @@ pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub(crate) struct Settings {
     /// A log segment is ended before it would pass this.
     pub(crate) segment_bytes_max: u64,
-    /// Room that must stay free on the disk, so that the index can go on though the log is refused.
+    /// Room that must stay free on the disk. Bodies are refused when less would be left; what only changes rows may use
+    /// half of it, or a full disk could never be emptied nor what was accepted be finished; the rest is the index's.
     pub(crate) reserve_bytes: u64,
     /// When checkpoints are made.
     pub(crate) checkpoints: Schedule,
@@ -269,7 +270,13 @@ impl Engine {
         if is_kept {
             let checked = shared
                 .check_writable()
-                .and_then(|()| commit::size_bytes(&changes));
+                .and_then(|()| commit::size_bytes(&changes))
+                .and_then(|size_bytes| {
+                    if !changes.added.is_empty() {
+                        shared.check_room(size_bytes as u64)?;
+                    }
+                    Ok(size_bytes)
+                });
             match checked {
                 Ok(size_bytes) => pending.size_bytes = size_bytes,
                 Err(error) => {
@@ -345,7 +352,7 @@ impl Shared {
         }
     }
 
-    /// Whether so many more bytes leave the index its room.
+    /// Whether the bytes of a body leave the room that must stay free.
     fn check_room(&self, size_bytes: u64) -> Result<()> {
         let reserve = self.settings.reserve_bytes;
         if reserve == 0 {

@@ -43,6 +43,10 @@ pub(super) fn open_store(data: &Path, options: Options) -> Result<Depot, Failure
             data.display()
         )),
         OpenError::Io(error) => unusable(data, &error),
+        OpenError::Corrupt(_) => Failure::failed(format!(
+            "the data folder {} cannot be opened: {error}. If it is a copy that was made while its server ran, stop that server and copy it again; otherwise restore a backup",
+            data.display()
+        )),
         error => Failure::failed(format!(
             "the data folder {} cannot be opened: {error}",
             data.display()

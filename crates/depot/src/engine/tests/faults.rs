@@ -175,7 +175,7 @@ fn what_was_cut_off_behind_a_full_segment_does_not_come_back() {
 }
 
 #[test]
-fn the_reserve_is_left_free() {
+fn the_reserve_is_left_free_by_bodies_and_half_of_it_by_rows() {
     let storage = MemoryStorage::new();
     let settings = Settings {
         reserve_bytes: 10_000,
@@ -183,14 +183,22 @@ fn the_reserve_is_left_free() {
     };
     let engine = open_with(&storage, settings).unwrap();
     storage.set_free_bytes(Some(12_000));
-    act(&engine, Step::Set("a", "fits")).unwrap();
+    act(&engine, Step::Put("body small", 7, 600)).unwrap();
     storage.set_free_bytes(Some(10_010));
     assert!(matches!(
-        act(&engine, Step::Set("a", "does not fit")),
+        act(&engine, Step::Put("body other", 7, 600)),
         Err(Error::DiskFull)
     ));
     // The writing of a large body already stops.
     assert!(matches!(body(&engine, 1, 5_000), Err(Error::DiskFull)));
+    // What was accepted can be finished, and space be given back.
+    act(&engine, Step::Set("a", "fits")).unwrap();
+    act(&engine, Step::Remove("body small")).unwrap();
+    storage.set_free_bytes(Some(5_010));
+    assert!(matches!(
+        act(&engine, Step::Set("a", "does not fit")),
+        Err(Error::DiskFull)
+    ));
     storage.set_free_bytes(Some(20_000));
     act(&engine, Step::Set("a", "fits again")).unwrap();
 }
