@@ -81,6 +81,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has nothing new processed, jobs included, until it is resumed; uploads go on and what is in work ends. Kept when this is answered, also over a restart. */
+        post: operations["pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has processing go on. */
+        post: operations["resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/retry": {
         parameters: {
             query?: never;
@@ -571,6 +605,17 @@ export interface components {
             /** @description Who has it may upload: keep it to yourself. */
             url: string;
         };
+        /** @description Nothing new is processed; uploads go on. */
+        Paused: {
+            /** @description Why, as whoever paused it said. */
+            reason: string | null;
+            /** Format: date-time */
+            since: string;
+        };
+        PauseRequest: {
+            /** @description Why, for whoever looks; at most 1,000 bytes. */
+            reason?: string | null;
+        };
         /** @description Where an upload is archived. */
         Place: {
             bucket: string;
@@ -585,6 +630,11 @@ export interface components {
             title: string;
             /** @constant */
             type: "about:blank";
+        };
+        Processing: {
+            counts: components["schemas"]["Counts"];
+            /** @description Whether processing is paused. */
+            paused: components["schemas"]["Paused"] | null;
         };
         Progress: {
             /** @description How much is done, in a unit of the function's own. */
@@ -610,7 +660,7 @@ export interface components {
             archive: string;
             /** @description Who asks. */
             caller: {
-                /** @description Whether retries are allowed, and sweeps to callers without a prefix. */
+                /** @description Whether retries are allowed, and to callers without a prefix sweeps and pauses. */
                 may_steer: boolean;
                 name: string;
                 /** @description What all the caller's keys begin with; null: everything is theirs. */
@@ -626,7 +676,8 @@ export interface components {
                 uploads_per_minute: number | null;
             };
             page_url: string | null;
-            paused: boolean;
+            /** @description Whether processing is paused. */
+            paused: components["schemas"]["Paused"] | null;
             /** @description What runs on each file. */
             processor: string;
             s3: {
@@ -851,6 +902,8 @@ export interface components {
             /** @description Where the next page begins: send it as `after`. Null on the last page. */
             next: string | null;
             oldest_unfinished: components["schemas"]["Oldest"] | null;
+            /** @description Whether processing is paused. */
+            paused: components["schemas"]["Paused"] | null;
             /** @description Newest first. */
             uploads: components["schemas"]["Upload"][];
         };
@@ -1123,6 +1176,131 @@ export interface operations {
                 };
             };
             /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PauseRequest"];
+            };
+        };
+        responses: {
+            /** @description Since when it is paused, and what waits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Processing"];
+                };
+            };
+            /** @description The reason is too long, or the body is not what this call takes. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not steer everybody's uploads. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What waits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Processing"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not steer everybody's uploads. */
             403: {
                 headers: {
                     [name: string]: unknown;

@@ -141,6 +141,8 @@ export class Mock {
 	listings = 0;
 	/** Whether the caller may retry and cancel. */
 	maySteer = true;
+	/** Since when it is paused and why. */
+	paused: Described["paused"] = null;
 	/** What attempts wrote, by the id of their upload. */
 	readonly logs = new Map<string, AttemptLog[]>();
 	processingMs = 60;
@@ -352,7 +354,7 @@ export class Mock {
 					staging: "staging",
 					archive: "archive",
 					processor: "describe",
-					paused: false,
+					paused: this.paused,
 					limits: { ...this.limits, uploads_per_minute: null },
 					caller: { name: "loopback", prefix: null, may_steer: this.maySteer },
 				});
@@ -390,6 +392,12 @@ export class Mock {
 				this.change(upload, { state: "failed", ...given });
 				return json({ ...upload, content: undefined });
 			}
+			case "POST pause":
+				this.paused ??= { since: new Date().toISOString(), reason: null };
+				return json({ paused: this.paused, counts: this.counts() });
+			case "POST resume":
+				this.paused = null;
+				return json({ paused: null, counts: this.counts() });
 			case "POST retry": {
 				const failed = this.uploads.filter(({ state }) => state === "failed");
 				for (const upload of failed) this.again(upload);
@@ -517,6 +525,12 @@ export class Mock {
 		};
 	}
 
+	private counts(): Record<State, number> {
+		const counts = { pending: 0, processing: 0, archived: 0, failed: 0, late: 0, duplicate: 0 };
+		for (const { state } of [...this.expected, ...this.uploads]) counts[state] += 1;
+		return counts;
+	}
+
 	private list(search: URLSearchParams): unknown {
 		const limit = Number(search.get("limit") ?? 100);
 		const after = Number(search.get("after") ?? 0);
@@ -526,15 +540,6 @@ export class Mock {
 				(!search.has("key") || key === search.get("key")) &&
 				key.toLowerCase().includes((search.get("q") ?? "").toLowerCase()),
 		);
-		const counts: Record<State, number> = {
-			pending: 0,
-			processing: 0,
-			archived: 0,
-			failed: 0,
-			late: 0,
-			duplicate: 0,
-		};
-		for (const { state } of [...this.expected, ...this.uploads]) counts[state] += 1;
 		const oldest = this.uploads.findLast(
 			({ state }) => state === "pending" || state === "processing",
 		);
@@ -543,7 +548,8 @@ export class Mock {
 				.slice(after, after + limit)
 				.map((upload) => ({ ...upload, content: undefined, attempts_log: undefined })),
 			next: found.length > after + limit ? String(after + limit) : null,
-			counts,
+			counts: this.counts(),
+			paused: this.paused,
 			oldest_unfinished: oldest
 				? {
 						key: oldest.key,

@@ -7,6 +7,7 @@ mod grants;
 mod jobs;
 mod lanes;
 mod ledger;
+mod pausing;
 mod shown;
 mod store;
 mod tracker;

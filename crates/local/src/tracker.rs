@@ -8,14 +8,14 @@ use two_buckets_pipeline::{
 };
 use two_buckets_uploads as uploads;
 use uploads::{
-    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Result, RetrySelection,
-    ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage, UploadState,
+    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Paused, Result,
+    RetrySelection, ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage, UploadState,
 };
 
 use crate::shown::{ledger_state, listed, shown, shown_attempt, shown_log};
 use crate::upload_id::{self, Named};
 use crate::waiting::{self, Waiting};
-use crate::{DepotLedger, DepotStore, SweepHandle, WakeQueue, changes};
+use crate::{DepotLedger, DepotStore, SweepHandle, WakeQueue, changes, pausing};
 
 /// The uploads API's view of the pipeline: rows of the ledger, versions that wait for their row, bytes of the store,
 /// retries, cancelled jobs and sweeps.
@@ -52,7 +52,10 @@ fn each_once(
 
 impl<P: Processor> Tracker for LedgerTracker<P> {
     async fn server(&self) -> Result<ServerFacts> {
-        Ok(self.facts.clone())
+        Ok(ServerFacts {
+            paused: self.ledger.paused().await.map_err(failed)?,
+            ..self.facts.clone()
+        })
     }
 
     async fn list(&self, query: ListUploads) -> Result<UploadPage> {
@@ -108,6 +111,7 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
                 duplicate: counts.duplicate,
             },
             oldest_unfinished,
+            paused: self.ledger.paused().await.map_err(failed)?,
         })
     }
 
@@ -230,6 +234,18 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
                 None => return Ok(retried),
             }
         }
+    }
+
+    async fn pause(&self, reason: Option<String>) -> Result<Paused> {
+        pausing::pause(self.ledger.clone(), self.queue.clone(), reason)
+            .await
+            .map_err(failed)
+    }
+
+    async fn resume(&self) -> Result<Option<Paused>> {
+        pausing::resume(self.ledger.clone(), self.queue.clone())
+            .await
+            .map_err(failed)
     }
 
     async fn sweep(&self) -> Result<Swept> {
@@ -360,7 +376,7 @@ impl<P: Processor> LedgerTracker<P> {
         if waiting.is_complete || is_part {
             return seen;
         }
-        let queued = self.queue.backlog() as u64;
+        let queued = self.queue.backlog();
         seen.max(queued.saturating_sub(rows.processing + rows.pending))
     }
 

@@ -53,8 +53,8 @@ pub use mint::{InvalidTemplate, KeyTemplate};
 pub use part_size::{FILE_SIZE_BYTES_MAX, part_size};
 pub use service::{OPENAPI, ROUTES, Sources, UntilStop, UploadApi, router};
 pub use tracker::{
-    Change, Counts, Cursor, Expected, ListUploads, Minted, Oldest, RetrySelection, S3Address,
-    ServerFacts, Swept, Tracker, UploadPage,
+    Change, Counts, Cursor, Expected, ListUploads, Minted, Oldest, Paused, RetrySelection,
+    S3Address, ServerFacts, Swept, Tracker, UploadPage,
 };
 pub use upload::{
     Attempt, AttemptLog, AttemptOutcome, Progress, Upload, UploadHistory, UploadId, UploadState,

@@ -13,7 +13,7 @@ use two_buckets_objects::Timestamp;
 use crate::problem::Problem;
 use crate::rate::Rates;
 use crate::routes::{
-    content, credentials, events, form, logs, s3, server, signed_url, steering, uploads,
+    content, credentials, events, form, logs, pausing, s3, server, signed_url, steering, uploads,
 };
 use crate::{Grants, KeyTemplate, Tracker};
 
@@ -138,6 +138,8 @@ routes! {
     POST "/api/uploads/{id}/cancel" => steering::cancel::<T, G>;
     POST "/api/retry" => steering::retry_many::<T, G>;
     POST "/api/sweep" => steering::sweep::<T, G>;
+    POST "/api/pause" => pausing::pause::<T, G>;
+    POST "/api/resume" => pausing::resume::<T, G>;
     GET "/api/events" => events::listen::<T, G>;
     POST "/api/signedurl" => signed_url::sign::<T, G>;
     POST "/api/credentials" => credentials::make::<T, G>;

@@ -46,6 +46,15 @@ pub trait Tracker: Send + Sync + 'static {
     /// [`Error::Conflict`](crate::Error::Conflict), whose words say what to do instead.
     fn cancel(&self, id: &UploadId) -> impl Future<Output = Result<Upload>> + Send;
 
+    /// Has nothing new processed from now on, jobs included; durable when this returns, so that the server that is
+    /// started next is paused too. What is in work ends. Paused again it stays so since it was, for the new reason if one
+    /// is given.
+    fn pause(&self, reason: Option<String>) -> impl Future<Output = Result<Paused>> + Send;
+
+    /// Has processing go on, as many files at once as ever; durable when this returns. Says since when it was paused, if
+    /// it was.
+    fn resume(&self) -> impl Future<Output = Result<Option<Paused>>> + Send;
+
     /// Sweeps now and returns when the sweep is done.
     fn sweep(&self) -> impl Future<Output = Result<Swept>> + Send;
 
@@ -114,7 +123,21 @@ pub struct ServerFacts {
     /// What runs on each file.
     pub processor: String,
     /// Whether processing is paused.
-    pub paused: bool,
+    pub paused: Option<Paused>,
+}
+
+/// That nothing new is processed. Uploads go on, and what was in work ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Paused {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, as whoever paused it said; at most [`Paused::REASON_BYTES_MAX`] bytes and not empty.
+    pub reason: Option<String>,
+}
+
+impl Paused {
+    /// The longest reason: some sentences.
+    pub const REASON_BYTES_MAX: usize = 1_000;
 }
 
 /// Where S3 clients reach the buckets.
@@ -164,6 +187,8 @@ pub struct UploadPage {
     pub counts: Counts,
     /// The oldest upload that is neither finished nor set aside: its age is the one number to alarm on.
     pub oldest_unfinished: Option<Oldest>,
+    /// Whether processing is paused.
+    pub paused: Option<Paused>,
 }
 
 /// How many uploads there are in each state.

@@ -4,6 +4,7 @@ mod changes;
 mod encoding;
 mod feed;
 mod log_encoding;
+mod pause_row;
 mod reading;
 mod tables;
 
@@ -66,6 +67,11 @@ impl DepotLedger {
     /// Ends when an upload was left to a job or its job was cancelled since it last ended. For one listener.
     pub(crate) async fn jobs_changed(&self) {
         self.jobs_changed.notified().await;
+    }
+
+    /// Has jobs looked for that may begin now.
+    pub(crate) fn look_for_jobs(&self) {
+        self.jobs_changed.notify_one();
     }
 
     /// The store's time.

@@ -11,4 +11,5 @@ mod contracts;
 mod crashes;
 mod jobs;
 mod minted;
+mod pausing;
 mod workers;

@@ -51,6 +51,15 @@ pub(crate) enum Command {
         /// How to print.
         output: Output,
     },
+    /// Process nothing new.
+    Pause {
+        /// Why.
+        reason: Option<String>,
+        /// How to print.
+        output: Output,
+    },
+    /// Process again.
+    Resume(Output),
     /// Sweep now.
     Sweep(Output),
     /// Print the exports for AWS tools.
@@ -257,6 +266,11 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
             named: named(cancel.key, cancel.id)?,
             output: cancel.output.into(),
         },
+        TypedCommand::Pause(pause) => Command::Pause {
+            reason: pause.reason,
+            output: pause.output.into(),
+        },
+        TypedCommand::Resume(output) => Command::Resume(output.into()),
         TypedCommand::Sweep(output) => Command::Sweep(output.into()),
         TypedCommand::Env(output) => Command::Env(output.into()),
         TypedCommand::Serve(_) | TypedCommand::Job { .. } => Command::Serve,

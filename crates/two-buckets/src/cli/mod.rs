@@ -9,6 +9,7 @@ mod env;
 mod logs;
 pub(crate) mod meaning;
 mod patience;
+mod pause;
 mod print;
 mod put;
 mod retry;
@@ -38,6 +39,10 @@ pub(crate) async fn run(
         Command::Logs(logs) => logs::run(&logs, settings).await,
         Command::Retry { which, output } => retry::run(&which, output, settings).await,
         Command::Cancel { named, output } => cancel::run(&named, output, settings).await,
+        Command::Pause { reason, output } => {
+            pause::pause(reason.as_deref(), output, settings).await
+        }
+        Command::Resume(output) => pause::resume(output, settings).await,
         Command::Sweep(output) => sweep::run(output, settings).await,
         Command::Env(output) => env::run(output, settings, environment),
         Command::Config(output) => config::run(output, settings),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::absent::no_upload_of;
 use super::api::Api;
 use super::meaning::{Output, STATES, Status};
+use super::pause::sentence;
 use super::print;
 use super::wire::{Page, Progress, Upload, read};
 use crate::config::Settings;
@@ -25,6 +26,7 @@ pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Fail
             "uploads": uploads,
             "counts": first_page.counts,
             "oldest_unfinished": first_page.oldest_unfinished,
+            "paused": first_page.paused,
         }));
     }
     let shown: Vec<Upload> = uploads.into_iter().map(read).collect::<Result<_, _>>()?;
@@ -101,6 +103,7 @@ pub(super) async fn uploads(
                 next: None,
                 counts: first.counts.clone(),
                 oldest_unfinished: first.oldest_unfinished.clone(),
+                paused: first.paused.clone(),
             };
             return Ok((found, first, is_cut));
         }
@@ -251,6 +254,9 @@ fn summary(page: &Page) -> String {
             print::harmless(key)
         )
         .expect("writing to a String cannot fail");
+    }
+    if let Some(paused) = &page.paused {
+        text.push_str(&sentence(paused));
     }
     text
 }

@@ -260,6 +260,10 @@ pub(crate) enum TypedCommand {
     Retry(RetryFlags),
     /// Cancel jobs that have not ended: their files stay in staging, failed, and can be retried
     Cancel(CancelFlags),
+    /// Process nothing new until `resume`: uploads go on and wait, and what is in work ends
+    Pause(PauseFlags),
+    /// Process what waits, and what comes
+    Resume(OutputFlags),
     /// Look through the staging bucket now, and wake whatever has something to do
     Sweep(OutputFlags),
     /// Run the job of one file here and now; the server starts these itself
@@ -400,6 +404,16 @@ pub(crate) struct CancelFlags {
     /// The upload's id, as `status --json` shows it
     #[arg(long, value_name = "ID")]
     pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+/// The flags of `pause`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct PauseFlags {
+    /// Why, for whoever looks at `status` or the page
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
 }

@@ -1,6 +1,6 @@
 //! The API's answers, as far as commands read them. Absent fields are no reason to fail: an older server may answer.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -105,6 +105,15 @@ pub(super) struct Page {
     pub(super) counts: Value,
     #[serde(default)]
     pub(super) oldest_unfinished: Value,
+    #[serde(default)]
+    pub(super) paused: Option<Paused>,
+}
+
+/// That nothing new is processed.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub(super) struct Paused {
+    pub(super) since: String,
+    pub(super) reason: Option<String>,
 }
 
 /// A grant to upload one file.

@@ -57,13 +57,19 @@ pub(crate) async fn sweep<T: Tracker, G: Grants>(
     State(api): State<Arc<Api<T, G>>>,
     From(caller): From,
 ) -> Answer {
-    may_steer(&caller)?;
-    if caller.prefix.is_some() {
-        return Err(Problem::Forbidden(
-            "a sweep looks at everybody's uploads, and you may see only your own".into(),
-        ));
-    }
+    may_steer_all(&caller, "a sweep")?;
     Ok(answer(SweptJson::from(api.tracker.sweep().await?)))
+}
+
+/// Refuses who may not do what touches everybody's uploads.
+pub(super) fn may_steer_all(caller: &Caller, what: &str) -> Result<(), Problem> {
+    may_steer(caller)?;
+    match caller.prefix {
+        None => Ok(()),
+        Some(_) => Err(Problem::Forbidden(format!(
+            "{what} touches everybody's uploads, and you may see only your own"
+        ))),
+    }
 }
 
 fn may_steer(caller: &Caller) -> Result<(), Problem> {
@@ -71,7 +77,7 @@ fn may_steer(caller: &Caller) -> Result<(), Problem> {
         Ok(())
     } else {
         Err(Problem::Forbidden(
-            "you may upload and look, but not retry, cancel or sweep".into(),
+            "you may upload and look, but not retry, cancel, sweep or pause".into(),
         ))
     }
 }

@@ -2,11 +2,14 @@
 
 pub(crate) mod grants;
 pub(crate) mod logs;
+pub(crate) mod pausing;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use two_buckets_objects::{Checksum, ChecksumKind, Timestamp};
+
+use self::pausing::PausedJson;
 
 use crate::{
     Attempt, Caller, Counts, MediaRange, Oldest, ServerFacts, Swept, Upload, UploadHistory,
@@ -21,7 +24,7 @@ pub(crate) struct ServerJson {
     staging: String,
     archive: String,
     processor: String,
-    paused: bool,
+    paused: Option<PausedJson>,
     limits: LimitsJson,
     caller: CallerJson,
 }
@@ -58,7 +61,7 @@ impl ServerJson {
             staging: facts.staging.to_string(),
             archive: facts.archive.to_string(),
             processor: facts.processor,
-            paused: facts.paused,
+            paused: facts.paused.map(Into::into),
             limits: LimitsJson {
                 size_bytes_max: caller.limits.size_bytes_max,
                 types: caller
@@ -231,10 +234,11 @@ pub(crate) struct PageJson {
     next: Option<String>,
     counts: CountsJson,
     oldest_unfinished: Option<OldestJson>,
+    paused: Option<PausedJson>,
 }
 
 #[derive(Serialize)]
-struct CountsJson {
+pub(crate) struct CountsJson {
     pending: u64,
     processing: u64,
     archived: u64,
@@ -291,6 +295,7 @@ impl PageJson {
                 .oldest_unfinished
                 .filter(|oldest| caller.sees(&oldest.key))
                 .map(|oldest| OldestJson::at(&oldest, now)),
+            paused: page.paused.map(Into::into),
         }
     }
 }

@@ -66,6 +66,13 @@ async fn answers_have_exactly_the_described_fields() {
         ("Upload", post(&app, "/api/uploads/p2/cancel", "").await),
         ("Retried", post(&app, "/api/retry", r#"{"all":true}"#).await),
         ("Swept", post(&app, "/api/sweep", "").await),
+        (
+            "Processing",
+            post(&app, "/api/pause", r#"{"reason":"a"}"#).await,
+        ),
+        ("UploadPage", get(&app, "/api/uploads").await),
+        ("Server", get(&app, "/api/server").await),
+        ("Processing", post(&app, "/api/resume", "").await),
         ("SignedUrl", post(&app, "/api/signedurl", &signed).await),
         (
             "SignedUrl",

@@ -13,7 +13,7 @@ async fn the_server_says_what_it_is() {
         json!({
             "version": "0.1.0", "page_url": "http://127.0.0.1:8080/",
             "s3": {"endpoint": "http://127.0.0.1:9000", "region": "us-east-1"},
-            "staging": "staging", "archive": "archive", "processor": "describe", "paused": false,
+            "staging": "staging", "archive": "archive", "processor": "describe", "paused": null,
             "limits": {"size_bytes_max": null, "types": [], "uploads_per_minute": null},
             "caller": {"name": "somebody", "prefix": null, "may_steer": true},
         })

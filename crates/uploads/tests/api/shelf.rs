@@ -17,7 +17,7 @@ use two_buckets_objects::{ByteRange, ETag, Timestamp, VersionId, VersionRef};
 use two_buckets_uploads::{
     Attempt, AttemptLog, AttemptOutcome, Caller, Change, CompleteMultipart, Completed, Counts,
     CreateMultipart, CredentialScope, Cursor, Error, Expected, FormTarget, FormToSign, Grants,
-    KeyTemplate, ListUploads, Minted, MultipartId, MultipartRef, Oldest, ReceivedPart,
+    KeyTemplate, ListUploads, Minted, MultipartId, MultipartRef, Oldest, Paused, ReceivedPart,
     RequestToSign, Result, RetrySelection, S3Address, ServerFacts, SignedForm, SignedRequest,
     Sources, Swept, Tracker, UntilStop, Upload, UploadApi, UploadCredentials, UploadHistory,
     UploadId, UploadKey, UploadPage, UploadState, router,
@@ -36,6 +36,7 @@ pub(crate) struct Shelf {
     pub(crate) listed: Mutex<Vec<ListUploads>>,
     pub(crate) retried: Mutex<Vec<RetrySelection>>,
     pub(crate) cancelled: Mutex<Vec<UploadId>>,
+    pub(crate) paused: Mutex<Option<Paused>>,
     /// What is expected by its key, and whether it has arrived.
     pub(crate) expected: Mutex<BTreeMap<UploadKey, (Expected, bool)>>,
     /// Who tells of changes; gone when the server stops.
@@ -62,6 +63,7 @@ impl Default for Shelf {
             listed: Mutex::default(),
             retried: Mutex::default(),
             cancelled: Mutex::default(),
+            paused: Mutex::default(),
             expected: Mutex::default(),
             changes: Mutex::new(Some(broadcast::channel(CHANGES_MAX).0)),
         }
@@ -204,7 +206,7 @@ impl Tracker for Shared {
             staging: "staging".parse().expect("a name"),
             archive: "archive".parse().expect("a name"),
             processor: "describe".into(),
-            paused: false,
+            paused: self.0.paused.lock().expect("unpoisoned").clone(),
         })
     }
 
@@ -251,6 +253,7 @@ impl Tracker for Shared {
                 key: "other/c.txt".parse().expect("a key"),
                 received_at: Timestamp::from_millis(NOW.millis() - 90_500),
             }),
+            paused: self.0.paused.lock().expect("unpoisoned").clone(),
         })
     }
 
@@ -340,6 +343,16 @@ impl Tracker for Shared {
     async fn retry_many(&self, selection: RetrySelection) -> Result<u64> {
         self.0.retried.lock().expect("unpoisoned").push(selection);
         Ok(2)
+    }
+
+    async fn pause(&self, reason: Option<String>) -> Result<Paused> {
+        let paused = Paused { since: NOW, reason };
+        *self.0.paused.lock().expect("unpoisoned") = Some(paused.clone());
+        Ok(paused)
+    }
+
+    async fn resume(&self) -> Result<Option<Paused>> {
+        Ok(self.0.paused.lock().expect("unpoisoned").take())
     }
 
     async fn sweep(&self) -> Result<Swept> {

@@ -1,7 +1,7 @@
 use serde_json::json;
 use two_buckets_uploads::RetrySelection;
 
-use crate::shelf::{post, request, send, service};
+use crate::shelf::{get, post, request, send, service};
 
 #[tokio::test]
 async fn a_failed_upload_is_retried_and_no_other() {
@@ -108,4 +108,37 @@ async fn a_sweep_says_what_it_did() {
         swept.json(),
         json!({"listed": 4, "woken": 3, "finished": 2, "explained": 1})
     );
+}
+
+#[tokio::test]
+async fn a_pause_says_since_when_and_why_until_it_is_resumed() {
+    let (app, _) = service();
+    let why = "the database is away";
+    let body = json!({"reason": format!("  {why} ")}).to_string();
+    let paused = json!({"since": "2026-11-23T10:50:50.007Z", "reason": why});
+    let answer = post(&app, "/api/pause", &body).await.json();
+    assert_eq!(answer["paused"], paused);
+    assert_eq!(answer["counts"]["pending"], 1, "what waits is said");
+    assert_eq!(get(&app, "/api/server").await.json()["paused"], paused);
+    assert_eq!(get(&app, "/api/uploads").await.json()["paused"], paused);
+    let answer = send(&app, request("POST", "/api/resume", &[], b"")).await;
+    assert_eq!(answer.json()["paused"], json!(null));
+    assert_eq!(get(&app, "/api/server").await.json()["paused"], json!(null));
+    let without = post(&app, "/api/pause", r#"{"reason":" "}"#).await.json();
+    assert_eq!(without["paused"]["reason"], json!(null));
+}
+
+#[tokio::test]
+async fn a_pause_that_is_not_understood_pauses_nothing() {
+    let (app, shelf) = service();
+    for body in [
+        "",
+        "null",
+        r#"{"why":"a"}"#,
+        r#"{"reason":7}"#,
+        &json!({"reason": "a".repeat(1_001)}).to_string(),
+    ] {
+        post(&app, "/api/pause", body).await.problem(400);
+    }
+    assert_eq!(*shelf.paused.lock().expect("unpoisoned"), None);
 }

@@ -1,0 +1,185 @@
+"""Recovery as users need it: pausing and resuming, whatever happens to the server meanwhile."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from harness import kept
+from harness.api import Refused
+from harness.content import sha256, some_bytes
+from harness.waiting import until
+
+# By hand: TWO_BUCKETS_BULK=100000.
+BULK = int(os.environ.get("TWO_BUCKETS_BULK", "1500"))
+# What a waiting key may cost at most, above what an idle server has.
+BYTES_PER_WAITING_KEY = 4_000
+
+
+def put(server, *names):
+    """Puts a small file under each of these keys; returns what the archive is to hold."""
+    s3 = server.s3()
+    bodies = {name: some_bytes(2_000, name) for name in names}
+    for name, body in bodies.items():
+        s3.put_object(Bucket=server.staging, Key=name, Body=body)
+    return {name: sha256(body) for name, body in bodies.items()}
+
+
+def moment(text):
+    return datetime.fromisoformat(text)
+
+
+def begun_before(server, then):
+    """The keys whose processing began before a moment."""
+    return [it["key"] for it in server.api.uploads() if it["started_at"] and moment(it["started_at"]) < then]
+
+
+def paused(server):
+    """What the API says of a pause, in each of the places that say it."""
+    [one, other] = [server.api.get("/api/server")["paused"], server.api.get("/api/uploads")["paused"]]
+    assert one == other
+    return one
+
+
+def test_a_pause_holds_everything_back_over_a_kill_and_a_restart_and_uploads_go_on(make_server):
+    server = make_server()
+    expected = put(server, "before")
+    kept.archived_bytes_are(server, expected)
+    said = server.run("pause", "--reason", "the database moves").stdout
+    assert "paused since" in said and "the database moves" in said and "0 uploads waiting" in said
+    since = paused(server)
+    assert since["reason"] == "the database moves"
+
+    expected |= put(server, *(f"first/{number}" for number in range(20)))
+    server.api.post("/api/sweep")
+    # Killed at once: the answer to `pause` was a promise.
+    server.kill()
+    server.start()
+    assert paused(server) == since
+    expected |= put(server, *(f"second/{number}" for number in range(20)))
+    key = server.api.put(b"minted", 6, filename="minted.txt")
+    expected[key] = sha256(b"minted")
+    swept = server.api.post("/api/sweep")
+    assert (swept["listed"], swept["finished"]) == (41, 0)
+    assert server.api.counts() == dict(pending=41, processing=0, archived=1, failed=0, late=0, duplicate=0)
+    assert kept.keys(server.s3(), server.archive) == ["before"]
+    status = server.run("status").stdout
+    assert "41 pending" in status and "paused since" in status and "the database moves" in status
+    assert json.loads(server.run("status", "--json").stdout)["paused"] == since
+    assert server.stop() == 0
+    server.start()
+    assert paused(server) == since
+
+    resumed = datetime.now(UTC)
+    said = server.run("resume").stdout
+    assert "processing goes on" in said
+    kept.archived_bytes_are(server, expected)
+    assert begun_before(server, resumed) == ["before"]
+    assert paused(server) is None
+    assert "paused" not in server.run("status").stdout
+    server.kill()
+    server.start()
+    assert paused(server) is None
+    # Resuming what is not paused is no failure, for scripts.
+    assert json.loads(server.run("resume", "--json").stdout)["paused"] is None
+
+
+def test_what_is_in_work_ends_and_no_job_is_started_while_paused(make_server, tmp_path):
+    gate = tmp_path / "gate"
+    script = 'echo begun >&2; while [ ! -e "$GATE" ]; do sleep 0.05; done; wc -c'
+    server = make_server(
+        *("--shell", "--command", script, "--command-env", f"GATE={gate}"),
+        *("--job-from-bytes", "10000", "--job-concurrency", "1", "--workers", "2"),
+    )
+    s3 = server.s3()
+    expected = put(server, "small")
+    for key in ("job 1", "job 2"):
+        body = some_bytes(10_000, key)
+        s3.put_object(Bucket=server.staging, Key=key, Body=body)
+        expected[key] = sha256(body)
+
+    def in_state(key, state):
+        return any(it["job"] == key.startswith("job") for it in server.api.uploads(key=key, state=state))
+
+    for key, state in (("small", "processing"), ("job 1", "processing"), ("job 2", "pending")):
+        until(f"{key} is {state}", lambda key=key, state=state: in_state(key, state))
+    answer = server.api.post("/api/pause")
+    assert answer["counts"]["processing"] == 2
+    gate.touch()
+    for key in ("small", "job 1"):
+        until(f"{key} ends", lambda key=key: in_state(key, "archived"))
+    # It would begin now, and again with each start of the server.
+    server.api.post("/api/sweep")
+    server.kill()
+    server.start()
+    assert [it["attempts"] for it in server.api.uploads(key="job 2")] == [0]
+    resumed = datetime.now(UTC)
+    server.api.post("/api/resume")
+    kept.archived_bytes_are(server, expected)
+    assert "job 2" not in begun_before(server, resumed)
+
+
+def test_many_files_copied_into_staging_while_paused_are_processed_in_bounds(make_server):
+    server = make_server()
+    s3 = server.s3()
+    s3.create_bucket(Bucket="elsewhere")
+    body = some_bytes(300, "bulk")
+    s3.put_object(Bucket="elsewhere", Key="one", Body=body)
+    server.api.post("/api/pause", {"reason": "a bulk load"})
+    idle = server.peak_memory_bytes()
+    keys = [f"bulk/{number:06}" for number in range(BULK)]
+
+    def copy(key):
+        s3.copy_object(Bucket=server.staging, Key=key, CopySource={"Bucket": "elsewhere", "Key": "one"})
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(copy, keys))
+    until("all of them wait", lambda: server.api.counts()["pending"] == BULK)
+    assert server.api.post("/api/sweep")["listed"] == BULK
+    assert server.api.counts()["pending"] == BULK
+    began = datetime.now(UTC)
+    server.api.post("/api/resume")
+    # Whoever uploads meanwhile is answered, and takes its turn like all others.
+    server.s3().put_object(Bucket=server.staging, Key="meanwhile", Body=b"x")
+    kept.staging_is_empty(server, within_s=120 + BULK // 100)
+    took = (datetime.now(UTC) - began).total_seconds()
+    grown = server.peak_memory_bytes() - idle
+    print(f"{BULK} files: {took:.1f} s after the resume, {grown / 1e6:.0f} MB above {idle / 1e6:.0f} MB")
+    assert server.api.counts()["archived"] == BULK + 1
+    assert len(kept.keys(s3, server.archive, "bulk/")) == BULK
+    assert grown < 100_000_000 + BULK * BYTES_PER_WAITING_KEY
+
+
+def test_only_who_may_steer_everybodys_uploads_pauses(make_server, tmp_path):
+    callers = tmp_path / "callers.toml"
+    callers.write_text(
+        """
+        [[caller]]
+        name = "boss"
+        token = "boss-token-0123456789abcdef0123456789"
+        may_steer = true
+
+        [[caller]]
+        name = "tenant"
+        token = "tenant-token-0123456789abcdef01234567"
+        prefix = "tenant/"
+        may_steer = true
+
+        [[caller]]
+        name = "guest"
+        token = "guest-token-0123456789abcdef012345678"
+        """
+    )
+    callers.chmod(0o600)
+    server = make_server("--token-file", callers)
+    for name in ("tenant", "guest"):
+        caller = server.api_as(callers.read_text().split(f'name = "{name}"')[1].split('token = "')[1].split('"')[0])
+        for path in ("/api/pause", "/api/resume"):
+            with pytest.raises(Refused) as refused:
+                caller.post(path)
+            assert refused.value.status == 403
+    assert paused(server) is None
+    server.api_as("boss-token-0123456789abcdef0123456789").post("/api/pause")
+    assert paused(server)["reason"] is None
