@@ -1,4 +1,4 @@
-"""Recovery as users need it: pausing and resuming, whatever happens to the server meanwhile."""
+"""Recovery as users need it: pause and resume, retry what failed, whatever happens to the server meanwhile."""
 
 import json
 import os
@@ -150,6 +150,44 @@ def test_many_files_copied_into_staging_while_paused_are_processed_in_bounds(mak
     assert server.api.counts()["archived"] == BULK + 1
     assert len(kept.keys(s3, server.archive, "bulk/")) == BULK
     assert grown < 100_000_000 + BULK * BYTES_PER_WAITING_KEY
+
+
+def test_what_failed_for_one_reason_is_retried_and_nothing_else(make_server, tmp_path):
+    mended = tmp_path / "mended"
+    script = """
+    case "$TWO_BUCKETS_KEY" in
+        net/*) [ -e "$MENDED" ] || { echo "connection to 10.0.0.$(wc -c) refused" >&2; exit 65; } ;;
+        *) echo "no such column" >&2; exit 65 ;;
+    esac
+    """
+    server = make_server("--shell", "--command", script, "--command-env", f"MENDED={mended}")
+    # More than one batch of rows.
+    expected = put(server, *(f"net/{number}" for number in range(130)))
+    put(server, "bad 1", "bad 2")
+    until("all have failed", lambda: server.api.counts()["failed"] == 132)
+    reason = server.api.uploads(key="net/7")[0]["reason"]
+    assert "connection to 10.0.0." in reason
+    pattern = "connection to *refused"
+    assert "130 uploads would" in server.run("retry", "--reason", pattern, "--dry-run").stdout
+    assert json.loads(server.run("retry", "--all", "--dry-run", "--json").stdout) == dict(matched=132, retried=0)
+    nothing = server.run("retry", "--reason", "refused*connection", check=False)
+    assert nothing.returncode == 1 and "no upload has failed for a reason like" in nothing.stderr
+    assert server.api.counts()["failed"] == 132
+
+    mended.touch()
+    server.api.post("/api/pause")
+    assert "130 uploads to be" in server.run("retry", "--reason", pattern).stdout
+    counts = server.api.counts()
+    assert (counts["pending"], counts["failed"]) == (130, 2)
+    server.api.post("/api/resume")
+    until("they are archived", lambda: server.api.counts()["archived"] == 130)
+    kept.archived_bytes_are(server, expected, "net/")
+    assert {it["key"] for it in server.api.uploads(state="failed")} == {"bad 1", "bad 2"}
+    # One that fails again is not retried again by the same call.
+    assert server.api.post("/api/retry", {"all": True}) == dict(matched=2, retried=2)
+    until("they fail again", lambda: server.api.counts()["failed"] == 2)
+    attempts = [len(server.api.upload(it["id"])["attempts_log"]) for it in server.api.uploads(state="failed")]
+    assert attempts == [2, 2]
 
 
 def test_only_who_may_steer_everybodys_uploads_pauses(make_server, tmp_path):

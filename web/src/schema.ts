@@ -645,15 +645,20 @@ export interface components {
             words: string;
         };
         Retried: {
+            /** @description How many failed uploads are meant. */
+            matched: number;
+            /** @description How many of them are pending now. */
             retried: number;
         };
-        /** @description Which failed uploads to retry: exactly one of the three. */
+        /** @description Which failed uploads to retry: exactly one of key, reason and all. */
         RetryRequest: {
             /** @constant */
             all?: true;
+            /** @description Only say how many match, and change nothing. */
+            dry_run?: boolean;
             /** @description Those of exactly this key. */
             key?: string;
-            /** @description Those whose reason contains this text. */
+            /** @description Those whose reason has this text in it, letter for letter; * in it stands for any text. */
             reason?: string;
         };
         Server: {

@@ -8,6 +8,7 @@ mod jobs;
 mod lanes;
 mod ledger;
 mod pausing;
+mod retrying;
 mod shown;
 mod store;
 mod tracker;

@@ -8,14 +8,14 @@ use two_buckets_pipeline::{
 };
 use two_buckets_uploads as uploads;
 use uploads::{
-    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Paused, Result,
-    RetrySelection, ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage, UploadState,
+    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Paused, Result, Retried,
+    RetryMany, ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage, UploadState,
 };
 
 use crate::shown::{ledger_state, listed, shown, shown_attempt, shown_log};
 use crate::upload_id::{self, Named};
 use crate::waiting::{self, Waiting};
-use crate::{DepotLedger, DepotStore, SweepHandle, WakeQueue, changes, pausing};
+use crate::{DepotLedger, DepotStore, SweepHandle, WakeQueue, changes, pausing, retrying};
 
 /// The uploads API's view of the pipeline: rows of the ledger, versions that wait for their row, bytes of the store,
 /// retries, cancelled jobs and sweeps.
@@ -195,45 +195,10 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
         shown(&upload)
     }
 
-    async fn retry_many(&self, selection: RetrySelection) -> Result<u64> {
-        let (key, reason) = match selection {
-            RetrySelection::All => (None, None),
-            RetrySelection::Key(key) => (Some(key.as_str().to_owned()), None),
-            RetrySelection::Reason(reason) => (None, Some(reason)),
-        };
-        let mut query = ledger::ListUploads {
-            state: Some(State::Failed),
-            key,
-            ..ledger::ListUploads::default()
-        };
-        let mut retried = 0;
-        loop {
-            let page = self.ledger.list(&query).await.map_err(failed)?;
-            for failed_upload in &page.uploads {
-                let is_selected = reason.as_deref().is_none_or(|wanted| {
-                    failed_upload
-                        .reason
-                        .as_deref()
-                        .is_some_and(|reason| reason.contains(wanted))
-                });
-                if !is_selected {
-                    continue;
-                }
-                match self.ledger.retry(&failed_upload.id).await {
-                    Ok(upload) => {
-                        self.wake(&upload).await;
-                        retried += 1;
-                    }
-                    // Somebody else retried it, or it is gone: nothing is left to do for it.
-                    Err(ledger::Error::NotRetried(_) | ledger::Error::NotFound(_)) => {}
-                    Err(error) => return Err(failed(error)),
-                }
-            }
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(retried),
-            }
-        }
+    async fn retry_many(&self, retry: RetryMany) -> Result<Retried> {
+        retrying::many(&self.ledger, &self.queue, retry)
+            .await
+            .map_err(failed)
     }
 
     async fn pause(&self, reason: Option<String>) -> Result<Paused> {

@@ -3,7 +3,9 @@ use std::future::Future;
 use futures::Stream;
 use two_buckets_objects::{Body, BucketName, ByteRange, Checksum, Key, Timestamp};
 
-use crate::{AttemptLog, Result, Upload, UploadHistory, UploadId, UploadKey, UploadState};
+use crate::{
+    AttemptLog, ReasonPattern, Result, Upload, UploadHistory, UploadId, UploadKey, UploadState,
+};
 
 /// Where each upload is, and steering it.
 ///
@@ -38,8 +40,9 @@ pub trait Tracker: Send + Sync + 'static {
     /// One that is not failed is [`Error::Conflict`](crate::Error::Conflict).
     fn retry(&self, id: &UploadId) -> impl Future<Output = Result<Upload>> + Send;
 
-    /// Makes every selected failed upload pending again; says how many. None selected is no error.
-    fn retry_many(&self, selection: RetrySelection) -> impl Future<Output = Result<u64>> + Send;
+    /// Makes every selected failed upload pending again and wakes its key, a bounded number at a time; says how many.
+    /// None selected is no error. One that fails again meanwhile is not retried a second time.
+    fn retry_many(&self, retry: RetryMany) -> impl Future<Output = Result<Retried>> + Send;
 
     /// Gives up an unfinished upload of a job: it fails with that reason, the job is fenced off wherever it is, and the
     /// key goes on. Gives the upload as it is then. One that is no job's or has ended is
@@ -182,6 +185,7 @@ pub struct UploadPage {
     /// The uploads, newest first.
     pub uploads: Vec<Upload>,
     /// Where the next page begins; none on the last. A page may be shorter than its limit and have a next one.
+    /// It stays good whatever becomes of the uploads: none behind it is left out because those before it changed.
     pub next: Option<Cursor>,
     /// How many uploads there are in each state.
     pub counts: Counts,
@@ -224,8 +228,26 @@ pub enum RetrySelection {
     All,
     /// Those of exactly this key.
     Key(Key),
-    /// Those whose reason contains this text.
-    Reason(String),
+    /// Those whose reason is meant by this.
+    Reason(ReasonPattern),
+}
+
+/// A retry of many.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RetryMany {
+    /// Which.
+    pub selection: RetrySelection,
+    /// Whether only to say how many are selected, and to change nothing.
+    pub is_dry_run: bool,
+}
+
+/// What a retry of many did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Retried {
+    /// How many failed uploads were selected.
+    pub matched: u64,
+    /// How many of them are pending now: none of a dry run, and not those that somebody else retried meanwhile.
+    pub retried: u64,
 }
 
 /// What a sweep did.

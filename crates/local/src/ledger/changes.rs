@@ -276,6 +276,14 @@ impl Rows<'_, '_> {
         Ok(upload)
     }
 
+    pub(super) fn retry(&mut self, id: &UploadId) -> Result<Upload> {
+        let before = self.upload(id)?;
+        let mut after = before.clone();
+        after.retry()?;
+        self.set_upload(Some(&before), &after)?;
+        Ok(after)
+    }
+
     pub(super) fn cancel_job(&mut self, id: &UploadId, now: Timestamp) -> Result<Upload> {
         let before = self.upload(id)?;
         let mut after = before.clone();

@@ -69,6 +69,23 @@ impl DepotLedger {
         self.jobs_changed.notified().await;
     }
 
+    /// Makes those of these uploads pending again that have failed, in one change; gives them as they are then.
+    pub(crate) async fn retry_those(&self, ids: Vec<UploadId>) -> Result<Vec<Upload>> {
+        self.change(move |rows| {
+            let mut retried = Vec::new();
+            for id in ids {
+                match rows.retry(&id) {
+                    Ok(upload) => retried.push(upload),
+                    // Somebody else retried it, or it is gone: nothing is left to do for it.
+                    Err(Error::NotRetried(_) | Error::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(retried)
+        })
+        .await
+    }
+
     /// Has jobs looked for that may begin now.
     pub(crate) fn look_for_jobs(&self) {
         self.jobs_changed.notify_one();
@@ -381,14 +398,7 @@ impl Ledger for DepotLedger {
 
     async fn retry(&self, id: &UploadId) -> Result<Upload> {
         let id = id.clone();
-        self.change(move |rows| {
-            let before = rows.upload(&id)?;
-            let mut after = before.clone();
-            after.retry()?;
-            rows.set_upload(Some(&before), &after)?;
-            Ok(after)
-        })
-        .await
+        self.change(move |rows| rows.retry(&id)).await
     }
 }
 

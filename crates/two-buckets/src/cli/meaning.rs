@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 use two_buckets_objects::{Key, VersionId};
+use two_buckets_uploads::ReasonPattern;
 
 use super::check::Check;
 use super::typed::{
@@ -39,8 +40,10 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Make failed uploads pending.
     Retry {
-        /// Of one key, or all of them.
+        /// Of one key, for a reason, or all of them.
         which: Which,
+        /// Whether only to count them.
+        is_dry_run: bool,
         /// How to print.
         output: Output,
     },
@@ -158,6 +161,8 @@ pub(crate) enum Named {
 pub(crate) enum Which {
     /// Those of this key.
     Key(Key),
+    /// Those whose reason this means.
+    Reason(ReasonPattern),
     /// All.
     All,
 }
@@ -256,10 +261,16 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
             output: logs.output.into(),
         }),
         TypedCommand::Retry(retry) => Command::Retry {
-            which: match retry.key {
-                Some(key) => Which::Key(parse_key(&key)?),
-                None => Which::All,
+            which: match (retry.key, retry.reason) {
+                (Some(key), _) => Which::Key(parse_key(&key)?),
+                (None, Some(reason)) => Which::Reason(
+                    reason
+                        .parse()
+                        .map_err(|error| Failure::usage(format!("{error}")))?,
+                ),
+                (None, None) => Which::All,
             },
+            is_dry_run: retry.dry_run,
             output: retry.output.into(),
         },
         TypedCommand::Cancel(cancel) => Command::Cancel {
@@ -615,11 +626,23 @@ mod tests {
             check("retry --all --json").command,
             Command::Retry {
                 which: Which::All,
+                is_dry_run: false,
                 output: Output::Program
             }
         );
+        assert_eq!(
+            check("retry --reason a*b --dry-run").command,
+            Command::Retry {
+                which: Which::Reason("a*b".parse().unwrap()),
+                is_dry_run: true,
+                output: Output::Person
+            }
+        );
         refused("retry");
+        refused("retry --dry-run");
         refused("retry k --all");
+        refused("retry --reason a --all");
+        refused("retry --reason *");
     }
 
     #[test]

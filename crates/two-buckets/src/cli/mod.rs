@@ -37,7 +37,11 @@ pub(crate) async fn run(
         Command::Put(put) => put::run(put, settings, environment).await,
         Command::Status(status) => status::run(&status, settings).await,
         Command::Logs(logs) => logs::run(&logs, settings).await,
-        Command::Retry { which, output } => retry::run(&which, output, settings).await,
+        Command::Retry {
+            which,
+            is_dry_run,
+            output,
+        } => retry::run(&which, is_dry_run, output, settings).await,
         Command::Cancel { named, output } => cancel::run(&named, output, settings).await,
         Command::Pause { reason, output } => {
             pause::pause(reason.as_deref(), output, settings).await

@@ -420,13 +420,19 @@ pub(crate) struct PauseFlags {
 
 /// The flags of `retry`.
 #[derive(clap::Args, Debug)]
-#[group(id = "which", required = true, multiple = false, args = ["key", "all"])]
+#[group(id = "which", required = true, multiple = false, args = ["key", "all", "reason"])]
 pub(crate) struct RetryFlags {
     /// Retry the failed uploads of this key
     pub(crate) key: Option<String>,
     /// Retry all failed uploads
     #[arg(long)]
     pub(crate) all: bool,
+    /// Retry those whose reason has this text in it, letter for letter; * in it stands for any text
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) reason: Option<String>,
+    /// Only say how many these are
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
 }

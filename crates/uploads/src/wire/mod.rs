@@ -12,8 +12,8 @@ use two_buckets_objects::{Checksum, ChecksumKind, Timestamp};
 use self::pausing::PausedJson;
 
 use crate::{
-    Attempt, Caller, Counts, MediaRange, Oldest, ServerFacts, Swept, Upload, UploadHistory,
-    UploadPage,
+    Attempt, Caller, Counts, MediaRange, Oldest, Retried, ServerFacts, Swept, Upload,
+    UploadHistory, UploadPage,
 };
 
 #[derive(Serialize)]
@@ -302,7 +302,14 @@ impl PageJson {
 
 #[derive(Serialize)]
 pub(crate) struct RetriedJson {
-    pub(crate) retried: u64,
+    matched: u64,
+    retried: u64,
+}
+
+impl From<Retried> for RetriedJson {
+    fn from(Retried { matched, retried }: Retried) -> Self {
+        Self { matched, retried }
+    }
 }
 
 #[derive(Serialize)]
@@ -337,6 +344,8 @@ pub(crate) struct RetryRequest {
     pub(crate) key: Option<String>,
     pub(crate) all: Option<bool>,
     pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) dry_run: bool,
 }
 
 /// What `GET /api/uploads` takes in its query.

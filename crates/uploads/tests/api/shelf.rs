@@ -18,7 +18,7 @@ use two_buckets_uploads::{
     Attempt, AttemptLog, AttemptOutcome, Caller, Change, CompleteMultipart, Completed, Counts,
     CreateMultipart, CredentialScope, Cursor, Error, Expected, FormTarget, FormToSign, Grants,
     KeyTemplate, ListUploads, Minted, MultipartId, MultipartRef, Oldest, Paused, ReceivedPart,
-    RequestToSign, Result, RetrySelection, S3Address, ServerFacts, SignedForm, SignedRequest,
+    RequestToSign, Result, Retried, RetryMany, S3Address, ServerFacts, SignedForm, SignedRequest,
     Sources, Swept, Tracker, UntilStop, Upload, UploadApi, UploadCredentials, UploadHistory,
     UploadId, UploadKey, UploadPage, UploadState, router,
 };
@@ -34,7 +34,7 @@ pub(crate) struct Shelf {
     pub(crate) scopes: Mutex<Vec<(CredentialScope, Duration)>>,
     pub(crate) multiparts: Mutex<BTreeMap<String, Multipart>>,
     pub(crate) listed: Mutex<Vec<ListUploads>>,
-    pub(crate) retried: Mutex<Vec<RetrySelection>>,
+    pub(crate) retried: Mutex<Vec<RetryMany>>,
     pub(crate) cancelled: Mutex<Vec<UploadId>>,
     pub(crate) paused: Mutex<Option<Paused>>,
     /// What is expected by its key, and whether it has arrived.
@@ -340,9 +340,13 @@ impl Tracker for Shared {
         })
     }
 
-    async fn retry_many(&self, selection: RetrySelection) -> Result<u64> {
-        self.0.retried.lock().expect("unpoisoned").push(selection);
-        Ok(2)
+    async fn retry_many(&self, retry: RetryMany) -> Result<Retried> {
+        let retried = if retry.is_dry_run { 0 } else { 2 };
+        self.0.retried.lock().expect("unpoisoned").push(retry);
+        Ok(Retried {
+            matched: 2,
+            retried,
+        })
     }
 
     async fn pause(&self, reason: Option<String>) -> Result<Paused> {

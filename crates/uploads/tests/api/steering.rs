@@ -1,5 +1,5 @@
 use serde_json::json;
-use two_buckets_uploads::RetrySelection;
+use two_buckets_uploads::{RetryMany, RetrySelection};
 
 use crate::shelf::{get, post, request, send, service};
 
@@ -46,16 +46,35 @@ async fn many_are_retried_by_key_by_reason_or_all() {
     ] {
         assert_eq!(
             post(&app, "/api/retry", body).await.json(),
-            json!({"retried": 2})
+            json!({"matched": 2, "retried": 2})
         );
     }
+    let dry = r#"{"reason":"no such*column","dry_run":true}"#;
+    assert_eq!(
+        post(&app, "/api/retry", dry).await.json(),
+        json!({"matched": 2, "retried": 0})
+    );
     assert_eq!(
         *shelf.retried.lock().expect("unpoisoned"),
         [
-            RetrySelection::All,
-            RetrySelection::Key("a\nb".parse().expect("a key foreign writers may use")),
-            RetrySelection::Reason("column".into()),
+            (RetrySelection::All, false),
+            (
+                RetrySelection::Key("a\nb".parse().expect("a key foreign writers may use")),
+                false
+            ),
+            (
+                RetrySelection::Reason("column".parse().expect("a pattern")),
+                false
+            ),
+            (
+                RetrySelection::Reason("no such*column".parse().expect("a pattern")),
+                true
+            ),
         ]
+        .map(|(selection, is_dry_run)| RetryMany {
+            selection,
+            is_dry_run
+        })
     );
 }
 
@@ -78,6 +97,9 @@ async fn a_selection_that_is_not_understood_retries_nothing() {
         r#"{"key":"a","reason":"b"}"#,
         r#"{"key":""}"#,
         r#"{"reason":""}"#,
+        r#"{"reason":"**"}"#,
+        r#"{"all":true,"dry_run":1}"#,
+        r#"{"dry_run":true}"#,
         r#"{"all":true,"all":true}"#,
         r#"{"all":true}x"#,
         r#"{"key":7}"#,

@@ -176,7 +176,7 @@ async fn a_tenant_steers_only_what_is_theirs() {
     ] {
         assert_eq!(
             post(&app, "/api/retry", body).await.json(),
-            json!({"retried": retried}),
+            json!({"matched": retried, "retried": retried}),
             "{body}"
         );
     }
