@@ -190,6 +190,65 @@ def test_what_failed_for_one_reason_is_retried_and_nothing_else(make_server, tmp
     assert attempts == [2, 2]
 
 
+def test_a_replay_is_processed_again_in_bounds_whatever_happens_and_the_archive_keeps_what_it_has(make_server, tmp_path):
+    log = tmp_path / "log"
+    script = 'echo "$TWO_BUCKETS_KEY" >> "$LOG"; wc -c'
+    server = make_server("--shell", "--command", script, "--command-env", f"LOG={log}")
+    expected = put(server, *(f"in/{number:03}" for number in range(230)), "out/1")
+    key = server.api.put(b"minted", 6, filename="minted.txt")
+    expected[key] = sha256(b"minted")
+    kept.archived_bytes_are(server, expected)
+    s3 = server.s3()
+    s3.put_object(Bucket=server.archive, Key="in/by hand", Body=b"by hand", Metadata={"own": "kept"})
+    expected["in/by hand"] = sha256(b"by hand")
+    before = kept.versions(s3, server.archive)
+    blobs = sum(path.stat().st_size for path in server.data.rglob("*") if path.is_file())
+
+    since = json.loads(server.run("replay", "in/", "--since", "1d", "--dry-run", "--json").stdout)
+    assert (since["matched"], since["replayed"]) == (231, 0)
+    assert server.run("replay", "in/", "--since", "2000-01-01", check=False).returncode == 2
+    assert "0 uploads" in server.run("replay", "in/", "--since", "2999-01-01T00:00:00Z", "--dry-run").stdout
+
+    server.api.post("/api/pause")
+    said = server.run("replay", "in/").stdout
+    assert "231 uploads" in said and "to be processed again" in said
+    server.run("replay", key)
+    # What was answered is kept: each of them waits, once.
+    server.kill()
+    server.start()
+    assert len(kept.versions(server.s3(), server.staging)) == 232
+    server.api.post("/api/resume")
+    kept.archived_bytes_are(server, expected)
+    ran = log.read_text().splitlines()
+    assert all(ran.count(f"in/{number:03}") == 2 for number in range(230))
+    assert (ran.count("out/1"), ran.count(key), ran.count("in/by hand")) == (1, 2, 1)
+    after = kept.versions(server.s3(), server.archive)
+    assert set(before) < set(after) and len(after) == len(before) + 232
+    assert server.api.counts()["duplicate"] == 0
+    grown = sum(path.stat().st_size for path in server.data.rglob("*") if path.is_file()) - blobs
+    assert grown < 232 * 30_000, "rows and logs, and no second copy of what was large"
+
+    again, first = server.api.uploads(key="in/007")
+    versions = dict(server.s3().list_object_versions(Bucket=server.archive, Prefix="in/007"))["Versions"]
+    old = next(it["VersionId"] for it in versions if not it["IsLatest"])
+    assert again["replay_of"] | {"upload": None} == dict(
+        bucket=server.archive, key="in/007", version_id=old, upload=None
+    )
+    assert server.api.upload(again["replay_of"]["upload"])["version_id"] == first["version_id"]
+    assert first["replay_of"] is None
+    server.s3().delete_object(Bucket=server.archive, Key="in/007", VersionId=again["archive"]["version_id"])
+    head = server.s3().head_object(Bucket=server.archive, Key="in/by hand")
+    assert head["Metadata"]["own"] == "kept" and old not in head["Metadata"]["two-buckets-replay-of"]
+
+    # One old version: processed again, and never current over what came later.
+    put(server, "in/007")
+    kept.staging_is_empty(server)
+    server.run("replay", "in/007", "--version", old)
+    until("it is kept beside", lambda: server.api.uploads(key="in/007", state="late"))
+    missing = server.run("replay", "in/007", "--version", "0" * 32, check=False)
+    assert missing.returncode == 1 and "version" in missing.stderr
+
+
 def test_only_who_may_steer_everybodys_uploads_pauses(make_server, tmp_path):
     callers = tmp_path / "callers.toml"
     callers.write_text(

@@ -98,6 +98,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copies what is archived to staging, each a new upload that is processed again; the archive keeps what it has. */
+        post: operations["replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/resume": {
         parameters: {
             query?: never;
@@ -644,6 +661,44 @@ export interface components {
             /** @description What is counted or being done; may be empty. */
             words: string;
         };
+        Replayed: {
+            /**
+             * Format: date-time
+             * @description When the replay began that this one went on with; what that one had done is not counted.
+             */
+            continued_since: string | null;
+            /** @description How many archived versions are meant. */
+            matched: number;
+            /** @description How many uploads that made. */
+            replayed: number;
+            /** @description How many bytes these have together. */
+            size: number;
+        };
+        /** @description Where a replay was copied from. */
+        ReplayOf: {
+            bucket: string;
+            key: string;
+            /** @description The upload that was archived as that, if it was known when the replay was made. */
+            upload: string | null;
+            version_id: string;
+        };
+        /** @description What to replay: `prefix`, or `key` and `version_id`. */
+        ReplayRequest: {
+            /** @description Begin anew where an earlier replay of the prefix was interrupted, instead of going on behind its last key. */
+            anew?: boolean;
+            /** @description Only say how much it would be, and change nothing. */
+            dry_run?: boolean;
+            key?: string;
+            /** @description The current version of every key that begins with this; empty for everything. Keys below `_results/` and `_late/` are left out. */
+            prefix?: string;
+            /**
+             * Format: date-time
+             * @description Only what was archived then or later.
+             */
+            since?: string;
+            /** @description Exactly this version of the key, current or not. */
+            version_id?: string;
+        };
         Retried: {
             /** @description How many failed uploads are meant. */
             matched: number;
@@ -836,6 +891,8 @@ export interface components {
              * @description RFC 3339 in UTC with milliseconds; before it has arrived, when its key was minted.
              */
             received_at: string;
+            /** @description Where it was copied from, if it is a replay; known once its first attempt has begun. */
+            replay_of: components["schemas"]["ReplayOf"] | null;
             /** @description What the processor reported. */
             report: Record<string, never> | null;
             /** @description Lower-case hexadecimal. */
@@ -888,6 +945,8 @@ export interface components {
              * @description RFC 3339 in UTC with milliseconds; before it has arrived, when its key was minted.
              */
             received_at: string;
+            /** @description Where it was copied from, if it is a replay; known once its first attempt has begun. */
+            replay_of: components["schemas"]["ReplayOf"] | null;
             /** @description What the processor reported. */
             report: Record<string, never> | null;
             /** @description Lower-case hexadecimal. */
@@ -1242,6 +1301,93 @@ export interface operations {
             };
             /** @description The Host or the Origin is foreign, or the caller may not steer everybody's uploads. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayRequest"];
+            };
+        };
+        responses: {
+            /** @description How much. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replayed"];
+                };
+            };
+            /** @description The selection is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not steer everybody's uploads. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The archive has no such version. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

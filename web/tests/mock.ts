@@ -285,6 +285,7 @@ export class Mock {
 			report: null,
 			expected: false,
 			job: false,
+			replay_of: null,
 			checksum: null,
 			...given,
 			attempts_log: attempts,

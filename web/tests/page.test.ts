@@ -499,6 +499,23 @@ test(
 );
 
 test(
+	"a replay says which archived version it was made of",
+	(mock) => {
+		fill(mock);
+		const replay_of = { bucket: "archive", key: "old.csv", version_id: "3f2a", upload: null };
+		Object.assign(mock.find("stations.csv") ?? assert.fail(), { replay_of });
+	},
+	async ({ page }) => {
+		await page.getByRole("button", { name: "stations.csv", exact: true }).click();
+		await page.getByRole("dialog").getByText("archive/old.csv version 3f2a").waitFor();
+		await page.goto(new URL("#", page.url()).href);
+		await page.getByRole("button", { name: "harbour.jpg", exact: true }).click();
+		await page.getByRole("dialog", { name: "harbour.jpg" }).waitFor();
+		assert.equal(await page.getByText("Replay of").count(), 0);
+	},
+);
+
+test(
 	"what each attempt wrote stands with it, what was dropped is said, and none of it acts on the page",
 	(mock) => {
 		fill(mock);

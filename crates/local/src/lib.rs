@@ -8,6 +8,7 @@ mod jobs;
 mod lanes;
 mod ledger;
 mod pausing;
+mod replaying;
 mod retrying;
 mod shown;
 mod store;

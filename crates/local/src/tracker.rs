@@ -8,14 +8,18 @@ use two_buckets_pipeline::{
 };
 use two_buckets_uploads as uploads;
 use uploads::{
-    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Paused, Result, Retried,
-    RetryMany, ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage, UploadState,
+    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Paused, Replay, Replayed,
+    Result, Retried, RetryMany, ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage,
+    UploadState,
 };
 
+use crate::replaying::Buckets;
 use crate::shown::{ledger_state, listed, shown, shown_attempt, shown_log};
 use crate::upload_id::{self, Named};
 use crate::waiting::{self, Waiting};
-use crate::{DepotLedger, DepotStore, SweepHandle, WakeQueue, changes, pausing, retrying};
+use crate::{
+    DepotLedger, DepotStore, SweepHandle, WakeQueue, changes, pausing, replaying, retrying,
+};
 
 /// The uploads API's view of the pipeline: rows of the ledger, versions that wait for their row, bytes of the store,
 /// retries, cancelled jobs and sweeps.
@@ -199,6 +203,17 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
         retrying::many(&self.ledger, &self.queue, retry)
             .await
             .map_err(failed)
+    }
+
+    async fn replay(&self, replay: Replay) -> Result<Replayed> {
+        let buckets = Buckets {
+            archive: self.facts.archive.clone(),
+            staging: self.facts.staging.clone(),
+        };
+        let replayed = replaying::replay(self.ledger.clone(), buckets, replay).await;
+        replayed.map_err(failed)?.ok_or_else(|| Error::NotFound {
+            what: "this version in the archive".into(),
+        })
     }
 
     async fn pause(&self, reason: Option<String>) -> Result<Paused> {

@@ -55,11 +55,13 @@ pub use part_size::{FILE_SIZE_BYTES_MAX, part_size};
 pub use reason_pattern::{InvalidReasonPattern, ReasonPattern};
 pub use service::{OPENAPI, ROUTES, Sources, UntilStop, UploadApi, router};
 pub use tracker::{
-    Change, Counts, Cursor, Expected, ListUploads, Minted, Oldest, Paused, Retried, RetryMany,
-    RetrySelection, S3Address, ServerFacts, Swept, Tracker, UploadPage,
+    Change, Counts, Cursor, Expected, ListUploads, Minted, Oldest, Paused, Replay, ReplaySelection,
+    Replayed, Retried, RetryMany, RetrySelection, S3Address, ServerFacts, Swept, Tracker,
+    UploadPage,
 };
 pub use upload::{
-    Attempt, AttemptLog, AttemptOutcome, Progress, Upload, UploadHistory, UploadId, UploadState,
+    Attempt, AttemptLog, AttemptOutcome, Progress, ReplayOf, Upload, UploadHistory, UploadId,
+    UploadState,
 };
 
 /// The largest JSON body a call may carry.

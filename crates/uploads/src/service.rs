@@ -13,7 +13,8 @@ use two_buckets_objects::Timestamp;
 use crate::problem::Problem;
 use crate::rate::Rates;
 use crate::routes::{
-    content, credentials, events, form, logs, pausing, s3, server, signed_url, steering, uploads,
+    content, credentials, events, form, logs, pausing, replaying, s3, server, signed_url, steering,
+    uploads,
 };
 use crate::{Grants, KeyTemplate, Tracker};
 
@@ -137,6 +138,7 @@ routes! {
     POST "/api/uploads/{id}/retry" => steering::retry::<T, G>;
     POST "/api/uploads/{id}/cancel" => steering::cancel::<T, G>;
     POST "/api/retry" => steering::retry_many::<T, G>;
+    POST "/api/replay" => replaying::replay::<T, G>;
     POST "/api/sweep" => steering::sweep::<T, G>;
     POST "/api/pause" => pausing::pause::<T, G>;
     POST "/api/resume" => pausing::resume::<T, G>;

@@ -1,7 +1,7 @@
 use std::future::Future;
 
 use futures::Stream;
-use two_buckets_objects::{Body, BucketName, ByteRange, Checksum, Key, Timestamp};
+use two_buckets_objects::{Body, BucketName, ByteRange, Checksum, Key, Timestamp, VersionId};
 
 use crate::{
     AttemptLog, ReasonPattern, Result, Upload, UploadHistory, UploadId, UploadKey, UploadState,
@@ -48,6 +48,13 @@ pub trait Tracker: Send + Sync + 'static {
     /// key goes on. Gives the upload as it is then. One that is no job's or has ended is
     /// [`Error::Conflict`](crate::Error::Conflict), whose words say what to do instead.
     fn cancel(&self, id: &UploadId) -> impl Future<Output = Result<Upload>> + Send;
+
+    /// Copies what is archived to staging under the same keys, each a new upload that is processed again. The archive
+    /// keeps what it has; reserved prefixes are left out. No version of that id is
+    /// [`Error::NotFound`](crate::Error::NotFound).
+    ///
+    /// A replay of a prefix that was interrupted goes on behind the last key it copied when it is asked for again.
+    fn replay(&self, replay: Replay) -> impl Future<Output = Result<Replayed>> + Send;
 
     /// Has nothing new processed from now on, jobs included; durable when this returns, so that the server that is
     /// started next is paused too. What is in work ends. Paused again it stays so since it was, for the new reason if one
@@ -230,6 +237,49 @@ pub enum RetrySelection {
     Key(Key),
     /// Those whose reason is meant by this.
     Reason(ReasonPattern),
+}
+
+/// A replay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replay {
+    /// Of what.
+    pub selection: ReplaySelection,
+    /// Whether only to say how much is selected, and to change nothing.
+    pub is_dry_run: bool,
+    /// Whether to begin anew where an earlier replay of the prefix was interrupted.
+    pub is_anew: bool,
+}
+
+/// What of the archive to replay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReplaySelection {
+    /// The current version of every key that begins with this, or is this.
+    Prefix {
+        /// The prefix; empty for everything.
+        prefix: String,
+        /// Only what was archived at this moment or later.
+        since: Option<Timestamp>,
+    },
+    /// One version, current or not.
+    Version {
+        /// Its key.
+        key: Key,
+        /// Its id in the archive.
+        version_id: VersionId,
+    },
+}
+
+/// What a replay did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Replayed {
+    /// How many archived versions were selected.
+    pub matched: u64,
+    /// How many uploads that made.
+    pub replayed: u64,
+    /// How many bytes these have together.
+    pub size_bytes: u64,
+    /// When the replay began that this one went on with, if it did; what that one had done is not counted here.
+    pub continued_since: Option<Timestamp>,
 }
 
 /// A retry of many.

@@ -6,6 +6,7 @@ mod feed;
 mod log_encoding;
 mod pause_row;
 mod reading;
+mod replays;
 mod tables;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use two_buckets_pipeline::{
 use crate::blocking::blocking;
 use changes::Failed;
 use feed::Feed;
+pub(crate) use replays::Run;
 use tables::Rows;
 
 /// The ledger of an embedded store.

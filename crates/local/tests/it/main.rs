@@ -12,4 +12,5 @@ mod crashes;
 mod jobs;
 mod minted;
 mod pausing;
+mod replaying;
 mod workers;

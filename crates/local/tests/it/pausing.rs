@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A function that begins when it is called and ends when it is let.
 #[derive(Clone)]
-struct Gated {
+pub(crate) struct Gated {
     began: Arc<Mutex<Vec<String>>>,
     gate: Arc<Semaphore>,
     most_at_once: Arc<AtomicUsize>,
@@ -29,7 +29,7 @@ struct Gated {
 }
 
 impl Gated {
-    fn new(free: usize) -> Self {
+    pub(crate) fn new(free: usize) -> Self {
         Self {
             began: Arc::default(),
             gate: Arc::new(Semaphore::new(free)),
@@ -57,14 +57,14 @@ impl Processor for Gated {
     }
 }
 
-struct Server {
-    bench: Bench,
-    ledger: DepotLedger,
+pub(crate) struct Server {
+    pub(crate) bench: Bench,
+    pub(crate) ledger: DepotLedger,
     workers: Workers<Gated>,
-    tracker: LedgerTracker<Gated>,
+    pub(crate) tracker: LedgerTracker<Gated>,
 }
 
-fn start(bench: Bench, function: &Gated, workers: usize) -> Server {
+pub(crate) fn start(bench: Bench, function: &Gated, workers: usize) -> Server {
     let ledger = DepotLedger::open(bench.depot.clone()).unwrap();
     let running = Workers::start(
         bench.depot.clone(),
@@ -112,7 +112,7 @@ impl Server {
     }
 
     /// Stops it, and with it everything that has the store open.
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.workers.drain().await;
     }
 

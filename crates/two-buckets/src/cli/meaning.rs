@@ -3,16 +3,17 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
-use two_buckets_objects::{Key, VersionId};
+use two_buckets_objects::{Key, Timestamp, VersionId};
 use two_buckets_uploads::ReasonPattern;
 
 use super::check::Check;
 use super::typed::{
-    CheckFlags, ConfigCommand, EverywhereFlags, PutFlags, ServeFlags, StatusFlags, Typed,
-    TypedCommand,
+    CheckFlags, ConfigCommand, EverywhereFlags, PutFlags, ReplayFlags, ServeFlags, StatusFlags,
+    Typed, TypedCommand,
 };
 use crate::config::Flags;
 use crate::failure::Failure;
@@ -54,6 +55,8 @@ pub(crate) enum Command {
         /// How to print.
         output: Output,
     },
+    /// Process again what is archived.
+    Replay(Replay),
     /// Process nothing new.
     Pause {
         /// Why.
@@ -167,6 +170,75 @@ pub(crate) enum Which {
     All,
 }
 
+/// What `replay` shall do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Replay {
+    /// Of what.
+    pub(crate) what: Replayed,
+    /// Whether to begin anew where one was interrupted.
+    pub(crate) is_anew: bool,
+    /// Whether only to say how much it would be.
+    pub(crate) is_dry_run: bool,
+    /// How to print.
+    pub(crate) output: Output,
+}
+
+/// What is replayed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Replayed {
+    /// The current version of every key that begins so.
+    Prefix {
+        /// The prefix.
+        prefix: String,
+        /// Only what was archived since.
+        since: Option<Since>,
+    },
+    /// One version.
+    Version {
+        /// Its key.
+        key: Key,
+        /// Its id.
+        version_id: String,
+    },
+}
+
+/// A moment as it was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// This one.
+    At(Timestamp),
+    /// So long ago.
+    Ago(Duration),
+}
+
+impl FromStr for Since {
+    type Err = Failure;
+
+    fn from_str(typed: &str) -> Result<Self, Failure> {
+        let ago = || {
+            let unit = typed.chars().last()?;
+            let seconds = match unit {
+                's' => 1,
+                'm' => 60,
+                'h' => 3_600,
+                'd' => 86_400,
+                _ => return None,
+            };
+            let count = typed.strip_suffix(unit)?;
+            let is_number = count.bytes().all(|byte| byte.is_ascii_digit());
+            let count: u64 = count.parse().ok().filter(|_| is_number)?;
+            count.checked_mul(seconds).map(Duration::from_secs)
+        };
+        match (typed.parse(), ago()) {
+            (Ok(at), _) => Ok(Self::At(at)),
+            (Err(_), Some(ago)) => Ok(Self::Ago(ago)),
+            (Err(_), None) => Err(Failure::usage(format!(
+                "{typed:?} is no time; write 2026-11-23T10:50:50Z, or 90s, 45m, 2h or 3d for so long ago"
+            ))),
+        }
+    }
+}
+
 /// The states of an upload, as the ledger and the API name them.
 pub(crate) const STATES: [&str; 6] = [
     "pending",
@@ -277,6 +349,7 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
             named: named(cancel.key, cancel.id)?,
             output: cancel.output.into(),
         },
+        TypedCommand::Replay(replay) => Command::Replay(replay_meaning(replay)?),
         TypedCommand::Pause(pause) => Command::Pause {
             reason: pause.reason,
             output: pause.output.into(),
@@ -348,6 +421,25 @@ fn put_meaning(put: PutFlags) -> Result<Put, Failure> {
         } else {
             Output::Person
         },
+    })
+}
+
+fn replay_meaning(replay: ReplayFlags) -> Result<Replay, Failure> {
+    let what = match replay.version {
+        Some(version_id) => Replayed::Version {
+            key: parse_key(&replay.prefix)?,
+            version_id,
+        },
+        None => Replayed::Prefix {
+            prefix: replay.prefix,
+            since: replay.since.as_deref().map(str::parse).transpose()?,
+        },
+    };
+    Ok(Replay {
+        what,
+        is_anew: replay.anew,
+        is_dry_run: replay.dry_run,
+        output: replay.output.into(),
     })
 }
 
@@ -552,7 +644,13 @@ fn one_sentence(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Invocation, Named, Naming, Output, Stopped, Which, parse};
+    use std::time::Duration;
+
+    use two_buckets_objects::Timestamp;
+
+    use super::{
+        Command, Invocation, Named, Naming, Output, Replayed, Since, Stopped, Which, parse,
+    };
 
     fn check(line: &str) -> Invocation {
         parse(
@@ -643,6 +741,44 @@ mod tests {
         refused("retry k --all");
         refused("retry --reason a --all");
         refused("retry --reason *");
+    }
+
+    #[test]
+    fn a_replay_is_of_a_prefix_since_a_time_or_of_one_version() {
+        let replay = |line: &str| match check(line).command {
+            Command::Replay(replay) => replay,
+            other => panic!("{other:?}"),
+        };
+        for (typed, since) in [
+            ("90s", Since::Ago(Duration::from_secs(90))),
+            ("45m", Since::Ago(Duration::from_mins(45))),
+            ("2h", Since::Ago(Duration::from_hours(2))),
+            ("3d", Since::Ago(Duration::from_hours(72))),
+            (
+                "1970-01-01T00:00:01Z",
+                Since::At(Timestamp::from_millis(1_000)),
+            ),
+        ] {
+            assert_eq!(
+                replay(&format!("replay a/ --since {typed}")).what,
+                Replayed::Prefix {
+                    prefix: "a/".into(),
+                    since: Some(since),
+                }
+            );
+        }
+        assert_eq!(
+            replay("replay a --version v --dry-run").what,
+            Replayed::Version {
+                key: "a".parse().unwrap(),
+                version_id: "v".into(),
+            }
+        );
+        refused("replay");
+        refused("replay a --version v --since 2h");
+        for odd in ["2", "h", "+2h", "2 h", "yesterday", "99999999999999999999d"] {
+            refused(&format!("replay a --since {odd}"));
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod patience;
 mod pause;
 mod print;
 mod put;
+mod replay;
 mod retry;
 mod s3;
 mod status;
@@ -43,6 +44,7 @@ pub(crate) async fn run(
             output,
         } => retry::run(&which, is_dry_run, output, settings).await,
         Command::Cancel { named, output } => cancel::run(&named, output, settings).await,
+        Command::Replay(replay) => replay::run(&replay, settings).await,
         Command::Pause { reason, output } => {
             pause::pause(reason.as_deref(), output, settings).await
         }

@@ -8,7 +8,7 @@ use super::api::Api;
 use super::meaning::{Output, STATES, Status};
 use super::pause::sentence;
 use super::print;
-use super::wire::{Page, Progress, Upload, read};
+use super::wire::{Archived, Page, Progress, Upload, read};
 use crate::config::Settings;
 use crate::failure::Failure;
 
@@ -188,17 +188,8 @@ fn detail(upload: &Upload) -> String {
         "next attempt",
         upload.next_attempt_at.as_deref().map(moment),
     );
-    line(
-        "archived as",
-        upload.archive.as_ref().map(|archive| {
-            format!(
-                "{}/{} version {}",
-                archive.bucket,
-                archive.key,
-                archive.version_id.as_deref().unwrap_or("unknown")
-            )
-        }),
-    );
+    line("replay of", upload.replay_of.as_ref().map(place));
+    line("archived as", upload.archive.as_ref().map(place));
     for attempt in &upload.attempts_log {
         line(
             &format!("attempt {}", attempt.number),
@@ -228,6 +219,15 @@ fn detail(upload: &Upload) -> String {
         }
     }
     text
+}
+
+fn place(archived: &Archived) -> String {
+    format!(
+        "{}/{} version {}",
+        archived.bucket,
+        archived.key,
+        archived.version_id.as_deref().unwrap_or("unknown")
+    )
 }
 
 fn summary(page: &Page) -> String {

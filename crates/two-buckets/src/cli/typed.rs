@@ -258,6 +258,8 @@ pub(crate) enum TypedCommand {
     Logs(LogsFlags),
     /// Make failed uploads pending again
     Retry(RetryFlags),
+    /// Process again what is archived: copy it to staging, each a new upload; the archive keeps what it has
+    Replay(ReplayFlags),
     /// Cancel jobs that have not ended: their files stay in staging, failed, and can be retried
     Cancel(CancelFlags),
     /// Process nothing new until `resume`: uploads go on and wait, and what is in work ends
@@ -404,6 +406,27 @@ pub(crate) struct CancelFlags {
     /// The upload's id, as `status --json` shows it
     #[arg(long, value_name = "ID")]
     pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+/// The flags of `replay`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ReplayFlags {
+    /// Replay the current version of every key that begins with this; '' for everything. With --version, the one key
+    pub(crate) prefix: String,
+    /// Only what was archived since then: 2026-11-23T10:50:50Z, or 90s, 45m, 2h or 3d ago
+    #[arg(long, value_name = "TIME", conflicts_with = "version")]
+    pub(crate) since: Option<String>,
+    /// Exactly this version in the archive, current or not
+    #[arg(long, value_name = "ID", conflicts_with = "anew")]
+    pub(crate) version: Option<String>,
+    /// Begin anew where a replay of this prefix was interrupted, instead of going on with it
+    #[arg(long)]
+    pub(crate) anew: bool,
+    /// Only say how much it would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
 }

@@ -17,6 +17,8 @@ pub(super) struct Upload {
     /// Whether a job processes it.
     #[serde(default)]
     pub(super) job: bool,
+    /// Where it was copied from, if it is a replay.
+    pub(super) replay_of: Option<Archived>,
     pub(super) size: Option<u64>,
     pub(super) received_at: Option<String>,
     pub(super) finished_at: Option<String>,

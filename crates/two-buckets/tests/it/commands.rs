@@ -16,6 +16,7 @@ fn without_a_server_every_command_says_how_to_start_one() {
         &["cancel", "k"],
         &["sweep"],
         &["pause"],
+        &["replay", "a/"],
         &["resume"],
         &["env"],
     ] {

@@ -77,7 +77,7 @@ fn may_steer(caller: &Caller) -> Result<(), Problem> {
         Ok(())
     } else {
         Err(Problem::Forbidden(
-            "you may upload and look, but not retry, cancel, sweep or pause".into(),
+            "you may upload and look, but not retry, replay, cancel, sweep or pause".into(),
         ))
     }
 }

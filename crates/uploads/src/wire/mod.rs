@@ -3,6 +3,7 @@
 pub(crate) mod grants;
 pub(crate) mod logs;
 pub(crate) mod pausing;
+pub(crate) mod replaying;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use two_buckets_objects::{Checksum, ChecksumKind, Timestamp};
 
 use self::pausing::PausedJson;
+use self::replaying::ReplayOfJson;
 
 use crate::{
     Attempt, Caller, Counts, MediaRange, Oldest, Retried, ServerFacts, Swept, Upload,
@@ -90,6 +92,7 @@ pub(crate) struct UploadJson {
     state: &'static str,
     expected: bool,
     job: bool,
+    replay_of: Option<ReplayOfJson>,
     size: u64,
     etag: String,
     checksum: Option<ChecksumJson>,
@@ -157,6 +160,7 @@ impl From<Upload> for UploadJson {
             state: upload.state.name(),
             expected: upload.is_expected,
             job: upload.is_job,
+            replay_of: upload.replay_of.map(Into::into),
             size: upload.size_bytes,
             etag: upload.etag.to_string(),
             checksum: upload.checksum.map(Into::into),

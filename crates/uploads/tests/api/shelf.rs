@@ -18,9 +18,10 @@ use two_buckets_uploads::{
     Attempt, AttemptLog, AttemptOutcome, Caller, Change, CompleteMultipart, Completed, Counts,
     CreateMultipart, CredentialScope, Cursor, Error, Expected, FormTarget, FormToSign, Grants,
     KeyTemplate, ListUploads, Minted, MultipartId, MultipartRef, Oldest, Paused, ReceivedPart,
-    RequestToSign, Result, Retried, RetryMany, S3Address, ServerFacts, SignedForm, SignedRequest,
-    Sources, Swept, Tracker, UntilStop, Upload, UploadApi, UploadCredentials, UploadHistory,
-    UploadId, UploadKey, UploadPage, UploadState, router,
+    Replay, ReplayOf, ReplaySelection, Replayed, RequestToSign, Result, Retried, RetryMany,
+    S3Address, ServerFacts, SignedForm, SignedRequest, Sources, Swept, Tracker, UntilStop, Upload,
+    UploadApi, UploadCredentials, UploadHistory, UploadId, UploadKey, UploadPage, UploadState,
+    router,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_431_050_007);
@@ -37,6 +38,7 @@ pub(crate) struct Shelf {
     pub(crate) retried: Mutex<Vec<RetryMany>>,
     pub(crate) cancelled: Mutex<Vec<UploadId>>,
     pub(crate) paused: Mutex<Option<Paused>>,
+    pub(crate) replays: Mutex<Vec<Replay>>,
     /// What is expected by its key, and whether it has arrived.
     pub(crate) expected: Mutex<BTreeMap<UploadKey, (Expected, bool)>>,
     /// Who tells of changes; gone when the server stops.
@@ -64,6 +66,7 @@ impl Default for Shelf {
             retried: Mutex::default(),
             cancelled: Mutex::default(),
             paused: Mutex::default(),
+            replays: Mutex::default(),
             expected: Mutex::default(),
             changes: Mutex::new(Some(broadcast::channel(CHANGES_MAX).0)),
         }
@@ -118,6 +121,7 @@ pub(crate) fn upload(id: &str, key: &str, state: UploadState) -> Upload {
         state,
         is_expected: false,
         is_job: false,
+        replay_of: None,
         checksum: done.then(|| two_buckets_objects::Checksum {
             algorithm: two_buckets_objects::Algorithm::Crc64Nvme,
             kind: two_buckets_objects::ChecksumKind::FullObject,
@@ -152,6 +156,14 @@ fn uploads() -> Vec<Upload> {
         upload("e4", "empty", UploadState::Archived),
     ];
     all[2].is_job = true;
+    all[4].replay_of = Some(ReplayOf {
+        at: VersionRef {
+            bucket: "archive".parse().expect("a name"),
+            key: "empty".parse().expect("a key"),
+            version_id: VersionId::new("v3"),
+        },
+        upload: Some("a0".parse().expect("an id")),
+    });
     all[3].report = Some("not json".into());
     all[4].size_bytes = 0;
     all
@@ -347,6 +359,27 @@ impl Tracker for Shared {
             matched: 2,
             retried,
         })
+    }
+
+    async fn replay(&self, replay: Replay) -> Result<Replayed> {
+        let is_known = match &replay.selection {
+            ReplaySelection::Version { version_id, .. } => version_id.as_str() == "v9",
+            ReplaySelection::Prefix { .. } => true,
+        };
+        let replayed = if replay.is_dry_run { 0 } else { 3 };
+        self.0.replays.lock().expect("unpoisoned").push(replay);
+        if is_known {
+            Ok(Replayed {
+                matched: 3,
+                replayed,
+                size_bytes: 30,
+                continued_since: (replayed > 0).then_some(NOW),
+            })
+        } else {
+            Err(Error::NotFound {
+                what: "this version".into(),
+            })
+        }
     }
 
     async fn pause(&self, reason: Option<String>) -> Result<Paused> {

@@ -1,7 +1,8 @@
 use serde_json::json;
-use two_buckets_uploads::{RetryMany, RetrySelection};
+use two_buckets_objects::VersionId;
+use two_buckets_uploads::{ReplaySelection, RetryMany, RetrySelection};
 
-use crate::shelf::{get, post, request, send, service};
+use crate::shelf::{NOW, get, post, request, send, service};
 
 #[tokio::test]
 async fn a_failed_upload_is_retried_and_no_other() {
@@ -163,4 +164,63 @@ async fn a_pause_that_is_not_understood_pauses_nothing() {
         post(&app, "/api/pause", body).await.problem(400);
     }
     assert_eq!(*shelf.paused.lock().expect("unpoisoned"), None);
+}
+
+#[tokio::test]
+async fn a_replay_is_of_a_prefix_or_of_one_version() {
+    let (app, shelf) = service();
+    let replay = async |body: &str| post(&app, "/api/replay", body).await;
+    assert_eq!(
+        replay(r#"{"prefix":"2026/","since":"2026-11-23T12:50:50.007+02:00"}"#)
+            .await
+            .json(),
+        json!({"matched": 3, "replayed": 3, "size": 30, "continued_since": NOW.to_string()})
+    );
+    assert_eq!(
+        replay(r#"{"prefix":"","dry_run":true,"anew":true}"#)
+            .await
+            .json()["replayed"],
+        0
+    );
+    replay(r#"{"key":"a","version_id":"v9"}"#).await.json();
+    assert_eq!(
+        replay(r#"{"key":"a","version_id":"gone"}"#).await.status,
+        404
+    );
+    let asked = shelf.replays.lock().expect("unpoisoned").clone();
+    assert_eq!(
+        asked[0].selection,
+        ReplaySelection::Prefix {
+            prefix: "2026/".into(),
+            since: Some(NOW),
+        }
+    );
+    assert!(asked[1].is_dry_run && asked[1].is_anew);
+    assert_eq!(
+        asked[2].selection,
+        ReplaySelection::Version {
+            key: "a".parse().expect("a key"),
+            version_id: VersionId::new("v9"),
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_replay_that_is_not_understood_replays_nothing() {
+    let (app, shelf) = service();
+    for body in [
+        "{}",
+        r#"{"since":"2026-11-23T10:50:50Z"}"#,
+        r#"{"prefix":"a","since":"2h"}"#,
+        r#"{"prefix":"a","key":"a","version_id":"v"}"#,
+        r#"{"key":"a"}"#,
+        r#"{"version_id":"v"}"#,
+        r#"{"key":"a","version_id":"v","since":"2026-11-23T10:50:50Z"}"#,
+        r#"{"prefix":"a","Dry_run":true}"#,
+        &json!({"prefix": "a".repeat(1_025)}).to_string(),
+        &json!({"key": "a", "version_id": "v".repeat(1_025)}).to_string(),
+    ] {
+        post(&app, "/api/replay", body).await.problem(400);
+    }
+    assert!(shelf.replays.lock().expect("unpoisoned").is_empty());
 }

@@ -186,6 +186,7 @@ async fn a_tenant_steers_only_what_is_theirs() {
     );
     for (route, body) in [
         ("/api/sweep", ""),
+        ("/api/replay", r#"{"prefix":"mine/"}"#),
         ("/api/pause", "{}"),
         ("/api/resume", ""),
     ] {
@@ -205,6 +206,7 @@ async fn who_may_not_steer_retries_cancels_sweeps_and_pauses_nothing() {
         ("/api/uploads/p2/cancel", ""),
         ("/api/retry", r#"{"all":true}"#),
         ("/api/sweep", ""),
+        ("/api/replay", r#"{"prefix":""}"#),
         ("/api/pause", "{}"),
         ("/api/resume", ""),
     ] {
