@@ -86,7 +86,7 @@ pub enum Action {
         /// What the source is known to be.
         expected: Expected,
     },
-    /// Delete a copy of this turn's own that is not as its source: `Done`.
+    /// Delete an archived version that bears the upload's mark and is not as its source: `Done`.
     RemoveCopy {
         /// The archive's version.
         archived: VersionRef,
