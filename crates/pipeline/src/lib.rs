@@ -35,7 +35,7 @@ mod processor;
 mod route;
 mod running;
 mod saying;
-mod staging;
+pub mod staging;
 pub mod step;
 mod sweep;
 mod upload;

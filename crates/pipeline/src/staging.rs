@@ -1,10 +1,11 @@
 //! The steps' questions to the store and what its answers mean for them.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use two_buckets_objects::{
     BucketName, CopyOptions, Error, Key, ListVersions, ListedVersion, ObjectRef, ObjectStore,
-    Result, VersionRef, WriteCondition,
+    Result, VersionRef, WriteCondition, Written,
 };
 
 use crate::archive::{Mark, late_key};
@@ -14,13 +15,53 @@ use crate::step::{CopyFailure, Input};
 /// A key with more is worked on from its oldest end as ever.
 pub(crate) const VERSIONS_OF_KEY_MAX: usize = 100_000;
 
+/// Gathers the versions of exactly one key out of the pages of a list that begins with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VersionsOfKey {
+    key: Key,
+    versions: VecDeque<ListedVersion>,
+    is_complete: bool,
+}
+
+impl VersionsOfKey {
+    /// None is seen yet.
+    pub fn new(key: Key) -> Self {
+        Self {
+            key,
+            versions: VecDeque::new(),
+            is_complete: true,
+        }
+    }
+
+    /// Takes the list's next entry; breaks at the first one of another key, behind which there is none of this.
+    pub fn see(&mut self, version: ListedVersion) -> ControlFlow<()> {
+        // The key itself comes before all keys it is a prefix of.
+        if version.key != self.key {
+            return ControlFlow::Break(());
+        }
+        if version.is_delete_marker {
+            return ControlFlow::Continue(());
+        }
+        if self.versions.len() == VERSIONS_OF_KEY_MAX {
+            self.versions.pop_back();
+            self.is_complete = false;
+        }
+        self.versions.push_front(version);
+        ControlFlow::Continue(())
+    }
+
+    /// The versions, oldest first and without delete markers, and whether these are all.
+    pub fn into_versions(self) -> (Vec<ListedVersion>, bool) {
+        (self.versions.into(), self.is_complete)
+    }
+}
+
 /// The versions of exactly this key, oldest first and without delete markers, and whether these are all.
 pub(crate) async fn versions_of<S: ObjectStore>(
     store: &S,
     key: &ObjectRef,
 ) -> Result<(Vec<ListedVersion>, bool)> {
-    let mut versions = VecDeque::new();
-    let mut is_complete = true;
+    let mut seen = VersionsOfKey::new(key.key.clone());
     let mut options = ListVersions {
         prefix: key.key.as_str().into(),
         ..ListVersions::default()
@@ -28,22 +69,13 @@ pub(crate) async fn versions_of<S: ObjectStore>(
     loop {
         let page = store.list_versions(&key.bucket, options.clone()).await?;
         for version in page.versions {
-            // The key itself comes before all keys it is a prefix of.
-            if version.key != key.key {
-                return Ok((versions.into(), is_complete));
+            if seen.see(version).is_break() {
+                return Ok(seen.into_versions());
             }
-            if version.is_delete_marker {
-                continue;
-            }
-            if versions.len() == VERSIONS_OF_KEY_MAX {
-                versions.pop_back();
-                is_complete = false;
-            }
-            versions.push_front(version);
         }
         match page.next {
             Some(next) => options.after = Some(next),
-            None => return Ok((versions.into(), is_complete)),
+            None => return Ok(seen.into_versions()),
         }
     }
 }
@@ -136,7 +168,12 @@ pub(crate) async fn copy<S: ObjectStore>(
         condition,
         add_user_metadata: metadata,
     };
-    match store.copy_version(from, to, options).await {
+    copied(store.copy_version(from, to, options).await)
+}
+
+/// What a store's answer to a copy means for the steps.
+pub fn copied(result: Result<Written>) -> Input {
+    match result {
         Ok(written) => Input::Copied(written),
         Err(Error::ConditionFailed { .. }) => Input::CopyFailed(CopyFailure::ConditionFailed),
         Err(Error::NotFound { .. }) => Input::CopyFailed(CopyFailure::SourceGone),

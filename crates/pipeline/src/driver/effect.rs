@@ -11,7 +11,7 @@ use crate::backoff::{
     ATTEMPT_WAIT_FIRST, ATTEMPT_WAIT_MAX, STORE_WAIT_FIRST, STORE_WAIT_MAX, full_jitter,
 };
 use crate::ledger::{MoveUpload, MovedInOne, Release};
-use crate::step::{Action, Input, Turn};
+use crate::step::{Action, Input};
 use crate::verify::{Verdict, verify};
 use crate::{
     Clock, End, Lease, Ledger, Processor, State, Upload, WakeUp, WakeUps, Why, ledger, staging,
@@ -192,7 +192,15 @@ where
             failures,
             was_gone,
         } => {
-            let end = end_of(driver, turn, failures, wait_least);
+            let end = turn.into_end(|| {
+                let wait = full_jitter(
+                    failures,
+                    ATTEMPT_WAIT_FIRST,
+                    ATTEMPT_WAIT_MAX,
+                    (driver.random)(),
+                );
+                driver.clock.now().after(wait.max(wait_least))
+            });
             match ledger.end(&lease, &id, &end, now).await {
                 Ok(upload) => {
                     ended(driver, &upload, &end, was_gone, tally).await;
@@ -220,37 +228,6 @@ fn done(result: two_buckets_objects::Result<()>) -> Input {
     match result {
         Ok(()) => Input::Done,
         Err(error) => Input::StoreFailed(error.to_string()),
-    }
-}
-
-fn end_of<S, L, P, C: Clock, W>(
-    driver: &Driver<S, L, P, C, W>,
-    turn: Turn,
-    failures: u32,
-    wait_least: Duration,
-) -> End {
-    match turn {
-        Turn::Deferred {
-            reason,
-            is_counted,
-            look_in_archive,
-        } => {
-            let wait = full_jitter(
-                failures,
-                ATTEMPT_WAIT_FIRST,
-                ATTEMPT_WAIT_MAX,
-                (driver.random)(),
-            );
-            End::Deferred {
-                reason,
-                next_attempt_at: driver.clock.now().after(wait.max(wait_least)),
-                is_counted,
-                look_in_archive,
-            }
-        }
-        Turn::Crashed { reason } => End::Crashed { reason },
-        Turn::Failed { reason, outcome } => End::Failed { reason, outcome },
-        Turn::Duplicate { of } => End::Duplicate { of },
     }
 }
 

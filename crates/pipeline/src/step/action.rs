@@ -6,7 +6,7 @@ use two_buckets_objects::{
 use crate::archive::Mark;
 use crate::ledger::{MovedInOne, Noted, SourceFacts, Started};
 use crate::verify::Expected;
-use crate::{ArchiveRecord, AttemptOutcome, Begin, ProcessError, Report, Upload, UploadId};
+use crate::{ArchiveRecord, AttemptOutcome, Begin, End, ProcessError, Report, Upload, UploadId};
 
 /// One effect. Each is answered by one [`Input`], named behind it; any ledger call may be answered by
 /// [`Input::FencedOff`] or [`Input::LedgerFailed`] and any store call by [`Input::StoreFailed`].
@@ -86,7 +86,7 @@ pub enum Action {
         /// What the source is known to be.
         expected: Expected,
     },
-    /// Delete a copy of this turn's own that is not as its source: `Done`.
+    /// Delete an archived version that bears the upload's mark and is not as its source: `Done`.
     RemoveCopy {
         /// The archive's version.
         archived: VersionRef,
@@ -250,6 +250,27 @@ pub enum Turn {
         /// As this upload.
         of: UploadId,
     },
+}
+
+impl Turn {
+    /// As the ledger takes it; one that is tried again after a wait is so at this moment.
+    pub fn into_end(self, next_attempt_at: impl FnOnce() -> Timestamp) -> End {
+        match self {
+            Self::Deferred {
+                reason,
+                is_counted,
+                look_in_archive,
+            } => End::Deferred {
+                reason,
+                next_attempt_at: next_attempt_at(),
+                is_counted,
+                look_in_archive,
+            },
+            Self::Crashed { reason } => End::Crashed { reason },
+            Self::Failed { reason, outcome } => End::Failed { reason, outcome },
+            Self::Duplicate { of } => End::Duplicate { of },
+        }
+    }
 }
 
 /// How a turn on a key ended.

@@ -1,5 +1,5 @@
 use two_buckets_objects::{
-    Checksum, ListedVersion, ObjectInfo, ObjectRef, VersionId, VersionRef, WriteCondition,
+    Checksum, ListedVersion, ObjectInfo, ObjectRef, VersionRef, WriteCondition,
 };
 
 use super::{Action, Input, Rules, Stopped, Turn};
@@ -90,6 +90,7 @@ pub(super) enum Phase {
     RemovingCopy {
         item: Box<Item>,
         archived: VersionRef,
+        then: AfterSearch,
     },
     Recording {
         item: Box<Item>,
@@ -134,13 +135,11 @@ pub(super) struct Item {
     pub(super) has_more: bool,
     /// Whether this turn began an attempt.
     pub(super) has_begun: bool,
-    /// Whether this turn may have archived something without knowing.
+    /// Whether this turn may have archived something, or saw it archived, that is not recorded.
     pub(super) is_unsure: bool,
     pub(super) report: Option<Report>,
     /// The upload its key was minted for, which is archived and which this one may be a repeat of.
     pub(super) archived_mint: Option<Box<Upload>>,
-    /// An archived version that says it is this upload and is not as its source.
-    pub(super) distrusted: Option<VersionId>,
 }
 
 /// Where to go on when the archive does not have the upload.
@@ -148,6 +147,7 @@ pub(super) struct Item {
 pub(super) enum AfterSearch {
     Begin,
     Archive,
+    Late,
     End(Turn),
     ExplainGone,
     SourceGone,
@@ -158,7 +158,7 @@ pub(super) enum AfterSearch {
 pub(super) enum Origin {
     /// This turn copied it.
     Copied,
-    /// It was there; if it is not as its source, go on as if it were not.
+    /// It was there; if it is not as its source, go on without it.
     Found(AfterSearch),
 }
 
@@ -173,7 +173,6 @@ impl Item {
             is_unsure: false,
             report: None,
             archived_mint: None,
-            distrusted: None,
         }
     }
 

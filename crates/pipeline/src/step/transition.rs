@@ -2,7 +2,7 @@ use two_buckets_objects::{ListedVersion, VersionId, VersionRef, WriteCondition};
 
 use super::machine::{AfterSearch, Item, Origin, Phase, Work};
 use super::{Choice, CopyFailure, Input, Rules, Stopped, Turn, choose};
-use crate::archive::{Mark, Placement, Replay, place, replace};
+use crate::archive::{Mark, Placement, Replay, place};
 use crate::ledger::{MovedInOne, NOTE_MAX, Started};
 use crate::{AttemptOutcome, Begin, ProcessError, Route, State, Upload, Why};
 
@@ -176,14 +176,12 @@ impl Work {
             // Whatever is behind it waits for its job.
             (Phase::Queueing { .. }, Input::Done) => self.note(Vec::new()),
             (Phase::Searching { item, then }, Input::FoundArchived(found)) => match found {
-                Some(archived) if item.distrusted.as_ref() != Some(&archived.version_id) => {
-                    Phase::Verifying {
-                        item,
-                        archived,
-                        origin: Origin::Found(then),
-                    }
-                }
-                _ => self.not_found(rules, item, then),
+                Some(archived) => Phase::Verifying {
+                    item,
+                    archived,
+                    origin: Origin::Found(then),
+                },
+                None => self.not_found(rules, item, then),
             },
             (Phase::Beginning { mut item }, Input::Begun(begin)) => match *begin {
                 Begin::Begun(upload) => {
@@ -220,38 +218,37 @@ impl Work {
                     self.after_upload(item.has_more)
                 }
             }
-            (Phase::HeadingArchive { item }, Input::ArchiveHead(current)) => {
-                let placement = match place(&item.mark(), current.as_deref()) {
-                    Placement::AlreadyCurrent
-                        if current.as_ref().is_some_and(|now| {
-                            item.distrusted.as_ref() == Some(&now.at.version_id)
-                        }) =>
-                    {
-                        current
-                            .as_ref()
-                            .map_or(Placement::AlreadyCurrent, |now| replace(&now.etag))
+            (Phase::HeadingArchive { mut item }, Input::ArchiveHead(current)) => {
+                match (place(&item.mark(), current.as_deref()), current) {
+                    (Placement::AlreadyCurrent, Some(current)) => {
+                        item.is_unsure = true;
+                        Phase::Verifying {
+                            item,
+                            archived: current.at,
+                            origin: Origin::Found(AfterSearch::Archive),
+                        }
                     }
-                    placement => placement,
-                };
-                match (placement, current) {
-                    (Placement::AlreadyCurrent, Some(current)) => Phase::Verifying {
-                        item,
-                        archived: current.at,
-                        origin: Origin::Found(AfterSearch::Archive),
-                    },
                     (Placement::Current(condition), _) => Phase::Copying {
                         item,
                         is_late: false,
                         condition,
                     },
-                    (Placement::Late | Placement::AlreadyCurrent, _) => Phase::Copying {
+                    // It may be below the newer one: archived there by a turn that could not say so before that came. From
+                    // here on nobody puts it under its key any more, so what is not found now never will be there.
+                    (Placement::Late | Placement::AlreadyCurrent, _) => Phase::Searching {
                         item,
-                        is_late: true,
-                        condition: WriteCondition::IfNoneMatch,
+                        then: AfterSearch::Late,
                     },
                 }
             }
-            (Phase::Copying { item, is_late, .. }, Input::Copied(written)) => {
+            (
+                Phase::Copying {
+                    mut item, is_late, ..
+                },
+                Input::Copied(written),
+            ) => {
+                // Until it is recorded, whoever tries it again must look for it.
+                item.is_unsure = true;
                 let archived = self.archived_at(rules, &item, is_late, written.version_id);
                 Phase::Verifying {
                     item,
@@ -271,21 +268,29 @@ impl Work {
             }
             (
                 Phase::Verifying {
-                    mut item,
+                    item,
                     archived,
                     origin,
                 },
                 Input::VerifyFailed,
             ) => match origin {
-                Origin::Copied => Phase::RemovingCopy { item, archived },
-                Origin::Found(then) => {
-                    item.distrusted = Some(archived.version_id);
-                    self.not_found(rules, item, then)
-                }
+                // Where its source is gone it is all there is of it.
+                Origin::Found(then) if item.source.is_none() => self.not_found(rules, item, then),
+                // It bears this upload's mark: it would be found before the right one and stand in its way.
+                Origin::Found(then) => Phase::RemovingCopy {
+                    item,
+                    archived,
+                    then,
+                },
+                Origin::Copied => Phase::RemovingCopy {
+                    item,
+                    archived,
+                    then: AfterSearch::Archive,
+                },
             },
-            (Phase::RemovingCopy { item, .. }, Input::Done) => self.trouble(
+            (Phase::RemovingCopy { item, then, .. }, Input::Done) => self.trouble(
                 rules,
-                Phase::HeadingArchive { item },
+                Phase::Searching { item, then },
                 "the archived copy was not as its source and was removed".into(),
             ),
             (Phase::Recording { item, .. }, Input::Done) => {
@@ -471,6 +476,11 @@ impl Work {
         match then {
             AfterSearch::Begin => self.try_it(rules, item),
             AfterSearch::Archive => Phase::HeadingArchive { item },
+            AfterSearch::Late => Phase::Copying {
+                item,
+                is_late: true,
+                condition: WriteCondition::IfNoneMatch,
+            },
             AfterSearch::End(turn) => Phase::Ending { item, turn },
             AfterSearch::ExplainGone => Phase::Ending {
                 item,

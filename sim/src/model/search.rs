@@ -1,0 +1,176 @@
+//! The model as the checker takes it, and what a search came to.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use stateright::{Checker, HasDiscoveries, Model, Path, Property};
+use two_buckets_pipeline::step::Rules;
+
+use super::configuration::Configuration;
+use super::moves::{self, Move};
+use super::promises::Promise;
+use super::world::{World, rules};
+
+const END: &str = "an end is reached";
+
+/// A configuration under search.
+pub struct Search {
+    /// What it is about.
+    pub config: Configuration,
+    rules: Rules,
+}
+
+impl Search {
+    /// Of this configuration.
+    pub fn new(config: Configuration) -> Self {
+        Self {
+            rules: rules(&config),
+            config,
+        }
+    }
+
+    /// Tries everything, or until a promise is broken.
+    pub fn run(config: Configuration, threads: usize) -> Found {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a search says how long it took; no decision rests on it"
+        )]
+        let began = Instant::now();
+        let checker = Self::new(config)
+            .checker()
+            .threads(threads)
+            .finish_when(HasDiscoveries::AnyFailures)
+            .spawn_bfs()
+            .join();
+        let figures = Figures {
+            name: config.name,
+            states: checker.state_count(),
+            unique_states: checker.unique_state_count(),
+            depth: checker.max_depth(),
+            took: began.elapsed(),
+        };
+        let mut traces = checker.discoveries();
+        let has_ended = traces.remove(END).is_some();
+        let shortest = traces
+            .into_iter()
+            .map(|(promise, path)| Trace { promise, path })
+            .min_by_key(|trace| (trace.len(), trace.promise));
+        Found {
+            figures,
+            has_ended,
+            broken: shortest,
+        }
+    }
+}
+
+/// What a search came to.
+pub struct Found {
+    /// How large it was.
+    pub figures: Figures,
+    /// Whether there is a way to an end: a search in which nothing can end shows nothing.
+    pub has_ended: bool,
+    /// The shortest way to a broken promise, if there is one.
+    pub broken: Option<Trace>,
+}
+
+/// How large a search was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Figures {
+    /// Of which configuration.
+    pub name: &'static str,
+    /// Worlds reached, each time one is.
+    pub states: usize,
+    /// Different worlds.
+    pub unique_states: usize,
+    /// The longest of the shortest ways to a world.
+    pub depth: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Figures {
+    /// What the columns are.
+    pub const COLUMNS: &'static str =
+        "configuration                                      states      unique   depth  seconds";
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:46} {:>10} {:>11} {:>7} {:>8.1}",
+            self.name,
+            self.states,
+            self.unique_states,
+            self.depth,
+            self.took.as_secs_f64()
+        )
+    }
+}
+
+/// A way to a broken promise.
+pub struct Trace {
+    /// The promise's name.
+    pub promise: &'static str,
+    /// The way.
+    pub path: Path<World, Move>,
+}
+
+impl Trace {
+    /// How many moves it takes.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "no promise is broken at the start"
+    )]
+    pub fn len(&self) -> usize {
+        self.path.clone().into_actions().len()
+    }
+}
+
+impl Model for Search {
+    type State = World;
+    type Action = Move;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::new(&self.config)]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Move>) {
+        moves::moves(&self.config, world, actions);
+    }
+
+    fn next_state(&self, world: &World, what: Move) -> Option<World> {
+        moves::next(&self.config, &self.rules, world, &what)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            always::<0>(),
+            always::<1>(),
+            always::<2>(),
+            always::<3>(),
+            always::<4>(),
+            always::<5>(),
+            always::<6>(),
+            always::<7>(),
+            always::<8>(),
+            always::<9>(),
+            always::<10>(),
+            always::<11>(),
+            always::<12>(),
+            Property::sometimes(END, |search: &Self, world: &World| {
+                world.broken.is_none() && world.is_end(&search.config)
+            }),
+        ]
+    }
+}
+
+/// The checker takes plain functions: one for each promise.
+fn always<const N: usize>() -> Property<Search> {
+    Property::always(Promise::ALL[N].name(), |_: &Search, world: &World| {
+        world
+            .broken
+            .as_ref()
+            .is_none_or(|broken| broken.promise != Promise::ALL[N])
+    })
+}

@@ -1,0 +1,111 @@
+//! Every interleaving of a small world keeps every promise, and every known mistake breaks one.
+
+use two_buckets_sim::model::bugs::Bug;
+use two_buckets_sim::model::configuration::Configuration;
+use two_buckets_sim::model::promises::Promise;
+use two_buckets_sim::model::search::{Figures, Search};
+use two_buckets_sim::model::{Options, run, table, tutorial};
+
+#[test]
+fn every_promise_is_kept_in_every_interleaving() {
+    println!("{}", Figures::COLUMNS);
+    let options = Options {
+        threads: 2,
+        is_long: false,
+    };
+    if let Err(broken) = run(&options, |figures| println!("{figures}")) {
+        panic!("{broken}");
+    }
+}
+
+/// What each mistake breaks.
+fn breaks(bug: Bug) -> Promise {
+    match bug {
+        Bug::DeleteByName | Bug::DeleteBeforeRecord => Promise::KeptUntilRecorded,
+        Bug::NoArchiveCheck | Bug::UnconditionalCopy => Promise::ArchivedOnce,
+        Bug::SetsAsideWhatIsArchived => Promise::ArchivedIsNotSetAside,
+        Bug::LooksOnlyAtCurrent
+        | Bug::HonoursDeadLeases
+        | Bug::NoDirtyFlag
+        | Bug::AcknowledgesOnConflict
+        | Bug::WatermarkSweep => Promise::EveryUploadEnds,
+        // Newer versions hide behind it, and are set aside as gone.
+        Bug::MarkerHidesAll => Promise::NobodyIsHeldUp,
+        Bug::ConflictIsExists | Bug::SkipsVerify => Promise::RecordsAreTrue,
+        Bug::RecordsAttemptAfterRun => Promise::AttemptsAreBounded,
+        Bug::PrefixTrap => Promise::NothingIsMixedUp,
+        Bug::IgnoresFenceAtRecord => Promise::EndedStaysEnded,
+    }
+}
+
+#[test]
+fn every_planted_mistake_is_found_by_the_promise_it_breaks() {
+    println!(
+        "mistake                                                    promise that breaks                       moves   states"
+    );
+    let mut missed = Vec::new();
+    for bug in Bug::ALL {
+        let without = table::planted(bug);
+        let passes = Search::run(without, 2);
+        if let Some(trace) = passes.broken {
+            panic!("without {}: {}", bug.name(), trace.in_words(&without));
+        }
+        let with = Configuration {
+            bug: Some(bug),
+            ..without
+        };
+        // One thread visits the nearest states first, so that what it finds is the shortest way.
+        let found = Search::run(with, 1);
+        let Some(trace) = found.broken else {
+            missed.push(format!("{} is not found", bug.name()));
+            continue;
+        };
+        println!(
+            "{:58} {:40} {:>6} {:>8}",
+            bug.name(),
+            trace.promise,
+            trace.len(),
+            found.figures.states
+        );
+        if trace.promise != breaks(bug).name() {
+            let words = trace.in_words(&with);
+            missed.push(format!("{} breaks\n{words}", bug.name()));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn equal_tags_and_a_lease_that_runs_out_are_the_known_limit_of_conditions() {
+    for (config, promise) in [
+        (table::EQUAL_TAGS, Promise::ArchivedOnce),
+        (table::EQUAL_TAGS_UNDELETABLE, Promise::CurrentNeverGoesBack),
+    ] {
+        let found = Search::run(config, 1);
+        let trace = found
+            .broken
+            .expect("a condition on a tag holds for equal bytes");
+        println!(
+            "{}: {}\n{}",
+            config.name,
+            trace.promise,
+            trace.in_words(&config)
+        );
+        // Should this fail, the protocol has become better than its documentation says.
+        assert!(
+            trace
+                .path
+                .last_state()
+                .broken
+                .iter()
+                .any(|broken| broken.promise == promise)
+        );
+    }
+}
+
+#[test]
+fn the_tutorials_handler_loses_a_file_though_nothing_goes_wrong() {
+    let how = tutorial::how_it_loses_a_file().expect("it loses one");
+    println!("{how}");
+    assert!(how.contains("deletes photo.jpg, which is the second file"));
+}
