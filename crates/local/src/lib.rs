@@ -15,6 +15,7 @@ mod waiting;
 mod wake;
 mod worker;
 
+pub use blocking::StoreCalls;
 pub use function::{
     Function, FunctionAccess, FunctionOptions, JobAccess, SessionIssuer,
     StartError as FunctionStartError,
@@ -26,4 +27,7 @@ pub use ledger::DepotLedger;
 pub use store::DepotStore;
 pub use tracker::LedgerTracker;
 pub use wake::WakeQueue;
-pub use worker::{DepotClock, InTask, Options as WorkerOptions, StartError, SweepHandle, Workers};
+pub use worker::{
+    DepotClock, InTask, Options as WorkerOptions, StartError, SweepHandle, Workers, ring,
+    sweep_always, work,
+};
