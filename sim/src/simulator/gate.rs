@@ -84,6 +84,42 @@ impl Gate {
         answer
     }
 
+    /// Lets an effect happen that may be on its way when its worker gives it up, and happens nevertheless.
+    pub(super) async fn pass_in_flight<T, E>(
+        &self,
+        what: String,
+        effect: impl Future<Output = Result<T, E>> + Send + 'static,
+        failures: Failures<E>,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: fmt::Display + Send + 'static,
+    {
+        let Some(wait) = self.stall_now() else {
+            return self.pass(what, effect, failures).await;
+        };
+        self.note(&what, "is on its way for long");
+        let (life, world) = (self.life.clone(), Arc::clone(&self.world));
+        let sent = what.clone();
+        let in_flight = tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            if life.is_over() {
+                std::future::pending::<()>().await;
+            }
+            let answer = effect.await;
+            note!(world, "late: {sent}: {}", answer.is_ok());
+            answer
+        });
+        // Whoever drops this does not stop what is in flight.
+        let answer = async {
+            match in_flight.await {
+                Ok(answer) => answer,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        self.pass(what, answer, failures).await
+    }
+
     fn note(&self, what: &str, outcome: impl fmt::Display) {
         note!(self.world, "{} {}: {what}: {outcome}", self.role, self.pool);
     }
@@ -109,7 +145,6 @@ impl Gate {
             let wait = chance.below(self.world.plan.delay_ms_max + 1);
             if chance.per_mille(600) { 0 } else { wait }
         };
-        self.stall_now();
         if wait > 0 {
             tokio::time::sleep(Duration::from_millis(wait)).await;
         }
@@ -125,28 +160,23 @@ impl Gate {
         }
     }
 
-    /// At times it is just here that the pool stands still, longer than its leases live.
-    fn stall_now(&self) {
+    /// At times it is just here that the pool stands still, longer than its leases live; until about then the effect is
+    /// on its way.
+    fn stall_now(&self) -> Option<Duration> {
         let mut chance = self.chance();
         if self.world.is_calm() || !chance.per_mille(self.world.plan.stall_at_effect) {
-            return;
+            return None;
         }
         let lease_s = Settings::LEASE_LIFE_DEFAULT.as_secs();
         let wait = Duration::from_secs(chance.between(lease_s, 5 * lease_s));
+        let in_flight = Duration::from_secs(chance.between(lease_s, 5 * lease_s));
         let mut until = self
             .stalled_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if *until <= Instant::now() {
-            *until = Instant::now() + wait;
-            self.world.figures().stalls += 1;
-            note!(
-                self.world,
-                "{} {} stands still for {wait:?}",
-                self.role,
-                self.pool
-            );
-        }
+        *until = Instant::now() + wait;
+        self.world.figures().stalls += 1;
+        Some(in_flight)
     }
 
     fn chance(&self) -> std::sync::MutexGuard<'_, Chance> {

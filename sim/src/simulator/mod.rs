@@ -15,7 +15,8 @@
 //!   syncs fail, and then nobody knows what is there; reads fail for a while; a bit of what is read is another.
 //! * **Events** are lost, come twice or three times, late, and so out of order, each to one pool of workers or the other.
 //! * **Workers** take their time around each effect. There are up to two pools of them, each with its own queue, as if
-//!   each were a server; a pool stands still at times, longer than its leases live, and goes on as if nothing had been.
+//!   each were a server; a pool stands still at times, longer than its leases live, and goes on as if nothing had been;
+//!   what it had sent before happens late, when its lease is another's.
 //! * **Store and ledger** do not answer, though they did what was asked, or did not. Uploads are moved by one transaction
 //!   in some worlds, and in others step by step, as on a store that knows no ledger.
 //! * **Functions** fail for a while or for good, panic, hang until their deadline, take longer than a lease, write their

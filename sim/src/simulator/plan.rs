@@ -35,7 +35,7 @@ pub(super) struct Plan {
     pub(super) bit_flip_every: u64,
     pub(super) clock_jump_every: u64,
     pub(super) stall_every: u64,
-    /// Of effects, at which a pool stands still.
+    /// Of effects that are on their way for long, while their pool stands still.
     pub(super) stall_at_effect: u64,
     pub(super) retry_every: u64,
     pub(super) event_lost: u64,
@@ -74,7 +74,7 @@ impl Plan {
             bit_flip_every: at_times(250, 1, 20),
             clock_jump_every: at_times(300, 10, 60),
             stall_every: at_times(500, 3, 30),
-            stall_at_effect: at_times(300, 1, 10),
+            stall_at_effect: at_times(300, 5, 60),
             retry_every: at_times(400, 5, 30),
             event_lost: at_times(500, 20, 700),
             event_odd: at_times(500, 20, 500),
@@ -126,10 +126,11 @@ impl Plan {
                 self.beat_ms = 1_000;
                 self.think_ms_max = 5_000;
                 self.delay_ms_max = 1_000;
-                self.stall_every = 20;
-                self.stall_at_effect = 10;
+                self.stall_every = 15;
+                self.stall_at_effect = 60;
                 self.kill_every = 0;
                 self.power_loss_every = 0;
+                self.bad_functions = self.bad_functions.max(500);
             }
             Some(Bug::DeletedBeforeCopy) => self.kill_every = 5,
             Some(Bug::DeletedByName) => self.keys = 1,
