@@ -1,4 +1,4 @@
-//! The chores of this repository: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench …`.
+//! The chores of this repository: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench …`, `cargo xtask sim`.
 //!
 //! Each chore is one file; a stage of a chore is named, timed and ends in one of three words: ok, skipped (with the reason) or failed.
 #![expect(
@@ -17,6 +17,7 @@ mod program;
 mod python;
 mod release;
 mod repository;
+mod sim;
 mod stages;
 mod strays;
 mod test;
@@ -51,6 +52,8 @@ enum Chore {
         #[command(subcommand)]
         bench: bench::Bench,
     },
+    /// The simulator: the pipeline and the store in worlds where everything goes wrong, a seed each
+    Sim(sim::Sim),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Test { only } => test::run(only.as_deref()),
         Chore::Torture(flags) => end_to_end::torture(&flags),
         Chore::Bench { bench } => bench::run(&bench),
+        Chore::Sim(flags) => sim::run(&flags),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

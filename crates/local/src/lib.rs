@@ -18,6 +18,7 @@ mod waiting;
 mod wake;
 mod worker;
 
+pub use blocking::StoreCalls;
 pub use function::{
     Function, FunctionAccess, FunctionOptions, JobAccess, SessionIssuer,
     StartError as FunctionStartError,
@@ -29,4 +30,7 @@ pub use ledger::DepotLedger;
 pub use store::DepotStore;
 pub use tracker::LedgerTracker;
 pub use wake::{EventFault, FindEventFault, WakeQueue};
-pub use worker::{DepotClock, InTask, Options as WorkerOptions, StartError, SweepHandle, Workers};
+pub use worker::{
+    DepotClock, InTask, Options as WorkerOptions, StartError, SweepHandle, Workers, ring,
+    sweep_always, work,
+};

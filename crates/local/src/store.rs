@@ -10,7 +10,7 @@ use two_buckets_objects::{
     Written,
 };
 
-use crate::blocking::blocking;
+use crate::StoreCalls;
 
 /// How much of a body is read or written at a time.
 const PIECE_BYTES: usize = 1 << 20;
@@ -22,12 +22,22 @@ const PIECE_BYTES: usize = 1 << 20;
 #[derive(Clone)]
 pub struct DepotStore {
     depot: Depot,
+    calls: StoreCalls,
 }
 
 impl DepotStore {
     /// The buckets of this store.
     pub fn new(depot: Depot) -> Self {
-        Self { depot }
+        Self {
+            depot,
+            calls: StoreCalls::default(),
+        }
+    }
+
+    /// Makes its calls so.
+    #[must_use]
+    pub fn with_calls(self, calls: StoreCalls) -> Self {
+        Self { calls, ..self }
     }
 
     async fn run<T: Send + 'static>(
@@ -36,7 +46,8 @@ impl DepotStore {
         call: impl FnOnce(&Depot) -> two_buckets_depot::Result<T> + Send + 'static,
     ) -> Result<T> {
         let depot = self.depot.clone();
-        blocking(move || call(&depot))
+        self.calls
+            .run(move || call(&depot))
             .await
             .map_err(|error| converted(what, error))
     }
@@ -75,15 +86,17 @@ impl ObjectStore for DepotStore {
             })
             .await?;
         let what = name_of_version(at);
+        let calls = self.calls;
         let pieces = futures::stream::unfold(Some(reader), move |reader| {
             let what = what.clone();
             async move {
                 let mut reader = reader?;
-                let (piece, reader) = blocking(move || {
-                    let piece = reader.next_piece(PIECE_BYTES);
-                    (piece, reader)
-                })
-                .await;
+                let (piece, reader) = calls
+                    .run(move || {
+                        let piece = reader.next_piece(PIECE_BYTES);
+                        (piece, reader)
+                    })
+                    .await;
                 match piece {
                     Ok(piece) if piece.is_empty() => None,
                     Ok(piece) => Some((Ok(piece), Some(reader))),
@@ -106,11 +119,13 @@ impl ObjectStore for DepotStore {
             gathered.extend_from_slice(&next.unwrap_or_default());
             if gathered.len() >= PIECE_BYTES || (is_last && !gathered.is_empty()) {
                 let piece: Bytes = gathered.split().freeze();
-                let (written, back) = blocking(move || {
-                    let written = writer.write(&piece);
-                    (written, writer)
-                })
-                .await;
+                let (written, back) = self
+                    .calls
+                    .run(move || {
+                        let written = writer.write(&piece);
+                        (written, writer)
+                    })
+                    .await;
                 written.map_err(|error| converted(name(to), error))?;
                 writer = back;
             }

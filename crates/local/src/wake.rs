@@ -230,9 +230,10 @@ impl WakeQueue {
                 state.held_back = Some(key);
             }
             _ => {
-                state.push(event(key));
+                let is_paused = self.is_paused();
+                state.push(event(key), is_paused);
                 if let Some(held) = state.held_back.take() {
-                    state.push(event(held));
+                    state.push(event(held), is_paused);
                 }
             }
         }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 use two_buckets_depot::{Depot, Versioning};
-use two_buckets_objects::{BucketName, ObjectStore as _, Timestamp};
+use two_buckets_objects::{BucketName, ObjectStore, Timestamp};
 use two_buckets_pipeline::step::Stopped;
 use two_buckets_pipeline::{
-    Clock, Driver, Incoming, ProcessError, Processor, Report, Settings, SweepError, Sweeper, Swept,
+    Clock, Driver, Incoming, Ledger, ProcessError, Processor, Report, Settings, SweepError,
+    Sweeper, Swept,
 };
 use two_buckets_s3_api::Pins;
 
@@ -216,25 +217,46 @@ impl<P> Clone for SweepHandle<P> {
 impl<P: Processor> SweepHandle<P> {
     /// Sweeps once, after a sweep that is under way.
     pub async fn sweep(&self) -> Result<Swept, SweepError> {
-        let _one_at_a_time = self.sweeping.lock().await;
-        let sweeper = Sweeper {
-            driver: &*self.driver,
-        };
-        let queue = &*self.driver.wake_ups;
-        let stopping = || self.is_stopping.load(Ordering::Relaxed);
-        queue.sweep_begins();
-        let swept = sweeper.sweep_while(&stopping, &|| queue.is_paused()).await;
-        queue.sweep_ends(swept.is_ok() && !stopping());
-        swept
+        sweep_once(&*self.driver, &self.is_stopping, &self.sweeping).await
     }
 }
 
-async fn work<P: Processor>(
-    driver: Arc<LocalDriver<P>>,
+async fn sweep_once<S, L, P, C>(
+    driver: &Driver<S, L, P, C, WakeQueue>,
+    is_stopping: &AtomicBool,
+    sweeping: &tokio::sync::Mutex<()>,
+) -> Result<Swept, SweepError>
+where
+    S: ObjectStore,
+    L: Ledger,
+    P: Processor,
+    C: Clock,
+{
+    let _one_at_a_time = sweeping.lock().await;
+    let sweeper = Sweeper { driver };
+    let queue = &*driver.wake_ups;
+    let stopping = || is_stopping.load(Ordering::Relaxed);
+    queue.sweep_begins();
+    let swept = sweeper.sweep_while(&stopping, &|| queue.is_paused()).await;
+    queue.sweep_ends(swept.is_ok() && !stopping());
+    swept
+}
+
+/// One worker of a pool: takes a turn on key after key until the queue is closed.
+///
+/// This loop, [`ring`] and [`sweep_always`] are what [`Workers`] runs; they take any driver, for whoever brings another
+/// store or ledger, as the simulator does. Dropping it midway is a crash of the worker.
+pub async fn work<S, L, P, C>(
+    driver: Arc<Driver<S, L, P, C, WakeQueue>>,
     queue: WakeQueue,
     lanes: Lanes,
     is_stopping: Arc<AtomicBool>,
-) {
+) where
+    S: ObjectStore,
+    L: Ledger,
+    P: Processor,
+    C: Clock,
+{
     // Also in the middle of a key: its next version waits until processing is resumed.
     let stopping = || is_stopping.load(Ordering::Relaxed) || queue.is_paused();
     while let Some(woken) = queue.next().await {
@@ -252,8 +274,8 @@ async fn work<P: Processor>(
 }
 
 /// Finds a place in the lane of the key's newest version; none if the key was put aside.
-async fn placed<P>(
-    driver: &LocalDriver<P>,
+async fn placed<S: ObjectStore, L, P, C>(
+    driver: &Driver<S, L, P, C, WakeQueue>,
     lanes: &Lanes,
     woken: Woken,
 ) -> Option<(Woken, Option<Place>)> {
@@ -271,7 +293,8 @@ async fn placed<P>(
     }
 }
 
-async fn ring<P: Processor>(driver: Arc<LocalDriver<P>>, queue: WakeQueue) {
+/// The timers of a pool: hands out keys whose moment has come, for ever. Dropping it ends it.
+pub async fn ring<S, L, P, C: Clock>(driver: Arc<Driver<S, L, P, C, WakeQueue>>, queue: WakeQueue) {
     loop {
         let now = driver.clock.now();
         let wait = match queue.ring(now) {
@@ -279,26 +302,30 @@ async fn ring<P: Processor>(driver: Arc<LocalDriver<P>>, queue: WakeQueue) {
             None => TIMER_WAIT_MAX,
         };
         tokio::select! {
+            // Which is seen first changes nothing; so it is always the same.
+            biased;
             () = queue.timers_changed() => {}
             () = driver.clock.sleep(wait) => {}
         }
     }
 }
 
-async fn sweep_always<P: Processor>(
-    driver: Arc<LocalDriver<P>>,
+/// The sweep of a pool: once at the start, then on a schedule and whenever hints were dropped, for ever; one at a time
+/// of those that share `sweeping`. Dropping it midway leaves some keys unwoken until the next.
+pub async fn sweep_always<S, L, P, C>(
+    driver: Arc<Driver<S, L, P, C, WakeQueue>>,
     queue: WakeQueue,
     is_stopping: Arc<AtomicBool>,
     sweeping: Arc<tokio::sync::Mutex<()>>,
     every: Duration,
-) {
-    let sweep = SweepHandle {
-        driver: Arc::clone(&driver),
-        is_stopping,
-        sweeping,
-    };
+) where
+    S: ObjectStore,
+    L: Ledger,
+    P: Processor,
+    C: Clock,
+{
     loop {
-        let wait = match sweep.sweep().await {
+        let wait = match sweep_once(&*driver, &is_stopping, &sweeping).await {
             Ok(swept) => {
                 if swept.woken + swept.finished + swept.explained + swept.expired > 0 {
                     info!(
@@ -318,6 +345,7 @@ async fn sweep_always<P: Processor>(
             }
         };
         tokio::select! {
+            biased;
             () = queue.overflowed() => {}
             () = driver.clock.sleep(wait) => {}
         }

@@ -23,7 +23,7 @@ use two_buckets_pipeline::{
     ArchiveRecord, Begin, BootId, End, Expectation, Lease, Report, Upload, UploadId,
 };
 
-use crate::blocking::blocking;
+use crate::StoreCalls;
 use changes::Failed;
 use feed::Feed;
 pub(crate) use replays::Run;
@@ -36,6 +36,7 @@ use tables::Rows;
 #[derive(Clone)]
 pub struct DepotLedger {
     depot: Depot,
+    calls: StoreCalls,
     boot: BootId,
     feed: Feed,
     jobs_changed: Arc<Notify>,
@@ -49,10 +50,17 @@ impl DepotLedger {
             .map_err(|Failed(error)| error)?;
         Ok(Self {
             depot,
+            calls: StoreCalls::default(),
             boot: BootId(boot),
             feed: Feed::default(),
             jobs_changed: Arc::default(),
         })
+    }
+
+    /// Makes its calls on the store so.
+    #[must_use]
+    pub fn with_calls(self, calls: StoreCalls) -> Self {
+        Self { calls, ..self }
     }
 
     /// Uploads as each durable change leaves them, from now on and in the order of the changes.
@@ -121,23 +129,24 @@ impl DepotLedger {
         change: impl FnOnce(&mut Rows<'_, '_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (depot, feed) = (self.depot.clone(), self.feed.clone());
-        blocking(move || {
-            let mut told = None;
-            let changed = depot
-                .transaction(|tx: &mut Transaction<'_>| {
-                    let mut rows = Rows::new(tx);
-                    let value = change(&mut rows).map_err(Failed)?;
-                    // Transactions run one after the other, so places are given in the order of their commits.
-                    told = feed.place(rows.changed);
-                    Ok(value)
-                })
-                .map_err(|Failed(error)| error)?;
-            if let Some(place) = told {
-                place.publish();
-            }
-            Ok(changed)
-        })
-        .await
+        self.calls
+            .run(move || {
+                let mut told = None;
+                let changed = depot
+                    .transaction(|tx: &mut Transaction<'_>| {
+                        let mut rows = Rows::new(tx);
+                        let value = change(&mut rows).map_err(Failed)?;
+                        // Transactions run one after the other, so places are given in the order of their commits.
+                        told = feed.place(rows.changed);
+                        Ok(value)
+                    })
+                    .map_err(|Failed(error)| error)?;
+                if let Some(place) = told {
+                    place.publish();
+                }
+                Ok(changed)
+            })
+            .await
     }
 
     async fn read<T: Send + 'static>(
@@ -145,7 +154,7 @@ impl DepotLedger {
         read: impl FnOnce(&Depot) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let depot = self.depot.clone();
-        blocking(move || read(&depot)).await
+        self.calls.run(move || read(&depot)).await
     }
 }
 

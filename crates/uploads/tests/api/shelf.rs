@@ -19,9 +19,9 @@ use two_buckets_uploads::{
     CreateMultipart, CredentialScope, Cursor, Error, Expected, FaultRule, Faults, FormTarget,
     FormToSign, Grants, KeyTemplate, ListUploads, Minted, MultipartId, MultipartRef, Oldest,
     Paused, ReceivedPart, Replay, ReplayOf, ReplaySelection, Replayed, RequestToSign, Result,
-    Retried, RetryMany, RetrySelection, S3Address, ServerFacts, SignedForm, SignedRequest, Sources,
-    Swept, Tracker, UntilStop, Upload, UploadApi, UploadCredentials, UploadHistory, UploadId,
-    UploadKey, UploadPage, UploadState, router,
+    Retried, RetryMany, S3Address, ServerFacts, SignedForm, SignedRequest, Sources, Swept, Tracker,
+    UntilStop, Upload, UploadApi, UploadCredentials, UploadHistory, UploadId, UploadKey,
+    UploadPage, UploadState, router,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_431_050_007);

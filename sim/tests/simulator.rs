@@ -1,0 +1,172 @@
+//! The simulator for a short time, as often as the tests run; `cargo xtask sim` runs it for as long as one likes.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "everything here is a test and panics where a promise is broken"
+)]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use two_buckets_sim::simulator::{Bug, Figures, Options, Outcome, Seeds, run};
+
+/// How many seeds are run each time.
+const SEEDS: u64 = 150;
+/// How many seeds are run twice.
+const SEEDS_TWICE: u64 = 25;
+/// Within how many seeds a planted mistake must show.
+const SEEDS_TO_FIND_A_BUG: u64 = 60;
+
+fn product() -> Options {
+    Options::default()
+}
+
+/// Runs seeds, some at once, and gives what they came to, in no order.
+fn run_all(seeds: &[u64]) -> Vec<Outcome> {
+    let next = Mutex::new(seeds.iter());
+    let outcomes = Mutex::new(Vec::new());
+    let threads = thread::available_parallelism().map_or(1, Into::into);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(seed) = seed else { return };
+                    let outcome = run(*seed, product());
+                    outcomes
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(outcome);
+                }
+            });
+        }
+    });
+    outcomes.into_inner().unwrap()
+}
+
+/// What was broken, with how to see it again.
+fn broken(outcomes: &[Outcome]) -> Vec<String> {
+    outcomes
+        .iter()
+        .filter(|outcome| !outcome.violations.is_empty())
+        .map(|outcome| {
+            format!(
+                "cargo xtask sim --seed {}: {}",
+                outcome.seed,
+                outcome.violations.join("; ")
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn every_acknowledged_byte_is_accounted_for_whatever_goes_wrong() {
+    let seeds: Vec<u64> = (1..=SEEDS).collect();
+    let outcomes = run_all(&seeds);
+    let mut total = Figures::default();
+    for outcome in &outcomes {
+        total += outcome.figures;
+    }
+    println!("{total}");
+    assert_eq!(broken(&outcomes), Vec::<String>::new());
+    // A world in which nothing goes wrong proves nothing.
+    for (what, count) in [
+        ("archived", total.archived),
+        ("late", total.late),
+        ("duplicates", total.duplicates),
+        ("failed", total.failed),
+        ("kills", total.kills),
+        ("power losses", total.power_losses),
+        ("disk faults", total.disk_faults),
+        ("lost answers", total.lost_answers),
+        ("lost events", total.lost_events),
+        ("odd events", total.odd_events),
+        ("stalls", total.stalls),
+        ("clock jumps", total.clock_jumps),
+        ("retries", total.retries),
+    ] {
+        assert!(count > 0, "no {what} in {total}");
+    }
+}
+
+#[test]
+fn seeds_that_failed_once_do_not_fail_again() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds.txt");
+    let seeds = Seeds::read(&kept).unwrap();
+    assert_eq!(broken(&run_all(&seeds.0)), Vec::<String>::new());
+}
+
+#[test]
+fn a_seed_is_the_same_history_each_time_to_the_last_call_and_answer() {
+    for seed in 1_000..1_000 + SEEDS_TWICE {
+        let keeps_history = true;
+        let options = Options {
+            keeps_history,
+            ..product()
+        };
+        let (one, other) = (run(seed, options), run(seed, options));
+        let first_difference = one.history.iter().zip(&other.history).find(|(a, b)| a != b);
+        assert_eq!(first_difference, None, "seed {seed}");
+        assert_eq!(one, other, "seed {seed}");
+    }
+}
+
+/// Looks for a planted mistake; gives the first seed that shows it, with what it shows.
+fn found(bug: Bug) -> Option<Outcome> {
+    let next = AtomicU64::new(1);
+    let first: Mutex<Option<Outcome>> = Mutex::new(None);
+    let threads = thread::available_parallelism().map_or(1, Into::into);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let is_found = || first.lock().unwrap_or_else(PoisonError::into_inner);
+                    if seed > SEEDS_TO_FIND_A_BUG || is_found().is_some() {
+                        return;
+                    }
+                    let outcome = run(
+                        seed,
+                        Options {
+                            bug: Some(bug),
+                            ..product()
+                        },
+                    );
+                    if !outcome.violations.is_empty() {
+                        *is_found() = Some(outcome);
+                    }
+                }
+            });
+        }
+    });
+    first.into_inner().unwrap()
+}
+
+/// A planted mistake is found within the seeds, by its name and not by any other mistake.
+macro_rules! finds {
+    ($($name:ident: $bug:ident, $sign:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            let outcome = found(Bug::$bug);
+            let outcome = outcome.unwrap_or_else(|| panic!("{:?} is not found", Bug::$bug));
+            let all = outcome.violations.join("\n");
+            println!("seed {}: {all}", outcome.seed);
+            assert!(all.contains($sign), "seed {} shows another mistake: {all}", outcome.seed);
+        })*
+    };
+}
+
+finds! {
+    a_disk_that_does_not_sync_is_found: SyncDoesNothing, "the store cannot be";
+    an_answer_before_the_sync_is_found: AcknowledgedBeforeSync, "";
+    a_server_without_a_sweep_is_found: NoSweep, "does not come to rest";
+    a_sweep_with_a_watermark_is_found: WatermarkSweep, "does not come to rest";
+    an_attempt_that_is_not_recorded_before_it_runs_is_found: AttemptNotRecorded, "runs twice";
+    a_fencing_token_that_is_ignored_is_found: FencingIgnored, "archive";
+    a_version_deleted_before_its_copy_is_found: DeletedBeforeCopy, "0 in the archive and not in staging";
+    a_delete_by_name_is_found: DeletedByName, "0 in the archive and not in staging";
+    a_copy_without_a_condition_is_found: UnconditionalCopy, "in the archive";
+    bytes_that_are_read_unchecked_are_found: ReadUnchecked, "read other bytes";
+}
