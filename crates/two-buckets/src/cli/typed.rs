@@ -77,6 +77,12 @@ pub(crate) struct ServeFlags {
     /// Days after which the parts of an upload that nobody completed are removed
     #[arg(long, value_name = "DAYS")]
     pub(crate) abort_incomplete_days: Option<OsString>,
+    /// Days after which an upload that has ended well is forgotten; its file stays [default: 90]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) history_days: Option<OsString>,
+    /// How many uploads that have ended well are remembered; failed ones stay until they are retried [default: 1000000]
+    #[arg(long, value_name = "N")]
+    pub(crate) history_max: Option<OsString>,
 }
 
 /// The flags that say how the server is reached.
