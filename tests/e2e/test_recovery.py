@@ -249,6 +249,34 @@ def test_a_replay_is_processed_again_in_bounds_whatever_happens_and_the_archive_
     assert missing.returncode == 1 and "version" in missing.stderr
 
 
+def test_the_history_is_bounded_and_never_forgets_what_is_not_finished(make_server):
+    script = 'case "$TWO_BUCKETS_KEY" in bad*) exit 65;; esac; wc -c'
+    server = make_server("--shell", "--command", script)
+    put(server, "bad")
+    until("it fails", lambda: server.api.counts()["failed"])
+    expected = put(server, *(f"k/{number:03}" for number in range(120)))
+    kept.archived_bytes_are(server, expected, "k/")
+    server.api.post("/api/pause")
+    expected |= put(server, "waits")
+    newest = server.api.uploads(state="archived")[:5]
+    server.kill()
+
+    server.flags += ("--history-max", "5")
+    server.start()
+    until("what is beyond is forgotten", lambda: server.api.counts()["archived"] == 5)
+    assert server.api.uploads(state="archived") == newest
+    assert [it["key"] for it in server.api.uploads() if it["state"] != "archived"] == ["waits", "bad"]
+    assert server.api.counts() == dict(pending=1, processing=0, archived=5, failed=1, late=0, duplicate=0)
+    assert "no upload of k/000" in server.run("status", "k/000", check=False).stderr
+    # The files are there, and the one that failed can be retried.
+    server.api.post("/api/resume")
+    kept.staging_is_empty(server, "waits")
+    assert all(kept.sha256_in(server.s3(), server.archive, key) == digest for key, digest in expected.items())
+    assert server.api.post("/api/retry", {"key": "bad"}) == dict(matched=1, retried=1)
+    refused = server.run("config", "--history-days", "0", check=False)
+    assert refused.returncode == 2 and "history-days" in refused.stderr
+
+
 def test_only_who_may_steer_everybodys_uploads_pauses(make_server, tmp_path):
     callers = tmp_path / "callers.toml"
     callers.write_text(

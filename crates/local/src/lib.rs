@@ -26,7 +26,7 @@ pub use function::{
 pub use grants::{DepotGrants, GrantOptions};
 pub use jobs::{BegunJob, JobError, Jobs, RanJob};
 pub use lanes::Lanes;
-pub use ledger::DepotLedger;
+pub use ledger::{DepotLedger, History};
 pub use store::DepotStore;
 pub use tracker::LedgerTracker;
 pub use wake::{EventFault, FindEventFault, WakeQueue};

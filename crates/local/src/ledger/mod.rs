@@ -3,6 +3,7 @@
 mod changes;
 mod encoding;
 mod feed;
+mod history;
 mod log_encoding;
 mod pause_row;
 mod reading;
@@ -26,6 +27,7 @@ use two_buckets_pipeline::{
 use crate::StoreCalls;
 use changes::Failed;
 use feed::Feed;
+pub use history::History;
 pub(crate) use replays::Run;
 use tables::Rows;
 

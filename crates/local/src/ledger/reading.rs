@@ -79,9 +79,12 @@ fn upload(depot: &Depot, number: u64) -> Result<Option<Upload>> {
 /// The uploads an index names, in its order. A row and its index change together, but two reads are not one: an
 /// upload that has left the index meanwhile may be among them.
 fn indexed(depot: &Depot, rows: &[Row]) -> Result<Vec<Upload>> {
+    // One that was in the index may have ended and been forgotten since.
     rows.iter()
-        .map(|(key, _)| {
-            upload(depot, tail_number(key)?)?.ok_or_else(|| corrupt("an index without its row"))
+        .filter_map(|(key, _)| {
+            tail_number(key)
+                .and_then(|number| upload(depot, number))
+                .transpose()
         })
         .collect()
 }
@@ -291,8 +294,9 @@ pub(super) fn list(depot: &Depot, options: &ListUploads) -> Result<UploadPage> {
             return Ok(page);
         }
         for number in numbers {
+            // One that was in the index may have been forgotten since.
             let Some(upload) = upload(depot, number)? else {
-                return Err(corrupt("an index without its row"));
+                continue;
             };
             looked_at += 1;
             if wanted(&upload) {

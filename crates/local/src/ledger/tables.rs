@@ -236,8 +236,7 @@ impl Rows<'_, '_> {
             .set_row(UPLOADS, &number.to_be_bytes(), &encoding::upload_to(after));
         if before.map(|row| row.state) != Some(after.state) {
             if let Some(before) = before {
-                self.tx.delete_row(STATES, &state_key(before.state, number));
-                self.add(before.state, -1)?;
+                self.remove_state(before.state, number)?;
             }
             self.tx
                 .set_row(STATES, &state_key(after.state, number), b"");
@@ -277,6 +276,17 @@ impl Rows<'_, '_> {
         self.changed.retain(|row| row.id != after.id);
         self.changed.push(after.clone());
         Ok(())
+    }
+
+    /// How many uploads are in a state.
+    pub(super) fn count_of(&self, state: State) -> Result<u64> {
+        self.count(COUNTS, &[state_byte(state)])
+    }
+
+    /// Takes an upload out of those of its state.
+    pub(super) fn remove_state(&mut self, state: State, number: u64) -> Result<()> {
+        self.tx.delete_row(STATES, &state_key(state, number));
+        self.add(state, -1)
     }
 
     fn set_index(

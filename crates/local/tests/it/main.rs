@@ -9,6 +9,7 @@ mod bench;
 mod blocking;
 mod contracts;
 mod crashes;
+mod history;
 mod jobs;
 mod minted;
 mod pausing;

@@ -565,6 +565,8 @@ fn given(flags: &ServeFlags) -> Vec<(&'static str, OsString)> {
         ("just-moved-grace-s", &flags.just_moved_grace_s),
         ("abort-incomplete-days", &flags.abort_incomplete_days),
         ("faults", &flags.faults),
+        ("history-days", &flags.history_days),
+        ("history-max", &flags.history_max),
     ];
     let repeated = [
         ("behind-proxy", &reach.behind_proxy),

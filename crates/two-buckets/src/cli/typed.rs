@@ -80,6 +80,12 @@ pub(crate) struct ServeFlags {
     /// Rules by which S3 and its events misbehave here on purpose, to test what stands that: see docs/faults.md
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<OsString>,
+    /// Days after which an upload that has ended well is forgotten; its file stays [default: 90]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) history_days: Option<OsString>,
+    /// How many uploads that have ended well are remembered; failed ones stay until they are retried [default: 1000000]
+    #[arg(long, value_name = "N")]
+    pub(crate) history_max: Option<OsString>,
 }
 
 /// The flags that say how the server is reached.

@@ -41,6 +41,10 @@ const WORKERS_MAX: usize = 1024;
 const MAX_ATTEMPTS_MAX: u32 = 1000;
 /// The longest grace; S3 clients that look again do so within seconds.
 const JUST_MOVED_GRACE_S_MAX: u64 = 3600;
+/// A century.
+const HISTORY_DAYS_MAX: u32 = 36_500;
+/// About a gigabyte of rows.
+const HISTORY_MAX_DEFAULT: u64 = 1_000_000;
 /// The longest that parts of an upload nobody completed are kept: ten years.
 const ABORT_INCOMPLETE_DAYS_MAX: u32 = 3650;
 /// The longest time between sweeps; a lost wake-up is only found by a sweep.
@@ -107,6 +111,10 @@ pub(crate) struct Settings {
     pub(crate) abort_incomplete_days: Setting<u32>,
     /// The rules for faults to switch on at the start, if any.
     pub(crate) faults: Setting<Option<PathBuf>>,
+    /// How many days after its end an upload's row is kept; 1 to 36,500.
+    pub(crate) history_days: Setting<u32>,
+    /// How many rows of uploads that have ended well are kept.
+    pub(crate) history_max: Setting<u64>,
     /// Which processor a file is given to, by `[[route]]` in the file.
     pub(crate) routes: RouteSettings,
     /// Roles beside the uploader's, by `[[role]]` in the file.
@@ -169,6 +177,16 @@ impl Settings {
             Some(7),
         );
         let faults = sources.setting("faults", optional_path, Some(None));
+        let history_days = sources.setting(
+            "history-days",
+            |text| number(text, 1, HISTORY_DAYS_MAX),
+            Some(90),
+        );
+        let history_max = sources.setting(
+            "history-max",
+            |text| number(text, 0, u64::MAX),
+            Some(HISTORY_MAX_DEFAULT),
+        );
         let log_format = sources.setting("log-format", log_format, Some(LogFormat::Text));
         let log = sources.setting("log", log_filter, Some(LOG_DEFAULT.to_owned()));
         sources.refuse_unknown_names();
@@ -234,6 +252,8 @@ impl Settings {
                 just_moved_grace: just_moved_grace?,
                 abort_incomplete_days: abort_incomplete_days?,
                 faults: faults?,
+                history_days: history_days?,
+                history_max: history_max?,
                 routes,
                 roles,
                 log_format: log_format?,
@@ -318,7 +338,16 @@ impl Settings {
     /// What stands for all that says how files are processed: the same for a server and its jobs, and another once
     /// something was changed. Nobody can tell from it what the settings are.
     pub(crate) fn digest(&self) -> String {
-        let elsewhere = ["data", "s3", "web", "faults", "log", "log-format"];
+        let elsewhere = [
+            "data",
+            "s3",
+            "web",
+            "faults",
+            "log",
+            "log-format",
+            "history-days",
+            "history-max",
+        ];
         let rows: Vec<_> = self
             .rows()
             .into_iter()
@@ -447,6 +476,16 @@ impl Settings {
                 &self.abort_incomplete_days.origin,
             ),
             optional_row("faults", &self.faults, |path| path.display().to_string()),
+            (
+                "history-days",
+                self.history_days.value.to_string(),
+                &self.history_days.origin,
+            ),
+            (
+                "history-max",
+                self.history_max.value.to_string(),
+                &self.history_max.origin,
+            ),
             (
                 "role",
                 self.roles

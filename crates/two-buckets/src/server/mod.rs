@@ -6,6 +6,7 @@
 mod banner;
 mod buckets;
 mod folder;
+mod forgetting;
 pub(crate) mod functions;
 mod issuer;
 mod listener;
@@ -126,6 +127,11 @@ pub(crate) async fn run<P: Processor>(
     let routes = processor.jobs(settings.job.from_bytes.value);
     let ledger = DepotLedger::open(depot.clone())
         .map_err(|error| Failure::failed(format!("the ledger cannot be opened: {error}")))?;
+    let forgetting = forgetting::keep_bounded(
+        ledger.clone(),
+        forgetting::history(settings),
+        told(&stopping),
+    );
     let workers = Workers::start(
         depot.clone(),
         ledger.clone(),
@@ -291,6 +297,7 @@ pub(crate) async fn run<P: Processor>(
                 _ = jobs_left.send(());
             },
             keep_up(&depot, told(&stopping)),
+            forgetting,
         )
     };
     let until_told = async {
