@@ -32,6 +32,8 @@ export type Listing = Omit<Schemas["UploadPage"], "uploads"> & { uploads: Upload
 export type Server = Schemas["Server"];
 /** A rule by which the server misbehaves on purpose. */
 export type FaultRule = Schemas["FaultRule"];
+/** Whether it is paused, and what waits. */
+export type Processing = Schemas["Processing"];
 export type Query = NonNullable<operations["listUploads"]["parameters"]["query"]>;
 
 /** Leave to make one request to the store; the URL is the leave. */
@@ -150,6 +152,11 @@ export const cancel = (id: string): Promise<Upload> => call("POST", `${one(id)}/
 
 export const retryAll = (): Promise<{ retried: number }> =>
 	call("POST", "/api/retry", { all: true });
+
+/** Has nothing new processed until it is resumed. */
+export const pause = (): Promise<Processing> => call("POST", "/api/pause", {});
+
+export const resume = (): Promise<Processing> => call("POST", "/api/resume");
 
 /** Leave to put one file in one piece. */
 export const signedUrl = (wanted: Named & Schemas["SignedUrlRequest"]): Promise<Signed> =>

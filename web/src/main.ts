@@ -21,6 +21,7 @@ import { firstLook, nothingFound, nothingYet } from "./view/empty.ts";
 import { Filters } from "./view/filters.ts";
 import { Header } from "./view/header.ts";
 import { Notices } from "./view/notice.ts";
+import { Pausing } from "./view/pausing.ts";
 import { differs } from "./view/row.ts";
 import { keptToken, SignIn } from "./view/signin.ts";
 import { Table } from "./view/table.ts";
@@ -81,7 +82,11 @@ const restored = Promise.race([
 	uploader.restore().catch(() => {}),
 	new Promise<void>((resolve) => setTimeout(resolve, restoreWithinMs)),
 ]);
-const header = new Header();
+const pausing = new Pausing(
+	() => void pauseOrResume(api.pause, "Processing is paused."),
+	() => void pauseOrResume(api.resume, "Processing goes on."),
+);
+const header = new Header(pausing.button);
 const notices = new Notices(
 	() => poll.now(),
 	() => void permit(wanting().map(({ id }) => id)),
@@ -151,6 +156,7 @@ const main = h(
 	"main",
 	{},
 	notices.element,
+	pausing.notice,
 	dropZone.element,
 	h("section", { "aria-label": "Uploads" }, filters.element, retryAll, place, more),
 );
@@ -427,6 +433,15 @@ async function retryFailed(): Promise<void> {
 	});
 }
 
+/** Pauses or resumes, and shows at once what the answer says. */
+async function pauseOrResume(ask: () => Promise<api.Processing>, done: string): Promise<void> {
+	await steer(async () => {
+		const { paused, counts } = await ask();
+		if (listing) listing = { ...listing, paused, counts };
+		announcer.say(done);
+	});
+}
+
 /** Does something the reader asked for, and says so when it was not possible. */
 async function steer(action: () => Promise<void>): Promise<void> {
 	try {
@@ -485,6 +500,8 @@ function drawNow(): void {
 	const hereCount = rows([], sendings, seen, { filter: "here", q: "" }).length;
 	filters.show(listing?.counts ?? null, hereCount);
 	header.showOldest(listing?.oldest_unfinished ?? null);
+	const steersAll = server?.caller.may_steer === true && server.caller.prefix === null;
+	pausing.show(listing?.paused ?? null, listing?.counts.pending ?? 0, steersAll);
 	retryAll.hidden =
 		!actions.maySteer() ||
 		filters.wanted.filter !== "failed" ||

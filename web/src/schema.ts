@@ -100,6 +100,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has nothing new processed, jobs included, until it is resumed; uploads go on and what is in work ends. Kept when this is answered, also over a restart. */
+        post: operations["pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copies what is archived to staging, each a new upload that is processed again; the archive keeps what it has. */
+        post: operations["replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has processing go on. */
+        post: operations["resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/retry": {
         parameters: {
             query?: never;
@@ -612,6 +663,17 @@ export interface components {
             /** @description Who has it may upload: keep it to yourself. */
             url: string;
         };
+        /** @description Nothing new is processed; uploads go on. */
+        Paused: {
+            /** @description Why, as whoever paused it said. */
+            reason: string | null;
+            /** Format: date-time */
+            since: string;
+        };
+        PauseRequest: {
+            /** @description Why, for whoever looks; at most 1,000 bytes. */
+            reason?: string | null;
+        };
         /** @description Where an upload is archived. */
         Place: {
             bucket: string;
@@ -627,6 +689,11 @@ export interface components {
             /** @constant */
             type: "about:blank";
         };
+        Processing: {
+            counts: components["schemas"]["Counts"];
+            /** @description Whether processing is paused. */
+            paused: components["schemas"]["Paused"] | null;
+        };
         Progress: {
             /** @description How much is done, in a unit of the function's own. */
             done: number;
@@ -635,23 +702,66 @@ export interface components {
             /** @description What is counted or being done; may be empty. */
             words: string;
         };
+        Replayed: {
+            /**
+             * Format: date-time
+             * @description When the replay began that this one went on with; what that one had done is not counted.
+             */
+            continued_since: string | null;
+            /** @description How many archived versions are meant. */
+            matched: number;
+            /** @description How many uploads that made. */
+            replayed: number;
+            /** @description How many bytes these have together. */
+            size: number;
+        };
+        /** @description Where a replay was copied from. */
+        ReplayOf: {
+            bucket: string;
+            key: string;
+            /** @description The upload that was archived as that, if it was known when the replay was made. */
+            upload: string | null;
+            version_id: string;
+        };
+        /** @description What to replay: `prefix`, or `key` and `version_id`. */
+        ReplayRequest: {
+            /** @description Begin anew where an earlier replay of the prefix was interrupted, instead of going on behind its last key. */
+            anew?: boolean;
+            /** @description Only say how much it would be, and change nothing. */
+            dry_run?: boolean;
+            key?: string;
+            /** @description The current version of every key that begins with this; empty for everything. Keys below `_results/` and `_late/` are left out. */
+            prefix?: string;
+            /**
+             * Format: date-time
+             * @description Only what was archived then or later.
+             */
+            since?: string;
+            /** @description Exactly this version of the key, current or not. */
+            version_id?: string;
+        };
         Retried: {
+            /** @description How many failed uploads are meant. */
+            matched: number;
+            /** @description How many of them are pending now. */
             retried: number;
         };
-        /** @description Which failed uploads to retry: exactly one of the three. */
+        /** @description Which failed uploads to retry: exactly one of key, reason and all. */
         RetryRequest: {
             /** @constant */
             all?: true;
+            /** @description Only say how many match, and change nothing. */
+            dry_run?: boolean;
             /** @description Those of exactly this key. */
             key?: string;
-            /** @description Those whose reason contains this text. */
+            /** @description Those whose reason has this text in it, letter for letter; * in it stands for any text. */
             reason?: string;
         };
         Server: {
             archive: string;
             /** @description Who asks. */
             caller: {
-                /** @description Whether retries are allowed, and sweeps to callers without a prefix. */
+                /** @description Whether retries are allowed, and to callers without a prefix sweeps and pauses. */
                 may_steer: boolean;
                 name: string;
                 /** @description What all the caller's keys begin with; null: everything is theirs. */
@@ -667,7 +777,8 @@ export interface components {
                 uploads_per_minute: number | null;
             };
             page_url: string | null;
-            paused: boolean;
+            /** @description Whether processing is paused. */
+            paused: components["schemas"]["Paused"] | null;
             /** @description What runs on each file. */
             processor: string;
             s3: {
@@ -821,6 +932,8 @@ export interface components {
              * @description RFC 3339 in UTC with milliseconds; before it has arrived, when its key was minted.
              */
             received_at: string;
+            /** @description Where it was copied from, if it is a replay; known once its first attempt has begun. */
+            replay_of: components["schemas"]["ReplayOf"] | null;
             /** @description What the processor reported. */
             report: Record<string, never> | null;
             /** @description Lower-case hexadecimal. */
@@ -873,6 +986,8 @@ export interface components {
              * @description RFC 3339 in UTC with milliseconds; before it has arrived, when its key was minted.
              */
             received_at: string;
+            /** @description Where it was copied from, if it is a replay; known once its first attempt has begun. */
+            replay_of: components["schemas"]["ReplayOf"] | null;
             /** @description What the processor reported. */
             report: Record<string, never> | null;
             /** @description Lower-case hexadecimal. */
@@ -892,6 +1007,8 @@ export interface components {
             /** @description Where the next page begins: send it as `after`. Null on the last page. */
             next: string | null;
             oldest_unfinished: components["schemas"]["Oldest"] | null;
+            /** @description Whether processing is paused. */
+            paused: components["schemas"]["Paused"] | null;
             /** @description Newest first. */
             uploads: components["schemas"]["Upload"][];
         };
@@ -1309,6 +1426,218 @@ export interface operations {
                 };
             };
             /** @description The Host is not this server's loopback address. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PauseRequest"];
+            };
+        };
+        responses: {
+            /** @description Since when it is paused, and what waits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Processing"];
+                };
+            };
+            /** @description The reason is too long, or the body is not what this call takes. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not steer everybody's uploads. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayRequest"];
+            };
+        };
+        responses: {
+            /** @description How much. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replayed"];
+                };
+            };
+            /** @description The selection is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not steer everybody's uploads. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The archive has no such version. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What waits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Processing"];
+                };
+            };
+            /** @description Neither the admin token nor the page's own Origin was sent, or the token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Host or the Origin is foreign, or the caller may not steer everybody's uploads. */
             403: {
                 headers: {
                     [name: string]: unknown;

@@ -153,6 +153,8 @@ export class Mock {
 	listings = 0;
 	/** Whether the caller may retry and cancel. */
 	maySteer = true;
+	/** Since when it is paused and why. */
+	paused: Described["paused"] = null;
 	/** What attempts wrote, by the id of their upload. */
 	readonly logs = new Map<string, AttemptLog[]>();
 	processingMs = 60;
@@ -295,6 +297,7 @@ export class Mock {
 			report: null,
 			expected: false,
 			job: false,
+			replay_of: null,
 			checksum: null,
 			...given,
 			attempts_log: attempts,
@@ -364,7 +367,7 @@ export class Mock {
 					staging: "staging",
 					archive: "archive",
 					processor: "describe",
-					paused: false,
+					paused: this.paused,
 					limits: { ...this.limits, uploads_per_minute: null },
 					caller: { name: "loopback", prefix: null, may_steer: this.maySteer },
 				});
@@ -406,6 +409,12 @@ export class Mock {
 				this.change(upload, { state: "failed", ...given });
 				return json({ ...upload, content: undefined });
 			}
+			case "POST pause":
+				this.paused ??= { since: new Date().toISOString(), reason: null };
+				return json({ paused: this.paused, counts: this.counts() });
+			case "POST resume":
+				this.paused = null;
+				return json({ paused: null, counts: this.counts() });
 			case "POST retry": {
 				const failed = this.uploads.filter(({ state }) => state === "failed");
 				for (const upload of failed) this.again(upload);
@@ -533,6 +542,12 @@ export class Mock {
 		};
 	}
 
+	private counts(): Record<State, number> {
+		const counts = { pending: 0, processing: 0, archived: 0, failed: 0, late: 0, duplicate: 0 };
+		for (const { state } of [...this.expected, ...this.uploads]) counts[state] += 1;
+		return counts;
+	}
+
 	private list(search: URLSearchParams): unknown {
 		const limit = Number(search.get("limit") ?? 100);
 		const after = Number(search.get("after") ?? 0);
@@ -542,15 +557,6 @@ export class Mock {
 				(!search.has("key") || key === search.get("key")) &&
 				key.toLowerCase().includes((search.get("q") ?? "").toLowerCase()),
 		);
-		const counts: Record<State, number> = {
-			pending: 0,
-			processing: 0,
-			archived: 0,
-			failed: 0,
-			late: 0,
-			duplicate: 0,
-		};
-		for (const { state } of [...this.expected, ...this.uploads]) counts[state] += 1;
 		const oldest = this.uploads.findLast(
 			({ state }) => state === "pending" || state === "processing",
 		);
@@ -559,7 +565,8 @@ export class Mock {
 				.slice(after, after + limit)
 				.map((upload) => ({ ...upload, content: undefined, attempts_log: undefined })),
 			next: found.length > after + limit ? String(after + limit) : null,
-			counts,
+			counts: this.counts(),
+			paused: this.paused,
 			oldest_unfinished: oldest
 				? {
 						key: oldest.key,

@@ -458,6 +458,64 @@ test(
 );
 
 test(
+	"a pause is seen with what waits and why, by whoever made it, and ends with one click",
+	fill,
+	async ({ page, mock }) => {
+		await row(page, "harbour.jpg").waitFor();
+		const notice = page.getByRole("status").filter({ hasText: "Processing is paused." });
+		const pause = page.getByRole("button", { name: "Pause processing" });
+		const resume = page.getByRole("button", { name: "Resume processing" });
+		await pause.press("Enter");
+		await notice.getByText("2 uploads wait; more can be sent.").waitFor();
+		assert.equal(await pause.count(), 0);
+		await until("the keyboard is at its end", () =>
+			resume.evaluate((button) => button === document.activeElement),
+		);
+		// Somebody else gives a reason: what it says is text.
+		mock.paused = { since: "2026-11-26T07:50:00Z", reason: "the database <b>moves</b>" };
+		mock.sayMissed();
+		await notice.getByText("the database <b>moves</b>.").waitFor();
+		await resume.press("Enter");
+		await notice.waitFor({ state: "hidden" });
+		await until("the keyboard is where it began", () =>
+			pause.evaluate((button) => button === document.activeElement),
+		);
+		assert.equal(mock.paused, null);
+	},
+);
+
+test(
+	"who may not steer sees a pause and no way to end it",
+	(mock) => {
+		fill(mock);
+		mock.maySteer = false;
+		mock.paused = { since: "2026-11-26T07:50:00Z", reason: null };
+	},
+	async ({ page }) => {
+		await page.getByText("Processing is paused.").waitFor();
+		await row(page, "harbour.jpg").waitFor();
+		assert.equal(await page.getByRole("button", { name: /processing/ }).count(), 0);
+	},
+);
+
+test(
+	"a replay says which archived version it was made of",
+	(mock) => {
+		fill(mock);
+		const replay_of = { bucket: "archive", key: "old.csv", version_id: "3f2a", upload: null };
+		Object.assign(mock.find("stations.csv") ?? assert.fail(), { replay_of });
+	},
+	async ({ page }) => {
+		await page.getByRole("button", { name: "stations.csv", exact: true }).click();
+		await page.getByRole("dialog").getByText("archive/old.csv version 3f2a").waitFor();
+		await page.goto(new URL("#", page.url()).href);
+		await page.getByRole("button", { name: "harbour.jpg", exact: true }).click();
+		await page.getByRole("dialog", { name: "harbour.jpg" }).waitFor();
+		assert.equal(await page.getByText("Replay of").count(), 0);
+	},
+);
+
+test(
 	"what each attempt wrote stands with it, what was dropped is said, and none of it acts on the page",
 	(mock) => {
 		fill(mock);

@@ -30,6 +30,7 @@ function upload(id: string, given: Partial<Upload> = {}): Upload {
 		report: null,
 		expected: false,
 		job: false,
+		replay_of: null,
 		checksum: null,
 		...given,
 	};

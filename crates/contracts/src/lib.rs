@@ -32,6 +32,7 @@ macro_rules! ledger_contract {
             noting_again_changes_nothing,
             keys_that_begin_alike_are_strangers,
             an_attempt_is_counted_before_it_runs,
+            what_an_upload_is_a_replay_of_is_kept_from_its_attempt_on,
             the_most_attempts_are_never_passed,
             a_waiting_upload_does_not_begin_before_its_moment,
             the_first_archive_record_stands,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::Stream;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tracing::warn;
 use two_buckets_depot::Created;
 use two_buckets_objects::ObjectStore;
@@ -23,6 +24,7 @@ pub(crate) fn listen(
     let listener = Listener {
         rows: ledger.listen(),
         arrivals: queue.listen(),
+        pauses: queue.listen_for_pauses(),
         ledger,
         store,
     };
@@ -35,6 +37,7 @@ pub(crate) fn listen(
 struct Listener {
     rows: Receiver<Arc<Upload>>,
     arrivals: Receiver<Created>,
+    pauses: watch::Receiver<bool>,
     ledger: DepotLedger,
     store: DepotStore,
 }
@@ -56,6 +59,8 @@ impl Listener {
                     Err(RecvError::Closed) => return None,
                     Err(RecvError::Lagged(_)) => return Some(Change::Missed),
                 },
+                // What changed is no upload: whoever listens asks for the list, which says it.
+                Ok(()) = self.pauses.changed() => return Some(Change::Missed),
                 Ok(created) = recv_or_lag(&mut self.arrivals) => match created {
                     Some(created) => self.arrival(&created).await,
                     None => return Some(Change::Missed),

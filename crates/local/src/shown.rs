@@ -1,6 +1,7 @@
 //! Rows of the ledger and versions in staging as the upload API shows them.
 
-use two_buckets_objects::{ListedVersion, ObjectInfo};
+use two_buckets_objects::{ListedVersion, ObjectInfo, VersionRef};
+use two_buckets_pipeline::archive::Replay;
 use two_buckets_pipeline::{AttemptOutcome, State, Upload};
 use two_buckets_uploads as uploads;
 use uploads::{Result, UploadState};
@@ -42,6 +43,21 @@ fn shown_state(state: State) -> UploadState {
     }
 }
 
+fn replay_of(upload: &Upload, replay: &Replay) -> Result<uploads::ReplayOf> {
+    Ok(uploads::ReplayOf {
+        at: VersionRef {
+            bucket: replay.bucket.clone(),
+            key: upload.key.key.clone(),
+            version_id: replay.version_id.clone(),
+        },
+        upload: replay
+            .upload
+            .as_ref()
+            .map(upload_id::of_named)
+            .transpose()?,
+    })
+}
+
 pub(crate) fn shown(upload: &Upload) -> Result<uploads::Upload> {
     let staged = upload.staged.as_ref();
     let expectation = upload.expectation.as_ref();
@@ -61,6 +77,11 @@ pub(crate) fn shown(upload: &Upload) -> Result<uploads::Upload> {
         state: shown_state(upload.state),
         is_expected: upload.is_expected(),
         is_job: upload.is_job,
+        replay_of: upload
+            .replay
+            .as_ref()
+            .map(|replay| replay_of(upload, replay))
+            .transpose()?,
         size_bytes: staged.map_or_else(
             || expectation.and_then(|said| said.size_bytes).unwrap_or(0),
             |staged| staged.size_bytes,

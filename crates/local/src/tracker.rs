@@ -8,14 +8,18 @@ use two_buckets_pipeline::{
 };
 use two_buckets_uploads as uploads;
 use uploads::{
-    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Result, RetrySelection,
-    ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage, UploadState,
+    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Paused, Replay, Replayed,
+    Result, Retried, RetryMany, ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage,
+    UploadState,
 };
 
+use crate::replaying::Buckets;
 use crate::shown::{ledger_state, listed, shown, shown_attempt, shown_log};
 use crate::upload_id::{self, Named};
 use crate::waiting::{self, Waiting};
-use crate::{DepotLedger, DepotStore, SweepHandle, WakeQueue, changes};
+use crate::{
+    DepotLedger, DepotStore, SweepHandle, WakeQueue, changes, pausing, replaying, retrying,
+};
 
 /// The uploads API's view of the pipeline: rows of the ledger, versions that wait for their row, bytes of the store,
 /// retries, cancelled jobs and sweeps.
@@ -52,7 +56,10 @@ fn each_once(
 
 impl<P: Processor> Tracker for LedgerTracker<P> {
     async fn server(&self) -> Result<ServerFacts> {
-        Ok(self.facts.clone())
+        Ok(ServerFacts {
+            paused: self.ledger.paused().await.map_err(failed)?,
+            ..self.facts.clone()
+        })
     }
 
     async fn list(&self, query: ListUploads) -> Result<UploadPage> {
@@ -108,6 +115,7 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
                 duplicate: counts.duplicate,
             },
             oldest_unfinished,
+            paused: self.ledger.paused().await.map_err(failed)?,
         })
     }
 
@@ -191,45 +199,33 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
         shown(&upload)
     }
 
-    async fn retry_many(&self, selection: RetrySelection) -> Result<u64> {
-        let (key, reason) = match selection {
-            RetrySelection::All => (None, None),
-            RetrySelection::Key(key) => (Some(key.as_str().to_owned()), None),
-            RetrySelection::Reason(reason) => (None, Some(reason)),
+    async fn retry_many(&self, retry: RetryMany) -> Result<Retried> {
+        retrying::many(&self.ledger, &self.queue, retry)
+            .await
+            .map_err(failed)
+    }
+
+    async fn replay(&self, replay: Replay) -> Result<Replayed> {
+        let buckets = Buckets {
+            archive: self.facts.archive.clone(),
+            staging: self.facts.staging.clone(),
         };
-        let mut query = ledger::ListUploads {
-            state: Some(State::Failed),
-            key,
-            ..ledger::ListUploads::default()
-        };
-        let mut retried = 0;
-        loop {
-            let page = self.ledger.list(&query).await.map_err(failed)?;
-            for failed_upload in &page.uploads {
-                let is_selected = reason.as_deref().is_none_or(|wanted| {
-                    failed_upload
-                        .reason
-                        .as_deref()
-                        .is_some_and(|reason| reason.contains(wanted))
-                });
-                if !is_selected {
-                    continue;
-                }
-                match self.ledger.retry(&failed_upload.id).await {
-                    Ok(upload) => {
-                        self.wake(&upload).await;
-                        retried += 1;
-                    }
-                    // Somebody else retried it, or it is gone: nothing is left to do for it.
-                    Err(ledger::Error::NotRetried(_) | ledger::Error::NotFound(_)) => {}
-                    Err(error) => return Err(failed(error)),
-                }
-            }
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(retried),
-            }
-        }
+        let replayed = replaying::replay(self.ledger.clone(), buckets, replay).await;
+        replayed.map_err(failed)?.ok_or_else(|| Error::NotFound {
+            what: "this version in the archive".into(),
+        })
+    }
+
+    async fn pause(&self, reason: Option<String>) -> Result<Paused> {
+        pausing::pause(self.ledger.clone(), self.queue.clone(), reason)
+            .await
+            .map_err(failed)
+    }
+
+    async fn resume(&self) -> Result<Option<Paused>> {
+        pausing::resume(self.ledger.clone(), self.queue.clone())
+            .await
+            .map_err(failed)
     }
 
     async fn sweep(&self) -> Result<Swept> {
@@ -360,7 +356,7 @@ impl<P: Processor> LedgerTracker<P> {
         if waiting.is_complete || is_part {
             return seen;
         }
-        let queued = self.queue.backlog() as u64;
+        let queued = self.queue.backlog();
         seen.max(queued.saturating_sub(rows.processing + rows.pending))
     }
 

@@ -32,11 +32,16 @@ pub(crate) fn of_version(key: &ObjectRef, version_id: &VersionId) -> Result<Uplo
 pub(crate) fn of_row(upload: &pipeline::Upload) -> Result<UploadId> {
     match &upload.staged {
         Some(staged) if !upload.minted => of_version(&upload.key, &staged.version_id),
-        _ => upload.id.as_str().parse().map_err(|_| Error::Broken {
-            reason: format!("the ledger's id {} cannot be in a URL", upload.id),
-            source: None,
-        }),
+        _ => of_named(&upload.id),
     }
+}
+
+/// The ledger's own id, which is one of ours too.
+pub(crate) fn of_named(id: &pipeline::UploadId) -> Result<UploadId> {
+    id.as_str().parse().map_err(|_| Error::Broken {
+        reason: format!("the ledger's id {id} cannot be in a URL"),
+        source: None,
+    })
 }
 
 /// What an id names; none if it cannot be one of ours.

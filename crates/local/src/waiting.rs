@@ -151,6 +151,7 @@ pub(crate) fn shown(key: ObjectRef, version: &ListedVersion) -> Result<uploads::
         state: UploadState::Pending,
         is_expected: false,
         is_job: false,
+        replay_of: None,
         checksum: None,
         size_bytes: version.size_bytes,
         etag: version

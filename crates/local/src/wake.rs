@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 use two_buckets_depot::Created;
 use two_buckets_objects::{BucketName, Key, ObjectRef, Timestamp};
 use two_buckets_pipeline::{WakeUp, WakeUps, Why};
@@ -45,6 +45,8 @@ pub enum EventFault {
 /// A hint for a key in work is kept and handed out when that work has ended, so nothing is missed and workers of one
 /// process never turn each other away. When a hint does not fit it is dropped and [`WakeQueue::overflowed`] says
 /// that a sweep is due.
+///
+/// While processing is paused nothing is handed out: what waits stays, bounded as ever, and what does not fit is counted.
 #[derive(Clone, Default)]
 pub struct WakeQueue {
     shared: Arc<Shared>,
@@ -63,6 +65,10 @@ struct Shared {
     overflowed: Notify,
     /// Who hears of new versions in staging.
     arrivals: Arrivals,
+    /// Whether processing is paused.
+    paused: watch::Sender<bool>,
+    /// Held over a change of that and of the row that says so, so that the two never differ for long.
+    pausing: tokio::sync::Mutex<()>,
 }
 
 struct Arrivals(broadcast::Sender<Created>);
@@ -85,6 +91,10 @@ struct State {
     held_back: Option<ObjectRef>,
     has_overflowed: bool,
     is_closed: bool,
+    /// How many hints were dropped while processing was paused, as far as it is known.
+    left_out: u64,
+    /// The same as the sweep that is under way counts them.
+    left_out_in_sweep: Option<u64>,
 }
 
 /// A key handed out to a worker. Dropping it makes the key free for the next.
@@ -100,7 +110,7 @@ impl WakeQueue {
     /// Hands a hint in, at once. Never blocks, so the store may call it for every new version.
     pub fn push(&self, wake_up: WakeUp) {
         let mut state = self.state();
-        state.push(wake_up);
+        state.push(wake_up, self.is_paused());
         drop(state);
         self.shared.arrived.notify_one();
     }
@@ -117,7 +127,9 @@ impl WakeQueue {
                     self.shared.arrived.notify_one();
                     return None;
                 }
-                if let Some(wake_up) = state.pop() {
+                if !self.is_paused()
+                    && let Some(wake_up) = state.pop()
+                {
                     let has_more = !state.waiting.is_empty();
                     drop(state);
                     if has_more {
@@ -146,10 +158,11 @@ impl WakeQueue {
                 break;
             };
             state.held_back.take_if(|held| *held == key);
-            state.push(WakeUp {
+            let wake_up = WakeUp {
                 key,
                 why: Why::Event,
-            });
+            };
+            state.push(wake_up, self.is_paused());
             has_rung = true;
         }
         let next = state.timers.peek().map(|Reverse((at, _))| *at);
@@ -217,9 +230,9 @@ impl WakeQueue {
                 state.held_back = Some(key);
             }
             _ => {
-                state.push(event(key));
+                state.push(event(key), self.is_paused());
                 if let Some(held) = state.held_back.take() {
-                    state.push(event(held));
+                    state.push(event(held), self.is_paused());
                 }
             }
         }
@@ -235,10 +248,59 @@ impl WakeQueue {
         self.shared.arrivals.0.subscribe()
     }
 
-    /// How many keys wait to be looked at or are in work.
-    pub fn backlog(&self) -> usize {
+    /// How many keys wait to be looked at or are in work. While processing is paused, also those that found no room, as
+    /// the latest sweep and the hints since then counted them.
+    pub fn backlog(&self) -> u64 {
         let state = self.state();
-        state.whys.len() + state.in_work.len()
+        (state.whys.len() + state.in_work.len()) as u64 + state.left_out
+    }
+
+    /// Whether processing is paused: then nothing is handed out.
+    pub fn is_paused(&self) -> bool {
+        *self.shared.paused.borrow()
+    }
+
+    /// Hands nothing out from now on. What was handed out is not called back.
+    pub(crate) fn pause(&self) {
+        let state = self.state();
+        self.shared.paused.send_replace(true);
+        drop(state);
+        // A sweep may wait for room that nobody makes now.
+        self.shared.left.notify_one();
+    }
+
+    /// Hands out again: what waits, one key to each worker that asks; a sweep finds what is not here.
+    pub(crate) fn resume(&self) {
+        let state = self.state();
+        self.shared.paused.send_replace(false);
+        drop(state);
+        self.shared.arrived.notify_one();
+        self.shared.overflowed.notify_one();
+    }
+
+    /// Hears when processing is paused or resumed.
+    pub(crate) fn listen_for_pauses(&self) -> watch::Receiver<bool> {
+        self.shared.paused.subscribe()
+    }
+
+    /// Keeps others from pausing or resuming while this lasts.
+    pub(crate) async fn pausing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.pausing.lock().await
+    }
+
+    /// A sweep begins, which pushes every key that is due.
+    pub(crate) fn sweep_begins(&self) {
+        self.state().left_out_in_sweep = Some(0);
+    }
+
+    /// It has ended, and what it could not push is what found no room; unless it ended early.
+    pub(crate) fn sweep_ends(&self, is_whole: bool) {
+        let mut state = self.state();
+        if let Some(counted) = state.left_out_in_sweep.take()
+            && is_whole
+        {
+            state.left_out = counted;
+        }
     }
 
     /// Hands out nothing more. What waits is forgotten: the sweep at the next start finds it.
@@ -276,7 +338,7 @@ impl WakeQueue {
 }
 
 impl State {
-    fn push(&mut self, wake_up: WakeUp) {
+    fn push(&mut self, wake_up: WakeUp, is_paused: bool) {
         if self.is_closed {
             return;
         }
@@ -286,6 +348,12 @@ impl State {
         }
         if self.whys.len() >= WAITING_MAX {
             self.has_overflowed = true;
+            if is_paused {
+                *self
+                    .left_out_in_sweep
+                    .as_mut()
+                    .unwrap_or(&mut self.left_out) += 1;
+            }
             return;
         }
         self.whys.insert(wake_up.key.clone(), wake_up.why);
@@ -356,7 +424,8 @@ impl WakeUps for WakeQueue {
             let left = self.shared.left.notified();
             {
                 let state = self.state();
-                if state.is_closed || state.whys.len() < WAITING_MAX {
+                // Nobody makes room while processing is paused, and what is pushed then is counted.
+                if state.is_closed || self.is_paused() || state.whys.len() < WAITING_MAX {
                     return;
                 }
             }
@@ -426,11 +495,53 @@ mod tests {
         drop(next(&queue));
         assert!(queue.room().now_or_never().is_some());
         assert!(queue.overflowed().now_or_never().is_none());
-        while queue.backlog() > WAITING_MAX / 2 {
+        while queue.backlog() > WAITING_MAX as u64 / 2 {
             drop(next(&queue));
         }
         assert!(queue.overflowed().now_or_never().is_some());
         assert!(queue.overflowed().now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_paused_queue_hands_out_nothing_and_forgets_nothing() {
+        let queue = WakeQueue::default();
+        queue.push(event("a"));
+        queue.pause();
+        queue.push(event("b"));
+        assert!(next(&queue).is_none());
+        assert_eq!(queue.backlog(), 2);
+        queue.resume();
+        assert_eq!(next(&queue).unwrap().wake_up.key, key("a"));
+        assert_eq!(next(&queue).unwrap().wake_up.key, key("b"));
+        assert!(next(&queue).is_none());
+        assert!(
+            queue.overflowed().now_or_never().is_some(),
+            "a sweep looks for what is not in the queue"
+        );
+    }
+
+    #[test]
+    fn what_finds_no_room_while_paused_is_counted_once_however_often_it_is_swept() {
+        let queue = WakeQueue::default();
+        queue.pause();
+        let push_all = || (0..WAITING_MAX + 7).for_each(|n| queue.push(event(&n.to_string())));
+        push_all();
+        assert_eq!(queue.backlog(), WAITING_MAX as u64 + 7);
+        for _ in 0..2 {
+            queue.sweep_begins();
+            assert!(
+                queue.room().now_or_never().is_some(),
+                "a sweep does not wait for room that nobody makes"
+            );
+            push_all();
+            queue.sweep_ends(true);
+            assert_eq!(queue.backlog(), WAITING_MAX as u64 + 7);
+        }
+        queue.resume();
+        assert!(queue.room().now_or_never().is_none());
+        queue.sweep_begins();
+        queue.sweep_ends(true);
+        assert_eq!(queue.backlog(), WAITING_MAX as u64);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 use two_buckets_depot::{Depot, Versioning};
 use two_buckets_objects::{BucketName, ObjectStore as _, Timestamp};
+use two_buckets_pipeline::step::Stopped;
 use two_buckets_pipeline::{
     Clock, Driver, Incoming, ProcessError, Processor, Report, Settings, SweepError, Sweeper, Swept,
 };
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The store failed.
     #[error("the workers cannot start: {0}")]
     Store(#[from] two_buckets_depot::Error),
+    /// Whether processing is paused cannot be read.
+    #[error("the workers cannot start: {0}")]
+    Ledger(#[from] two_buckets_pipeline::ledger::Error),
 }
 
 /// The store's clock: its time never goes back.
@@ -100,6 +104,10 @@ impl<P: Processor> Workers<P> {
             if depot.bucket(bucket)?.versioning != Versioning::Enabled {
                 return Err(StartError::NotVersioned(bucket.clone()));
             }
+        }
+        // A pause outlives whoever asked for it and the server that was asked.
+        if ledger.pause_row()?.is_some() {
+            queue.pause();
         }
         let driver = Arc::new(Driver {
             store: Arc::new(DepotStore::new(depot.clone())),
@@ -212,9 +220,12 @@ impl<P: Processor> SweepHandle<P> {
         let sweeper = Sweeper {
             driver: &*self.driver,
         };
-        sweeper
-            .sweep(&|| self.is_stopping.load(Ordering::Relaxed))
-            .await
+        let queue = &*self.driver.wake_ups;
+        let stopping = || self.is_stopping.load(Ordering::Relaxed);
+        queue.sweep_begins();
+        let swept = sweeper.sweep_while(&stopping, &|| queue.is_paused()).await;
+        queue.sweep_ends(swept.is_ok() && !stopping());
+        swept
     }
 }
 
@@ -224,14 +235,19 @@ async fn work<P: Processor>(
     lanes: Lanes,
     is_stopping: Arc<AtomicBool>,
 ) {
-    let stopping = || is_stopping.load(Ordering::Relaxed);
+    // Also in the middle of a key: its next version waits until processing is resumed.
+    let stopping = || is_stopping.load(Ordering::Relaxed) || queue.is_paused();
     while let Some(woken) = queue.next().await {
         let Some((woken, _place)) = placed(&driver, &lanes, woken).await else {
             continue;
         };
-        driver
+        let outcome = driver
             .run(&woken.wake_up.key, woken.wake_up.why, &stopping)
             .await;
+        if outcome.stopped == Stopped::Drained {
+            // Its turn was cut short, so it is still owed one; of a queue that is closed nothing comes back.
+            woken.first_again();
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub use store::{
     Body, Capabilities, CopyOptions, ListVersions, ObjectStore, PutOptions, VersionMarker,
     VersionPage, Written, body_from_bytes, read_to_bytes,
 };
-pub use time::Timestamp;
+pub use time::{InvalidTimestamp, Timestamp};
 pub use version::VersionId;
 
 /// The largest object one `PutObject`, `CopyObject` or part may carry: 5 GiB

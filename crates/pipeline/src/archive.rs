@@ -1,10 +1,11 @@
 //! What the pipeline writes to the archive beside the bytes, and where an upload belongs there.
 
 use two_buckets_objects::{
-    Algorithm, ETag, Key, Metadata, ObjectInfo, Timestamp, VersionId, VersionRef, WriteCondition,
+    Algorithm, BucketName, ETag, Key, Metadata, ObjectInfo, Timestamp, VersionId, VersionRef,
+    WriteCondition,
 };
 
-use crate::{Order, Outputs};
+use crate::{Order, Outputs, UploadId};
 
 /// User metadata of an archived version and of a result: the version id its upload had in staging.
 pub const SOURCE_VERSION: &str = "two-buckets-source-version";
@@ -13,6 +14,10 @@ pub const ORDER: &str = "two-buckets-order";
 /// User metadata of a late upload and of a result: the key it was sent under, percent-encoded; absent where it does
 /// not fit.
 pub const KEY: &str = "two-buckets-key";
+
+/// User metadata of an upload that is a copy of an archived version, and of what is archived of it: its [`Replay`], as
+/// `{order} {id or -} {bucket} {version id}`.
+pub const REPLAY_OF: &str = "two-buckets-replay-of";
 
 /// Where functions write.
 pub const RESULTS_PREFIX: &str = "_results/";
@@ -37,13 +42,9 @@ impl Mark {
     /// Reads the mark; none if the pipeline did not write this version.
     pub fn of(metadata: &Metadata) -> Option<Self> {
         let source_version = metadata.user.get(SOURCE_VERSION)?;
-        let (millis, number) = metadata.user.get(ORDER)?.rsplit_once('-')?;
         Some(Self {
             source_version: VersionId::new(source_version.as_str()),
-            order: Order {
-                last_modified: Timestamp::from_millis(millis.parse().ok()?),
-                number: number.parse().ok()?,
-            },
+            order: order_from(metadata.user.get(ORDER)?)?,
         })
     }
 
@@ -73,6 +74,80 @@ fn add_key(pairs: &mut Vec<(String, String)>, key: &Key, others_bytes: usize) {
     if others_bytes + bytes + KEY.len() + encoded.len() <= Metadata::USER_BYTES_MAX {
         pairs.push((KEY.into(), encoded));
     }
+}
+
+/// Where an upload comes from that was copied out of the archive to be processed again, under the same key.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Replay {
+    /// The archive's bucket.
+    pub bucket: BucketName,
+    /// Its version.
+    pub version_id: VersionId,
+    /// The upload that was archived as this, if the ledger has it.
+    pub upload: Option<UploadId>,
+    /// The place of those bytes among the uploads of the key: that of the upload they came by, or where the pipeline did
+    /// not write the version, when it was written.
+    pub order: Order,
+}
+
+impl Replay {
+    /// Of an archived version; its upload is whoever looks it up to say.
+    pub fn from_archived(archived: &ObjectInfo, upload: Option<UploadId>) -> Self {
+        let order = Mark::of(&archived.metadata).map_or(
+            Order {
+                last_modified: archived.last_modified,
+                number: 0,
+            },
+            |mark| mark.order,
+        );
+        Self {
+            bucket: archived.at.bucket.clone(),
+            version_id: archived.at.version_id.clone(),
+            upload,
+            order,
+        }
+    }
+
+    /// Reads it from the metadata of a version in staging; none if that is an upload like any other.
+    ///
+    /// An uploader may write what it wants there. It makes its own upload older than it is by that, and no other's:
+    /// [`Upload::mark`](crate::Upload::mark) takes the earlier of the two places.
+    pub fn of(metadata: &Metadata) -> Option<Self> {
+        let mut parts = metadata.user.get(REPLAY_OF)?.splitn(4, ' ');
+        Some(Self {
+            order: order_from(parts.next()?)?,
+            upload: match parts.next()? {
+                "-" => None,
+                id => Some(UploadId::new(id)?),
+            },
+            bucket: parts.next()?.parse().ok()?,
+            version_id: VersionId::new(parts.next()?),
+        })
+    }
+
+    /// The user metadata to set on the copy in staging.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        let Self {
+            bucket,
+            version_id,
+            upload,
+            order,
+        } = self;
+        let order = order_text(*order);
+        let upload = upload.as_ref().map_or("-", UploadId::as_str);
+        vec![(
+            REPLAY_OF.into(),
+            format!("{order} {upload} {bucket} {version_id}"),
+        )]
+    }
+}
+
+fn order_from(text: &str) -> Option<Order> {
+    let (millis, number) = text.rsplit_once('-')?;
+    Some(Order {
+        last_modified: Timestamp::from_millis(millis.parse().ok()?),
+        number: number.parse().ok()?,
+    })
 }
 
 fn order_text(order: Order) -> String {

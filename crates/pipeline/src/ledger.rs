@@ -8,6 +8,7 @@ use two_buckets_objects::{
     BucketName, Checksum, ChecksumKind, ListedVersion, ObjectInfo, ObjectRef, Timestamp, VersionRef,
 };
 
+use crate::archive::Replay;
 use crate::{
     ArchiveRecord, Begin, DeclaredOtherwise, End, Expectation, Holder, Lease, LogExcerpt,
     NotCancelled, NotRetried, ProgressAt, Report, Routes, State, Upload, UploadId,
@@ -107,6 +108,8 @@ pub struct SourceFacts {
     pub checksum: Option<Checksum>,
     /// The media type as the uploader named it.
     pub media_type: Option<String>,
+    /// Where it was copied from, if it is a replay.
+    pub replay: Option<Replay>,
 }
 
 impl SourceFacts {
@@ -128,6 +131,7 @@ impl SourceFacts {
                 })
                 .cloned(),
             media_type: source.metadata.content_type.clone(),
+            replay: Replay::of(&source.metadata),
         }
     }
 }

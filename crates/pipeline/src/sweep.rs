@@ -167,9 +167,22 @@ where
     /// Sweeps once. Ends early, with what it has done, when `stopping` says so.
     /// Dropping it midway leaves some keys unwoken; the next sweep begins anew.
     pub async fn sweep(&self, stopping: &(dyn Fn() -> bool + Sync)) -> Result<Swept, SweepError> {
+        self.sweep_while(stopping, &|| false).await
+    }
+
+    /// Sweeps as [`Self::sweep`] does, and takes no turn on a key itself while processing is paused: what is gone from
+    /// staging is finished or explained by a sweep after that.
+    pub async fn sweep_while(
+        &self,
+        stopping: &(dyn Fn() -> bool + Sync),
+        is_paused: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Swept, SweepError> {
         let mut swept = Swept::default();
         self.list_staging(&mut swept, stopping).await?;
-        self.walk_unfinished(&mut swept, stopping).await?;
+        if !is_paused() {
+            self.walk_unfinished(&mut swept, stopping, is_paused)
+                .await?;
+        }
         self.walk_overdue(&mut swept, stopping).await?;
         Ok(swept)
     }
@@ -333,6 +346,7 @@ where
         &self,
         swept: &mut Swept,
         stopping: &(dyn Fn() -> bool + Sync),
+        is_paused: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), SweepError> {
         let driver = self.driver;
         let mut after: Option<UploadId> = None;
@@ -343,7 +357,7 @@ where
             };
             after = Some(last.id.clone());
             for row in rows {
-                if stopping() {
+                if stopping() || is_paused() {
                     return Ok(());
                 }
                 let Some(version) = row.version() else {
@@ -355,7 +369,8 @@ where
                     Err(error) => return Err(error.into()),
                 }
                 // The turn looks again under the key's lease: the version may have been archived this moment.
-                let outcome = driver.run(&row.key, Why::Gone, stopping).await;
+                let draining = || stopping() || is_paused();
+                let outcome = driver.run(&row.key, Why::Gone, &draining).await;
                 swept.finished += outcome.tally.finished;
                 swept.explained += outcome.tally.explained;
             }

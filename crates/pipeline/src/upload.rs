@@ -8,6 +8,7 @@ use two_buckets_objects::{
     Algorithm, Checksum, ETag, ListedVersion, ObjectRef, Timestamp, VersionId, VersionRef,
 };
 
+use crate::archive::{Mark, Replay};
 use crate::{ProgressAt, Report};
 
 /// The ledger's opaque name of an upload: letters, digits, `-` and `_`.
@@ -229,6 +230,8 @@ pub struct Upload {
     pub look_in_archive: bool,
     /// Whether it was routed to a job: only a job begins attempts of it, and while it is due later versions of its key wait.
     pub is_job: bool,
+    /// Where it was copied from, if it is in staging to be processed again; known once an attempt has begun.
+    pub replay: Option<Replay>,
     /// A checksum over the full object in staging, if the store keeps one.
     pub checksum: Option<Checksum>,
     /// The media type, as the uploader named it.
@@ -377,6 +380,7 @@ impl Upload {
             closed: false,
             look_in_archive: false,
             is_job: false,
+            replay: None,
             checksum: None,
             media_type: None,
             attempts: 0,
@@ -519,6 +523,20 @@ impl Upload {
             bucket: self.key.bucket.clone(),
             key: self.key.key.clone(),
             version_id: staged.version_id.clone(),
+        })
+    }
+
+    /// What its archived version is marked with, once it was listed.
+    ///
+    /// A replay keeps the place of the bytes it is a copy of: processed again they are no newer than they were, so that
+    /// they never become current over an upload that was sent after them.
+    pub fn mark(&self) -> Option<Mark> {
+        self.staged.as_ref().map(|staged| Mark {
+            source_version: staged.version_id.clone(),
+            order: match &self.replay {
+                Some(replay) => replay.order.min(staged.order),
+                None => staged.order,
+            },
         })
     }
 

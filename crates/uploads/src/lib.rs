@@ -27,6 +27,7 @@ mod mint;
 mod part_size;
 mod problem;
 mod rate;
+mod reason_pattern;
 mod routes;
 mod service;
 mod tracker;
@@ -53,13 +54,16 @@ pub use limits::{InvalidMediaRange, MediaRange, UploadLimits};
 pub use lives::{CREDENTIALS_LIFE, FORM_LIFE, SIGNED_CALL_LIFE, SIGNED_PUT_LIFE};
 pub use mint::{InvalidTemplate, KeyTemplate};
 pub use part_size::{FILE_SIZE_BYTES_MAX, part_size};
+pub use reason_pattern::{InvalidReasonPattern, ReasonPattern};
 pub use service::{OPENAPI, ROUTES, Sources, UntilStop, UploadApi, router};
 pub use tracker::{
-    Change, Counts, Cursor, Expected, ListUploads, Minted, Oldest, RetrySelection, S3Address,
-    ServerFacts, Swept, Tracker, UploadPage,
+    Change, Counts, Cursor, Expected, ListUploads, Minted, Oldest, Paused, Replay, ReplaySelection,
+    Replayed, Retried, RetryMany, RetrySelection, S3Address, ServerFacts, Swept, Tracker,
+    UploadPage,
 };
 pub use upload::{
-    Attempt, AttemptLog, AttemptOutcome, Progress, Upload, UploadHistory, UploadId, UploadState,
+    Attempt, AttemptLog, AttemptOutcome, Progress, ReplayOf, Upload, UploadHistory, UploadId,
+    UploadState,
 };
 
 /// The largest JSON body a call may carry.

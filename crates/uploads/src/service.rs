@@ -13,7 +13,8 @@ use two_buckets_objects::Timestamp;
 use crate::problem::Problem;
 use crate::rate::Rates;
 use crate::routes::{
-    content, credentials, events, faults, form, logs, s3, server, signed_url, steering, uploads,
+    content, credentials, events, faults, form, logs, pausing, replaying, s3, server, signed_url,
+    steering, uploads,
 };
 use crate::{Faults, Grants, KeyTemplate, Tracker};
 
@@ -142,10 +143,13 @@ routes! {
     POST "/api/uploads/{id}/retry" => steering::retry::<T, G>;
     POST "/api/uploads/{id}/cancel" => steering::cancel::<T, G>;
     POST "/api/retry" => steering::retry_many::<T, G>;
+    POST "/api/replay" => replaying::replay::<T, G>;
     POST "/api/sweep" => steering::sweep::<T, G>;
     GET "/api/faults" => faults::show::<T, G>;
     PUT "/api/faults" => faults::set::<T, G>;
     DELETE "/api/faults" => faults::clear::<T, G>;
+    POST "/api/pause" => pausing::pause::<T, G>;
+    POST "/api/resume" => pausing::resume::<T, G>;
     GET "/api/events" => events::listen::<T, G>;
     POST "/api/signedurl" => signed_url::sign::<T, G>;
     POST "/api/credentials" => credentials::make::<T, G>;

@@ -1,9 +1,11 @@
 use std::future::Future;
 
 use futures::Stream;
-use two_buckets_objects::{Body, BucketName, ByteRange, Checksum, Key, Timestamp};
+use two_buckets_objects::{Body, BucketName, ByteRange, Checksum, Key, Timestamp, VersionId};
 
-use crate::{AttemptLog, Result, Upload, UploadHistory, UploadId, UploadKey, UploadState};
+use crate::{
+    AttemptLog, ReasonPattern, Result, Upload, UploadHistory, UploadId, UploadKey, UploadState,
+};
 
 /// Where each upload is, and steering it.
 ///
@@ -38,13 +40,30 @@ pub trait Tracker: Send + Sync + 'static {
     /// One that is not failed is [`Error::Conflict`](crate::Error::Conflict).
     fn retry(&self, id: &UploadId) -> impl Future<Output = Result<Upload>> + Send;
 
-    /// Makes every selected failed upload pending again; says how many. None selected is no error.
-    fn retry_many(&self, selection: RetrySelection) -> impl Future<Output = Result<u64>> + Send;
+    /// Makes every selected failed upload pending again and wakes its key, a bounded number at a time; says how many.
+    /// None selected is no error. One that fails again meanwhile is not retried a second time.
+    fn retry_many(&self, retry: RetryMany) -> impl Future<Output = Result<Retried>> + Send;
 
     /// Gives up an unfinished upload of a job: it fails with that reason, the job is fenced off wherever it is, and the
     /// key goes on. Gives the upload as it is then. One that is no job's or has ended is
     /// [`Error::Conflict`](crate::Error::Conflict), whose words say what to do instead.
     fn cancel(&self, id: &UploadId) -> impl Future<Output = Result<Upload>> + Send;
+
+    /// Copies what is archived to staging under the same keys, each a new upload that is processed again. The archive
+    /// keeps what it has; reserved prefixes are left out. No version of that id is
+    /// [`Error::NotFound`](crate::Error::NotFound).
+    ///
+    /// A replay of a prefix that was interrupted goes on behind the last key it copied when it is asked for again.
+    fn replay(&self, replay: Replay) -> impl Future<Output = Result<Replayed>> + Send;
+
+    /// Has nothing new processed from now on, jobs included; durable when this returns, so that the server that is
+    /// started next is paused too. What is in work ends. Paused again it stays so since it was, for the new reason if one
+    /// is given.
+    fn pause(&self, reason: Option<String>) -> impl Future<Output = Result<Paused>> + Send;
+
+    /// Has processing go on, as many files at once as ever; durable when this returns. Says since when it was paused, if
+    /// it was.
+    fn resume(&self) -> impl Future<Output = Result<Option<Paused>>> + Send;
 
     /// Sweeps now and returns when the sweep is done.
     fn sweep(&self) -> impl Future<Output = Result<Swept>> + Send;
@@ -114,7 +133,21 @@ pub struct ServerFacts {
     /// What runs on each file.
     pub processor: String,
     /// Whether processing is paused.
-    pub paused: bool,
+    pub paused: Option<Paused>,
+}
+
+/// That nothing new is processed. Uploads go on, and what was in work ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Paused {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, as whoever paused it said; at most [`Paused::REASON_BYTES_MAX`] bytes and not empty.
+    pub reason: Option<String>,
+}
+
+impl Paused {
+    /// The longest reason: some sentences.
+    pub const REASON_BYTES_MAX: usize = 1_000;
 }
 
 /// Where S3 clients reach the buckets.
@@ -159,11 +192,14 @@ pub struct UploadPage {
     /// The uploads, newest first.
     pub uploads: Vec<Upload>,
     /// Where the next page begins; none on the last. A page may be shorter than its limit and have a next one.
+    /// It stays good whatever becomes of the uploads: none behind it is left out because those before it changed.
     pub next: Option<Cursor>,
     /// How many uploads there are in each state.
     pub counts: Counts,
     /// The oldest upload that is neither finished nor set aside: its age is the one number to alarm on.
     pub oldest_unfinished: Option<Oldest>,
+    /// Whether processing is paused.
+    pub paused: Option<Paused>,
 }
 
 /// How many uploads there are in each state.
@@ -199,8 +235,69 @@ pub enum RetrySelection {
     All,
     /// Those of exactly this key.
     Key(Key),
-    /// Those whose reason contains this text.
-    Reason(String),
+    /// Those whose reason is meant by this.
+    Reason(ReasonPattern),
+}
+
+/// A replay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replay {
+    /// Of what.
+    pub selection: ReplaySelection,
+    /// Whether only to say how much is selected, and to change nothing.
+    pub is_dry_run: bool,
+    /// Whether to begin anew where an earlier replay of the prefix was interrupted.
+    pub is_anew: bool,
+}
+
+/// What of the archive to replay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReplaySelection {
+    /// The current version of every key that begins with this, or is this.
+    Prefix {
+        /// The prefix; empty for everything.
+        prefix: String,
+        /// Only what was archived at this moment or later.
+        since: Option<Timestamp>,
+    },
+    /// One version, current or not.
+    Version {
+        /// Its key.
+        key: Key,
+        /// Its id in the archive.
+        version_id: VersionId,
+    },
+}
+
+/// What a replay did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Replayed {
+    /// How many archived versions were selected.
+    pub matched: u64,
+    /// How many uploads that made.
+    pub replayed: u64,
+    /// How many bytes these have together.
+    pub size_bytes: u64,
+    /// When the replay began that this one went on with, if it did; what that one had done is not counted here.
+    pub continued_since: Option<Timestamp>,
+}
+
+/// A retry of many.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RetryMany {
+    /// Which.
+    pub selection: RetrySelection,
+    /// Whether only to say how many are selected, and to change nothing.
+    pub is_dry_run: bool,
+}
+
+/// What a retry of many did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Retried {
+    /// How many failed uploads were selected.
+    pub matched: u64,
+    /// How many of them are pending now: none of a dry run, and not those that somebody else retried meanwhile.
+    pub retried: u64,
 }
 
 /// What a sweep did.

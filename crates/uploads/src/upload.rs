@@ -126,6 +126,8 @@ pub struct Upload {
     pub is_expected: bool,
     /// Whether it was routed to a job: a process of its own works on it, for as long as it takes, and can be cancelled.
     pub is_job: bool,
+    /// Where it was copied from, if it is a replay; known once its first attempt has begun.
+    pub replay_of: Option<ReplayOf>,
     /// Its size; before it has arrived as the client said it, or 0.
     pub size_bytes: u64,
     /// Its entity tag; empty before it has arrived.
@@ -154,6 +156,15 @@ pub struct Upload {
     pub sha256: Option<String>,
     /// Its processor's report: JSON text.
     pub report: Option<String>,
+}
+
+/// Where a replay was copied from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReplayOf {
+    /// The archived version.
+    pub at: VersionRef,
+    /// The upload that was archived as that, if it was known when the replay was made.
+    pub upload: Option<UploadId>,
 }
 
 /// An upload with what happened to it.

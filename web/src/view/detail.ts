@@ -164,6 +164,7 @@ export class DetailPanel {
 					keyFact(upload.key),
 					["Received in", mono(upload.bucket)],
 					["Version", upload.version_id ? mono(upload.version_id) : null],
+					["Replay of", upload.replay_of ? mono(placeOf(upload.replay_of)) : null],
 					["Archive", upload.archive ? mono(upload.archive.bucket) : null],
 					[
 						"Archive key",
@@ -251,6 +252,10 @@ function kept({ checksum, sha256 }: Upload): Fact {
 	const name = whole ? checksum.algorithm : `${checksum.algorithm} of parts`;
 	return [name, copied(name, checksum.value)];
 }
+
+/** An archived version, in a line. */
+const placeOf = (of: { bucket: string; key: string; version_id: string }): string =>
+	`${of.bucket}/${of.key} version ${of.version_id}`;
 
 /** Whether the archive has what the browser read, where both are known. */
 function integrity(row: Row, upload: Upload): HTMLElement | null {

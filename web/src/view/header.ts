@@ -16,7 +16,7 @@ export class Header {
 	private readonly s3: HTMLElement;
 	private readonly oldest = h("p", { class: "oldest", hidden: true });
 
-	constructor() {
+	constructor(pause: HTMLElement) {
 		this.s3 = h(
 			"p",
 			{ class: "endpoint", hidden: true },
@@ -29,6 +29,7 @@ export class Header {
 			{ class: "top" },
 			h("h1", {}, icon("mark"), "Two Buckets"),
 			this.path,
+			pause,
 			this.oldest,
 			this.s3,
 		);
@@ -42,7 +43,6 @@ export class Header {
 			icon("arrow"),
 			h("span", {}, server.archive),
 		);
-		if (server.paused) this.path.append(h("strong", {}, "paused"));
 		text(this.endpoint, server.s3.endpoint);
 		this.s3.hidden = false;
 	}

@@ -1,6 +1,8 @@
 //! Rows, attempts, and how uploads end.
 
-use two_buckets_pipeline::ledger::Error;
+use two_buckets_objects::VersionId;
+use two_buckets_pipeline::archive::Replay;
+use two_buckets_pipeline::ledger::{Error, SourceFacts};
 use two_buckets_pipeline::{AttemptOutcome, Begin, Ledger, State};
 
 use super::{
@@ -61,6 +63,30 @@ pub async fn keys_that_begin_alike_are_strangers<L: Ledger>(ledger: &L) {
         assert_eq!(own.len(), 1, "{name:?}");
         assert_eq!(own[0].id, ids[n]);
     }
+}
+
+/// Where it was copied from says its place in the archive, so it must outlive the version and the worker.
+pub async fn what_an_upload_is_a_replay_of_is_kept_from_its_attempt_on<L: Ledger>(ledger: &L) {
+    let lease = hold(ledger, "a", 0).await;
+    let source = note(ledger, &lease, "v1", 5).await;
+    let id = note(ledger, &lease, "v2", 9).await.id;
+    let order = source.staged.as_ref().map(|staged| staged.order).unwrap();
+    let replay = Replay {
+        bucket: "archive".parse().unwrap(),
+        version_id: VersionId::new("x"),
+        upload: Some(source.id),
+        order,
+    };
+    let facts = SourceFacts {
+        replay: Some(replay.clone()),
+        ..SourceFacts::default()
+    };
+    let begin = ledger.begin_attempt(&lease, &id, &facts, 3, ms(10)).await;
+    assert!(matches!(begin, Ok(Begin::Begun(_))));
+    let archived = archive(ledger, &lease, &id).await.unwrap();
+    assert_eq!(archived.replay, Some(replay));
+    assert_eq!(row(ledger, &id).await, archived);
+    assert_eq!(archived.mark().map(|mark| mark.order), Some(order));
 }
 
 /// A crash uses an attempt up.

@@ -228,6 +228,7 @@ pub async fn what_arrives_other_than_declared_says_so<L: Ledger>(ledger: &L) {
             ..checksum()
         }),
         media_type: None,
+        replay: None,
     };
     let begin = ledger
         .begin_attempt(&lease, &arrived.id, &facts, 3, ms(6))

@@ -80,6 +80,7 @@ async fn begin<L: Ledger>(ledger: &L, lease: &Lease, id: &UploadId, now: i64) ->
     let facts = SourceFacts {
         checksum: Some(checksum()),
         media_type: Some("text/plain".into()),
+        replay: None,
     };
     ledger.begin_attempt(lease, id, &facts, 3, ms(now)).await
 }

@@ -1,6 +1,6 @@
 //! Copying.
 
-use two_buckets_objects::{Algorithm, Checksum, ETag, Metadata, ObjectRef, Written};
+use two_buckets_objects::{Algorithm, Checksum, ETag, Metadata, ObjectRef, VersionRef, Written};
 
 use super::{CopyMetadata, CopyObject, FoundObject, Selector, check_size_beside, versions};
 use crate::records::{Content, ObjectRecord, VersionRecord, VersionState};
@@ -106,6 +106,19 @@ fn checksum_of(mut reader: Reader, algorithm: Algorithm) -> Result<Checksum> {
 }
 
 impl Transaction<'_> {
+    /// Copies one version as [`Depot::copy`] does, together with whatever else this transaction does. Both share one
+    /// body; the copy has the source's checksums, whatever [`CopyObject::checksum`] says.
+    pub fn copy_version(
+        &mut self,
+        from: &VersionRef,
+        to: &ObjectRef,
+        options: &CopyObject,
+    ) -> Result<Written> {
+        let version = Selector::Version(from.version_id.clone());
+        let (_, written) = self.copy(&from.object(), &version, to, options, None)?;
+        Ok(written)
+    }
+
     fn copy(
         &mut self,
         from: &ObjectRef,

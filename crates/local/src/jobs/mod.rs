@@ -383,7 +383,12 @@ impl<P: Processor> Jobs<P> {
         Ok(upload.is_some_and(|upload| upload.next_attempt_at.is_some()))
     }
 
-    /// Ends when jobs came or were cancelled since it was last called.
+    /// Whether processing is paused, so that no job is to be started.
+    pub fn are_paused(&self) -> bool {
+        self.driver.wake_ups.is_paused()
+    }
+
+    /// Ends when jobs came or were cancelled, or processing was resumed, since it was last called.
     pub async fn changed(&self) {
         self.driver.ledger.jobs_changed().await;
     }

@@ -105,6 +105,7 @@ impl Rows<'_, '_> {
         if let Begin::Begun(upload) = &mut begin {
             upload.checksum = facts.checksum;
             upload.media_type = facts.media_type;
+            upload.replay = facts.replay;
             self.set_upload(Some(&before), upload)?;
             // The log of an attempt goes with the attempt.
             if let (Some(oldest), Some(kept)) = (before.log.first(), upload.log.first())
@@ -183,17 +184,13 @@ impl Rows<'_, '_> {
 
     pub(super) fn move_in_one(&mut self, lease: &Lease, options: MoveUpload) -> Result<MovedInOne> {
         let before = self.upload(&options.id)?;
-        let (Some(version), Some(staged)) = (before.version(), before.staged.clone()) else {
+        let (Some(version), Some(mark)) = (before.version(), before.mark()) else {
             return Err(Error::NotFound(options.id.to_string()));
         };
         let source = match self.tx.head_version(&version) {
             Ok(found) => found.info,
             Err(error) if is_gone(&error) => return Ok(MovedInOne::SourceGone),
             Err(error) => return Err(unavailable(error)),
-        };
-        let mark = Mark {
-            source_version: staged.version_id,
-            order: staged.order,
         };
         let under_key = ObjectRef {
             bucket: options.archive.clone(),
@@ -276,6 +273,14 @@ impl Rows<'_, '_> {
         Ok(upload)
     }
 
+    pub(super) fn retry(&mut self, id: &UploadId) -> Result<Upload> {
+        let before = self.upload(id)?;
+        let mut after = before.clone();
+        after.retry()?;
+        self.set_upload(Some(&before), &after)?;
+        Ok(after)
+    }
+
     pub(super) fn cancel_job(&mut self, id: &UploadId, now: Timestamp) -> Result<Upload> {
         let before = self.upload(id)?;
         let mut after = before.clone();
@@ -346,7 +351,7 @@ fn is_copy(mark: &Mark, source: &ObjectInfo, archived: &ObjectInfo) -> bool {
         && matches!(compare(&expected, archived), Verdict::Same(_))
 }
 
-fn is_gone(error: &two_buckets_depot::Error) -> bool {
+pub(super) fn is_gone(error: &two_buckets_depot::Error) -> bool {
     use two_buckets_depot::Error;
     matches!(
         error,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use two_buckets_objects::{
     Algorithm, Checksum, ChecksumKind, ETag, ObjectRef, Timestamp, VersionId, VersionRef,
 };
+use two_buckets_pipeline::archive::Replay;
 use two_buckets_pipeline::ledger::Result;
 use two_buckets_pipeline::{
     ArchiveRecord, Attempt, AttemptOutcome, BootId, Expectation, FencingToken, Holder, Lease,
@@ -20,6 +21,8 @@ const VERSION_EXPECTED: u32 = 2;
 const VERSION_PROGRESS: u32 = 3;
 /// The version of uploads of jobs, whatever else they say: an older program would process them itself.
 const VERSION_JOB: u32 = 4;
+/// The version of replays, whatever else they say: an older program would archive them as newer than they are.
+const VERSION_REPLAY: u32 = 5;
 /// The version of leases of jobs.
 const VERSION_JOB_LEASE: u32 = 2;
 
@@ -61,6 +64,9 @@ struct UploadRow {
     /// From version 3 on.
     #[serde(default, skip_serializing_if = "is_false")]
     job: bool,
+    /// From version 5 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replay: Option<ReplayRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checksum: Option<ChecksumRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +91,17 @@ struct UploadRow {
     started_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     finished_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplayRow {
+    bucket: String,
+    version_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upload: Option<String>,
+    last_modified: i64,
+    number: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -203,7 +220,9 @@ fn unknown_version() -> two_buckets_pipeline::ledger::Error {
 
 pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
     serde_json::to_vec(&UploadRow {
-        v: if upload.is_job {
+        v: if upload.replay.is_some() {
+            VERSION_REPLAY
+        } else if upload.is_job {
             VERSION_JOB
         } else if upload.progress.is_some() {
             VERSION_PROGRESS
@@ -235,6 +254,7 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
         closed: upload.closed,
         look_in_archive: upload.look_in_archive,
         job: upload.is_job,
+        replay: upload.replay.as_ref().map(replay_to),
         checksum: upload.checksum.as_ref().map(checksum_to),
         media_type: upload.media_type.clone(),
         attempts: upload.attempts,
@@ -266,11 +286,12 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
 
 pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
     let row: UploadRow = serde_json::from_slice(value).map_err(|_| corrupt("an upload"))?;
-    match (row.v, &row.expected, &row.progress, row.job) {
-        (VERSION, None, None, false)
-        | (VERSION_EXPECTED, Some(_), None, false)
-        | (VERSION_PROGRESS, _, Some(_), false)
-        | (VERSION_JOB, _, _, true) => {}
+    match (row.v, &row.expected, &row.progress, row.job, &row.replay) {
+        (VERSION, None, None, false, None)
+        | (VERSION_EXPECTED, Some(_), None, false, None)
+        | (VERSION_PROGRESS, _, Some(_), false, None)
+        | (VERSION_JOB, _, _, true, None)
+        | (VERSION_REPLAY, _, _, _, Some(_)) => {}
         _ => return Err(unknown_version()),
     }
     Ok(Upload {
@@ -294,6 +315,7 @@ pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
         closed: row.closed,
         look_in_archive: row.look_in_archive,
         is_job: row.job,
+        replay: row.replay.map(replay_from).transpose()?,
         checksum: row.checksum.as_ref().map(checksum_from).transpose()?,
         media_type: row.media_type,
         attempts: row.attempts,
@@ -318,6 +340,31 @@ pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
         received_at: Timestamp::from_millis(row.received_at),
         started_at: row.started_at.map(Timestamp::from_millis),
         finished_at: row.finished_at.map(Timestamp::from_millis),
+    })
+}
+
+fn replay_to(replay: &Replay) -> ReplayRow {
+    ReplayRow {
+        bucket: replay.bucket.to_string(),
+        version_id: replay.version_id.to_string(),
+        upload: replay.upload.as_ref().map(ToString::to_string),
+        last_modified: replay.order.last_modified.millis(),
+        number: replay.order.number,
+    }
+}
+
+fn replay_from(row: ReplayRow) -> Result<Replay> {
+    Ok(Replay {
+        bucket: row.bucket.parse().map_err(|_| corrupt("a bucket"))?,
+        version_id: VersionId::new(row.version_id),
+        upload: row
+            .upload
+            .map(|id| UploadId::new(&id).ok_or_else(|| corrupt("an upload's id")))
+            .transpose()?,
+        order: Order {
+            last_modified: Timestamp::from_millis(row.last_modified),
+            number: row.number,
+        },
     })
 }
 

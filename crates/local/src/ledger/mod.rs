@@ -4,7 +4,9 @@ mod changes;
 mod encoding;
 mod feed;
 mod log_encoding;
+mod pause_row;
 mod reading;
+mod replays;
 mod tables;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use two_buckets_pipeline::{
 use crate::blocking::blocking;
 use changes::Failed;
 use feed::Feed;
+pub(crate) use replays::Run;
 use tables::Rows;
 
 /// The ledger of an embedded store.
@@ -66,6 +69,28 @@ impl DepotLedger {
     /// Ends when an upload was left to a job or its job was cancelled since it last ended. For one listener.
     pub(crate) async fn jobs_changed(&self) {
         self.jobs_changed.notified().await;
+    }
+
+    /// Makes those of these uploads pending again that have failed, in one change; gives them as they are then.
+    pub(crate) async fn retry_those(&self, ids: Vec<UploadId>) -> Result<Vec<Upload>> {
+        self.change(move |rows| {
+            let mut retried = Vec::new();
+            for id in ids {
+                match rows.retry(&id) {
+                    Ok(upload) => retried.push(upload),
+                    // Somebody else retried it, or it is gone: nothing is left to do for it.
+                    Err(Error::NotRetried(_) | Error::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(retried)
+        })
+        .await
+    }
+
+    /// Has jobs looked for that may begin now.
+    pub(crate) fn look_for_jobs(&self) {
+        self.jobs_changed.notify_one();
     }
 
     /// The store's time.
@@ -375,14 +400,7 @@ impl Ledger for DepotLedger {
 
     async fn retry(&self, id: &UploadId) -> Result<Upload> {
         let id = id.clone();
-        self.change(move |rows| {
-            let before = rows.upload(&id)?;
-            let mut after = before.clone();
-            after.retry()?;
-            rows.set_upload(Some(&before), &after)?;
-            Ok(after)
-        })
-        .await
+        self.change(move |rows| rows.retry(&id)).await
     }
 }
 

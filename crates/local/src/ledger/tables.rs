@@ -32,6 +32,12 @@ pub(super) const LOGS: RowTable = RowTable(10);
 /// Nothing, by when it was received and number; unfinished uploads of jobs only.
 pub(super) const JOBS: RowTable = RowTable(11);
 
+/// The one row, under `pause`, that says that processing is paused, as JSON; none while it is not.
+pub(super) const PAUSE: RowTable = RowTable(12);
+
+/// Replays that have not come to their end, by the name of their prefix, as JSON.
+pub(super) const REPLAYS: RowTable = RowTable(13);
+
 /// Grows with each opening.
 pub(super) const BOOT: &[u8] = b"boot";
 /// Grows with each claim.

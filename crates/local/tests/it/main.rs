@@ -11,4 +11,6 @@ mod contracts;
 mod crashes;
 mod jobs;
 mod minted;
+mod pausing;
+mod replaying;
 mod workers;

@@ -93,7 +93,7 @@ impl Host {
     }
 }
 
-fn facts(staging: BucketName, archive: BucketName) -> ServerFacts {
+pub(crate) fn facts(staging: BucketName, archive: BucketName) -> ServerFacts {
     ServerFacts {
         version: "1".into(),
         page_url: None,
@@ -104,7 +104,7 @@ fn facts(staging: BucketName, archive: BucketName) -> ServerFacts {
         staging,
         archive,
         processor: "accept".into(),
-        paused: false,
+        paused: None,
     }
 }
 

@@ -178,11 +178,9 @@ impl Item {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        let staged = staged(&self.upload);
-        Mark {
-            source_version: staged.version_id.clone(),
-            order: staged.order,
-        }
+        self.upload
+            .mark()
+            .expect("only versions that were listed are worked on")
     }
 
     /// Whether an earlier run, or this one, may have archived it without saying so.

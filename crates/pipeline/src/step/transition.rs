@@ -2,7 +2,7 @@ use two_buckets_objects::{ListedVersion, VersionId, VersionRef, WriteCondition};
 
 use super::machine::{AfterSearch, Item, Origin, Phase, Work};
 use super::{Choice, CopyFailure, Input, Rules, Stopped, Turn, choose};
-use crate::archive::{Mark, Placement, place, replace};
+use crate::archive::{Mark, Placement, Replay, place, replace};
 use crate::ledger::{MovedInOne, NOTE_MAX, Started};
 use crate::{AttemptOutcome, Begin, ProcessError, Route, State, Upload, Why};
 
@@ -583,7 +583,8 @@ fn compared_with(item: &Item, first: &Upload) -> Option<VersionRef> {
     let (staged, source) = (first.staged.as_ref()?, item.source.as_ref()?);
     let record = first.archive.as_ref()?;
     // Whoever copies a file back from the archive, which its mark tells, repeats nothing: they want it processed again.
-    let is_copied_back = Mark::of(&source.metadata).is_some();
+    let is_copied_back =
+        Mark::of(&source.metadata).is_some() || Replay::of(&source.metadata).is_some();
     // One that came late is under another key, which shows newer bytes.
     let is_other = is_copied_back
         || record.at.key != first.key.key

@@ -3,15 +3,17 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
-use two_buckets_objects::{Key, VersionId};
+use two_buckets_objects::{Key, Timestamp, VersionId};
+use two_buckets_uploads::ReasonPattern;
 
 use super::check::Check;
 use super::typed::{
-    CheckFlags, ConfigCommand, EverywhereFlags, FaultsCommand, PutFlags, ServeFlags, StatusFlags,
-    Typed, TypedCommand,
+    CheckFlags, ConfigCommand, EverywhereFlags, FaultsCommand, PutFlags, ReplayFlags, ServeFlags,
+    StatusFlags, Typed, TypedCommand,
 };
 use crate::config::Flags;
 use crate::failure::Failure;
@@ -39,8 +41,10 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Make failed uploads pending.
     Retry {
-        /// Of one key, or all of them.
+        /// Of one key, for a reason, or all of them.
         which: Which,
+        /// Whether only to count them.
+        is_dry_run: bool,
         /// How to print.
         output: Output,
     },
@@ -51,6 +55,17 @@ pub(crate) enum Command {
         /// How to print.
         output: Output,
     },
+    /// Process again what is archived.
+    Replay(Replay),
+    /// Process nothing new.
+    Pause {
+        /// Why.
+        reason: Option<String>,
+        /// How to print.
+        output: Output,
+    },
+    /// Process again.
+    Resume(Output),
     /// Sweep now.
     Sweep(Output),
     /// Show or switch faults.
@@ -167,8 +182,79 @@ pub(crate) enum Named {
 pub(crate) enum Which {
     /// Those of this key.
     Key(Key),
+    /// Those whose reason this means.
+    Reason(ReasonPattern),
     /// All.
     All,
+}
+
+/// What `replay` shall do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Replay {
+    /// Of what.
+    pub(crate) what: Replayed,
+    /// Whether to begin anew where one was interrupted.
+    pub(crate) is_anew: bool,
+    /// Whether only to say how much it would be.
+    pub(crate) is_dry_run: bool,
+    /// How to print.
+    pub(crate) output: Output,
+}
+
+/// What is replayed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Replayed {
+    /// The current version of every key that begins so.
+    Prefix {
+        /// The prefix.
+        prefix: String,
+        /// Only what was archived since.
+        since: Option<Since>,
+    },
+    /// One version.
+    Version {
+        /// Its key.
+        key: Key,
+        /// Its id.
+        version_id: String,
+    },
+}
+
+/// A moment as it was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// This one.
+    At(Timestamp),
+    /// So long ago.
+    Ago(Duration),
+}
+
+impl FromStr for Since {
+    type Err = Failure;
+
+    fn from_str(typed: &str) -> Result<Self, Failure> {
+        let ago = || {
+            let unit = typed.chars().last()?;
+            let seconds = match unit {
+                's' => 1,
+                'm' => 60,
+                'h' => 3_600,
+                'd' => 86_400,
+                _ => return None,
+            };
+            let count = typed.strip_suffix(unit)?;
+            let is_number = count.bytes().all(|byte| byte.is_ascii_digit());
+            let count: u64 = count.parse().ok().filter(|_| is_number)?;
+            count.checked_mul(seconds).map(Duration::from_secs)
+        };
+        match (typed.parse(), ago()) {
+            (Ok(at), _) => Ok(Self::At(at)),
+            (Err(_), Some(ago)) => Ok(Self::Ago(ago)),
+            (Err(_), None) => Err(Failure::usage(format!(
+                "{typed:?} is no time; write 2026-11-23T10:50:50Z, or 90s, 45m, 2h or 3d for so long ago"
+            ))),
+        }
+    }
 }
 
 /// The states of an upload, as the ledger and the API name them.
@@ -265,16 +351,28 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
             output: logs.output.into(),
         }),
         TypedCommand::Retry(retry) => Command::Retry {
-            which: match retry.key {
-                Some(key) => Which::Key(parse_key(&key)?),
-                None => Which::All,
+            which: match (retry.key, retry.reason) {
+                (Some(key), _) => Which::Key(parse_key(&key)?),
+                (None, Some(reason)) => Which::Reason(
+                    reason
+                        .parse()
+                        .map_err(|error| Failure::usage(format!("{error}")))?,
+                ),
+                (None, None) => Which::All,
             },
+            is_dry_run: retry.dry_run,
             output: retry.output.into(),
         },
         TypedCommand::Cancel(cancel) => Command::Cancel {
             named: named(cancel.key, cancel.id)?,
             output: cancel.output.into(),
         },
+        TypedCommand::Replay(replay) => Command::Replay(replay_meaning(replay)?),
+        TypedCommand::Pause(pause) => Command::Pause {
+            reason: pause.reason,
+            output: pause.output.into(),
+        },
+        TypedCommand::Resume(output) => Command::Resume(output.into()),
         TypedCommand::Sweep(output) => Command::Sweep(output.into()),
         TypedCommand::Faults { output, change } => match change {
             None => Command::Faults {
@@ -355,6 +453,25 @@ fn put_meaning(put: PutFlags) -> Result<Put, Failure> {
         } else {
             Output::Person
         },
+    })
+}
+
+fn replay_meaning(replay: ReplayFlags) -> Result<Replay, Failure> {
+    let what = match replay.version {
+        Some(version_id) => Replayed::Version {
+            key: parse_key(&replay.prefix)?,
+            version_id,
+        },
+        None => Replayed::Prefix {
+            prefix: replay.prefix,
+            since: replay.since.as_deref().map(str::parse).transpose()?,
+        },
+    };
+    Ok(Replay {
+        what,
+        is_anew: replay.anew,
+        is_dry_run: replay.dry_run,
+        output: replay.output.into(),
     })
 }
 
@@ -560,7 +677,13 @@ fn one_sentence(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Invocation, Named, Naming, Output, Stopped, Which, parse};
+    use std::time::Duration;
+
+    use two_buckets_objects::Timestamp;
+
+    use super::{
+        Command, Invocation, Named, Naming, Output, Replayed, Since, Stopped, Which, parse,
+    };
 
     fn check(line: &str) -> Invocation {
         parse(
@@ -634,11 +757,61 @@ mod tests {
             check("retry --all --json").command,
             Command::Retry {
                 which: Which::All,
+                is_dry_run: false,
                 output: Output::Program
             }
         );
+        assert_eq!(
+            check("retry --reason a*b --dry-run").command,
+            Command::Retry {
+                which: Which::Reason("a*b".parse().unwrap()),
+                is_dry_run: true,
+                output: Output::Person
+            }
+        );
         refused("retry");
+        refused("retry --dry-run");
         refused("retry k --all");
+        refused("retry --reason a --all");
+        refused("retry --reason *");
+    }
+
+    #[test]
+    fn a_replay_is_of_a_prefix_since_a_time_or_of_one_version() {
+        let replay = |line: &str| match check(line).command {
+            Command::Replay(replay) => replay,
+            other => panic!("{other:?}"),
+        };
+        for (typed, since) in [
+            ("90s", Since::Ago(Duration::from_secs(90))),
+            ("45m", Since::Ago(Duration::from_mins(45))),
+            ("2h", Since::Ago(Duration::from_hours(2))),
+            ("3d", Since::Ago(Duration::from_hours(72))),
+            (
+                "1970-01-01T00:00:01Z",
+                Since::At(Timestamp::from_millis(1_000)),
+            ),
+        ] {
+            assert_eq!(
+                replay(&format!("replay a/ --since {typed}")).what,
+                Replayed::Prefix {
+                    prefix: "a/".into(),
+                    since: Some(since),
+                }
+            );
+        }
+        assert_eq!(
+            replay("replay a --version v --dry-run").what,
+            Replayed::Version {
+                key: "a".parse().unwrap(),
+                version_id: "v".into(),
+            }
+        );
+        refused("replay");
+        refused("replay a --version v --since 2h");
+        for odd in ["2", "h", "+2h", "2 h", "yesterday", "99999999999999999999d"] {
+            refused(&format!("replay a --since {odd}"));
+        }
     }
 
     #[test]

@@ -10,8 +10,10 @@ mod faults;
 mod logs;
 pub(crate) mod meaning;
 mod patience;
+mod pause;
 mod print;
 mod put;
+mod replay;
 mod retry;
 mod s3;
 mod status;
@@ -37,8 +39,17 @@ pub(crate) async fn run(
         Command::Put(put) => put::run(put, settings, environment).await,
         Command::Status(status) => status::run(&status, settings).await,
         Command::Logs(logs) => logs::run(&logs, settings).await,
-        Command::Retry { which, output } => retry::run(&which, output, settings).await,
+        Command::Retry {
+            which,
+            is_dry_run,
+            output,
+        } => retry::run(&which, is_dry_run, output, settings).await,
         Command::Cancel { named, output } => cancel::run(&named, output, settings).await,
+        Command::Replay(replay) => replay::run(&replay, settings).await,
+        Command::Pause { reason, output } => {
+            pause::pause(reason.as_deref(), output, settings).await
+        }
+        Command::Resume(output) => pause::resume(output, settings).await,
         Command::Sweep(output) => sweep::run(output, settings).await,
         Command::Faults { change, output } => faults::run(&change, output, settings).await,
         Command::Env(output) => env::run(output, settings, environment),

@@ -7,8 +7,9 @@ use super::absent::no_upload_of;
 use super::api::Api;
 use super::faults;
 use super::meaning::{Output, STATES, Status};
+use super::pause::sentence;
 use super::print;
-use super::wire::{Page, Progress, Upload, read};
+use super::wire::{Archived, Page, Progress, Upload, read};
 use crate::config::Settings;
 use crate::failure::Failure;
 
@@ -28,6 +29,7 @@ pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Fail
             "counts": first_page.counts,
             "oldest_unfinished": first_page.oldest_unfinished,
             "faults": faults,
+            "paused": first_page.paused,
         }));
     }
     if let Some(warning) = warning {
@@ -107,6 +109,7 @@ pub(super) async fn uploads(
                 next: None,
                 counts: first.counts.clone(),
                 oldest_unfinished: first.oldest_unfinished.clone(),
+                paused: first.paused.clone(),
             };
             return Ok((found, first, is_cut));
         }
@@ -191,17 +194,8 @@ fn detail(upload: &Upload) -> String {
         "next attempt",
         upload.next_attempt_at.as_deref().map(moment),
     );
-    line(
-        "archived as",
-        upload.archive.as_ref().map(|archive| {
-            format!(
-                "{}/{} version {}",
-                archive.bucket,
-                archive.key,
-                archive.version_id.as_deref().unwrap_or("unknown")
-            )
-        }),
-    );
+    line("replay of", upload.replay_of.as_ref().map(place));
+    line("archived as", upload.archive.as_ref().map(place));
     for attempt in &upload.attempts_log {
         line(
             &format!("attempt {}", attempt.number),
@@ -233,6 +227,15 @@ fn detail(upload: &Upload) -> String {
     text
 }
 
+fn place(archived: &Archived) -> String {
+    format!(
+        "{}/{} version {}",
+        archived.bucket,
+        archived.key,
+        archived.version_id.as_deref().unwrap_or("unknown")
+    )
+}
+
 fn summary(page: &Page) -> String {
     let counts: Vec<String> = STATES
         .into_iter()
@@ -257,6 +260,9 @@ fn summary(page: &Page) -> String {
             print::harmless(key)
         )
         .expect("writing to a String cannot fail");
+    }
+    if let Some(paused) = &page.paused {
+        text.push_str(&sentence(paused));
     }
     text
 }

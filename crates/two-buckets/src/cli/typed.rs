@@ -261,8 +261,14 @@ pub(crate) enum TypedCommand {
     Logs(LogsFlags),
     /// Make failed uploads pending again
     Retry(RetryFlags),
+    /// Process again what is archived: copy it to staging, each a new upload; the archive keeps what it has
+    Replay(ReplayFlags),
     /// Cancel jobs that have not ended: their files stay in staging, failed, and can be retried
     Cancel(CancelFlags),
+    /// Process nothing new until `resume`: uploads go on and wait, and what is in work ends
+    Pause(PauseFlags),
+    /// Process what waits, and what comes
+    Resume(OutputFlags),
     /// Look through the staging bucket now, and wake whatever has something to do
     Sweep(OutputFlags),
     /// Show which faults are switched on and how often each has struck, or switch them
@@ -428,15 +434,52 @@ pub(crate) struct CancelFlags {
     pub(crate) output: OutputFlags,
 }
 
+/// The flags of `replay`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ReplayFlags {
+    /// Replay the current version of every key that begins with this; '' for everything. With --version, the one key
+    pub(crate) prefix: String,
+    /// Only what was archived since then: 2026-11-23T10:50:50Z, or 90s, 45m, 2h or 3d ago
+    #[arg(long, value_name = "TIME", conflicts_with = "version")]
+    pub(crate) since: Option<String>,
+    /// Exactly this version in the archive, current or not
+    #[arg(long, value_name = "ID", conflicts_with = "anew")]
+    pub(crate) version: Option<String>,
+    /// Begin anew where a replay of this prefix was interrupted, instead of going on with it
+    #[arg(long)]
+    pub(crate) anew: bool,
+    /// Only say how much it would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+/// The flags of `pause`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct PauseFlags {
+    /// Why, for whoever looks at `status` or the page
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
 /// The flags of `retry`.
 #[derive(clap::Args, Debug)]
-#[group(id = "which", required = true, multiple = false, args = ["key", "all"])]
+#[group(id = "which", required = true, multiple = false, args = ["key", "all", "reason"])]
 pub(crate) struct RetryFlags {
     /// Retry the failed uploads of this key
     pub(crate) key: Option<String>,
     /// Retry all failed uploads
     #[arg(long)]
     pub(crate) all: bool,
+    /// Retry those whose reason has this text in it, letter for letter; * in it stands for any text
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) reason: Option<String>,
+    /// Only say how many these are
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
 }

@@ -1,6 +1,6 @@
 //! The API's answers, as far as commands read them. Absent fields are no reason to fail: an older server may answer.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -17,6 +17,8 @@ pub(super) struct Upload {
     /// Whether a job processes it.
     #[serde(default)]
     pub(super) job: bool,
+    /// Where it was copied from, if it is a replay.
+    pub(super) replay_of: Option<Archived>,
     pub(super) size: Option<u64>,
     pub(super) received_at: Option<String>,
     pub(super) finished_at: Option<String>,
@@ -105,6 +107,15 @@ pub(super) struct Page {
     pub(super) counts: Value,
     #[serde(default)]
     pub(super) oldest_unfinished: Value,
+    #[serde(default)]
+    pub(super) paused: Option<Paused>,
+}
+
+/// That nothing new is processed.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub(super) struct Paused {
+    pub(super) since: String,
+    pub(super) reason: Option<String>,
 }
 
 /// The faults that are on.

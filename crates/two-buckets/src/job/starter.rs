@@ -168,6 +168,10 @@ impl<P: Processor> Starter<P> {
             self.cleaned = Some(Instant::now());
             self.clean_what_is_left().await?;
         }
+        if self.jobs.are_paused() {
+            // Looked at again when it is resumed. Those that run go on.
+            return Ok(LOOK_INTERVAL);
+        }
         for id in to_start(&seen, now, self.concurrency) {
             if let Some(job) = seen.iter().find(|job| job.upload.id == id) {
                 self.start(&job.upload).await;

@@ -59,7 +59,8 @@ pub(super) fn service<T: Tracker>(
         staging: settings.staging.value.clone(),
         archive: settings.archive.value.clone(),
         processor: parts.processor.to_owned(),
-        paused: false,
+        // The tracker says whether it is.
+        paused: None,
     };
     let api = router(UploadApi {
         tracker: tracker(facts),

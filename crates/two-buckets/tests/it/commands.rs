@@ -15,6 +15,9 @@ fn without_a_server_every_command_says_how_to_start_one() {
         &["retry", "--all"],
         &["cancel", "k"],
         &["sweep"],
+        &["pause"],
+        &["replay", "a/"],
+        &["resume"],
         &["env"],
     ] {
         let output = bare(&program(), folder.path())

@@ -6,6 +6,8 @@ pub(crate) mod events;
 pub(crate) mod faults;
 pub(crate) mod form;
 pub(crate) mod logs;
+pub(crate) mod pausing;
+pub(crate) mod replaying;
 pub(crate) mod s3;
 pub(crate) mod server;
 pub(crate) mod signed_url;

@@ -11,8 +11,8 @@ use crate::problem::Problem;
 use crate::service::Api;
 use crate::wire::{RetriedJson, RetryRequest, SweptJson, UploadJson};
 use crate::{
-    Caller, Error, Grants, KeyPrefix, ListUploads, PAGE_MAX, RetrySelection, Tracker, Upload,
-    UploadState,
+    Caller, Error, Grants, InvalidReasonPattern, KeyPrefix, ListUploads, PAGE_MAX, Retried,
+    RetryMany, RetrySelection, Tracker, Upload, UploadState,
 };
 
 pub(crate) async fn retry<T: Tracker, G: Grants>(
@@ -45,25 +45,31 @@ pub(crate) async fn retry_many<T: Tracker, G: Grants>(
     request: Request<Body>,
 ) -> Answer {
     may_steer(&caller)?;
-    let selection = selected(json_body(request).await?)?;
+    let retry = selected(json_body(request).await?)?;
     let retried = match &caller.prefix {
-        None => api.tracker.retry_many(selection).await?,
-        Some(prefix) => retry_below(&api.tracker, prefix, &selection).await?,
+        None => api.tracker.retry_many(retry).await?,
+        Some(prefix) => retry_below(&api.tracker, prefix, &retry).await?,
     };
-    Ok(answer(RetriedJson { retried }))
+    Ok(answer(RetriedJson::from(retried)))
 }
 
 pub(crate) async fn sweep<T: Tracker, G: Grants>(
     State(api): State<Arc<Api<T, G>>>,
     From(caller): From,
 ) -> Answer {
-    may_steer(&caller)?;
-    if caller.prefix.is_some() {
-        return Err(Problem::Forbidden(
-            "a sweep looks at everybody's uploads, and you may see only your own".into(),
-        ));
-    }
+    may_steer_all(&caller, "a sweep")?;
     Ok(answer(SweptJson::from(api.tracker.sweep().await?)))
+}
+
+/// Refuses who may not do what touches everybody's uploads.
+pub(super) fn may_steer_all(caller: &Caller, what: &str) -> Result<(), Problem> {
+    may_steer(caller)?;
+    match caller.prefix {
+        None => Ok(()),
+        Some(_) => Err(Problem::Forbidden(format!(
+            "{what} touches everybody's uploads, and you may see only your own"
+        ))),
+    }
 }
 
 fn may_steer(caller: &Caller) -> Result<(), Problem> {
@@ -71,24 +77,24 @@ fn may_steer(caller: &Caller) -> Result<(), Problem> {
         Ok(())
     } else {
         Err(Problem::Forbidden(
-            "you may upload and look, but not retry, cancel or sweep".into(),
+            "you may upload and look, but not retry, replay, cancel, sweep or pause".into(),
         ))
     }
 }
 
-/// Retries what is selected of the uploads below a prefix, one by one.
+/// Retries what is selected of the uploads below a prefix, one by one, a page at a time.
 async fn retry_below<T: Tracker>(
     tracker: &T,
     prefix: &KeyPrefix,
-    selection: &RetrySelection,
-) -> Result<u64, Problem> {
+    retry: &RetryMany,
+) -> Result<Retried, Problem> {
     let mut query = ListUploads {
         state: Some(UploadState::Failed),
         prefix: Some(prefix.to_string()),
         limit: PAGE_MAX,
         ..ListUploads::default()
     };
-    let mut failed = Vec::new();
+    let mut done = Retried::default();
     loop {
         let page = tracker.list(query.clone()).await?;
         // Asked for below the prefix, and looked at again: this is what keeps tenants apart.
@@ -96,23 +102,24 @@ async fn retry_below<T: Tracker>(
         let chosen = page
             .uploads
             .into_iter()
-            .filter(|upload| ours(upload) && is_selected(upload, selection));
-        failed.extend(chosen.map(|upload| upload.id));
+            .filter(|upload| ours(upload) && is_selected(upload, &retry.selection));
+        for upload in chosen {
+            done.matched += 1;
+            if retry.is_dry_run {
+                continue;
+            }
+            match tracker.retry(&upload.id).await {
+                Ok(_) => done.retried += 1,
+                // Somebody else retried it, or it is gone: nothing is left to do for it.
+                Err(Error::Conflict { .. } | Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         match page.next {
             Some(next) => query.after = Some(next),
-            None => break,
+            None => return Ok(done),
         }
     }
-    let mut retried = 0;
-    for id in failed {
-        match tracker.retry(&id).await {
-            Ok(_) => retried += 1,
-            // Somebody else retried it, or it is gone: nothing is left to do for it.
-            Err(Error::Conflict { .. } | Error::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(retried)
 }
 
 fn is_selected(upload: &Upload, selection: &RetrySelection) -> bool {
@@ -121,25 +128,38 @@ fn is_selected(upload: &Upload, selection: &RetrySelection) -> bool {
         RetrySelection::Key(key) => upload.key == *key,
         RetrySelection::Reason(wanted) => {
             let reason = upload.reason.as_ref();
-            reason.is_some_and(|reason| reason.contains(wanted.as_str()))
+            reason.is_some_and(|reason| wanted.matches(reason))
         }
     }
 }
 
-fn selected(request: RetryRequest) -> Result<RetrySelection, Problem> {
-    match (request.key, request.all, request.reason) {
+fn selected(request: RetryRequest) -> Result<RetryMany, Problem> {
+    let selection = match (request.key, request.all, request.reason) {
         (Some(key), None, None) => {
             let key = key
                 .parse()
                 .map_err(|error: two_buckets_objects::InvalidName| {
                     Problem::BadRequest(error.to_string())
                 })?;
-            Ok(RetrySelection::Key(key))
+            RetrySelection::Key(key)
         }
-        (None, Some(true), None) => Ok(RetrySelection::All),
-        (None, None, Some(reason)) if !reason.is_empty() => Ok(RetrySelection::Reason(reason)),
-        _ => Err(Problem::BadRequest(
-            "say which uploads to retry, by one of \"key\", \"reason\" or \"all\": true".into(),
-        )),
-    }
+        (None, Some(true), None) => RetrySelection::All,
+        (None, None, Some(reason)) => {
+            let pattern = reason.parse();
+            RetrySelection::Reason(
+                pattern.map_err(|error: InvalidReasonPattern| {
+                    Problem::BadRequest(error.to_string())
+                })?,
+            )
+        }
+        _ => {
+            return Err(Problem::BadRequest(
+                "say which uploads to retry, by one of \"key\", \"reason\" or \"all\": true".into(),
+            ));
+        }
+    };
+    Ok(RetryMany {
+        selection,
+        is_dry_run: request.dry_run,
+    })
 }

@@ -3,15 +3,20 @@
 mod faults;
 pub(crate) mod grants;
 pub(crate) mod logs;
+pub(crate) mod pausing;
+pub(crate) mod replaying;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use two_buckets_objects::{Checksum, ChecksumKind, Timestamp};
 
+use self::pausing::PausedJson;
+use self::replaying::ReplayOfJson;
+
 use crate::{
-    Attempt, Caller, Counts, MediaRange, Oldest, ServerFacts, Swept, Upload, UploadHistory,
-    UploadPage,
+    Attempt, Caller, Counts, MediaRange, Oldest, Retried, ServerFacts, Swept, Upload,
+    UploadHistory, UploadPage,
 };
 pub(crate) use faults::FaultsJson;
 
@@ -23,7 +28,7 @@ pub(crate) struct ServerJson {
     staging: String,
     archive: String,
     processor: String,
-    paused: bool,
+    paused: Option<PausedJson>,
     limits: LimitsJson,
     caller: CallerJson,
 }
@@ -60,7 +65,7 @@ impl ServerJson {
             staging: facts.staging.to_string(),
             archive: facts.archive.to_string(),
             processor: facts.processor,
-            paused: facts.paused,
+            paused: facts.paused.map(Into::into),
             limits: LimitsJson {
                 size_bytes_max: caller.limits.size_bytes_max,
                 types: caller
@@ -89,6 +94,7 @@ pub(crate) struct UploadJson {
     state: &'static str,
     expected: bool,
     job: bool,
+    replay_of: Option<ReplayOfJson>,
     size: u64,
     etag: String,
     checksum: Option<ChecksumJson>,
@@ -156,6 +162,7 @@ impl From<Upload> for UploadJson {
             state: upload.state.name(),
             expected: upload.is_expected,
             job: upload.is_job,
+            replay_of: upload.replay_of.map(Into::into),
             size: upload.size_bytes,
             etag: upload.etag.to_string(),
             checksum: upload.checksum.map(Into::into),
@@ -233,10 +240,11 @@ pub(crate) struct PageJson {
     next: Option<String>,
     counts: CountsJson,
     oldest_unfinished: Option<OldestJson>,
+    paused: Option<PausedJson>,
 }
 
 #[derive(Serialize)]
-struct CountsJson {
+pub(crate) struct CountsJson {
     pending: u64,
     processing: u64,
     archived: u64,
@@ -293,13 +301,21 @@ impl PageJson {
                 .oldest_unfinished
                 .filter(|oldest| caller.sees(&oldest.key))
                 .map(|oldest| OldestJson::at(&oldest, now)),
+            paused: page.paused.map(Into::into),
         }
     }
 }
 
 #[derive(Serialize)]
 pub(crate) struct RetriedJson {
-    pub(crate) retried: u64,
+    matched: u64,
+    retried: u64,
+}
+
+impl From<Retried> for RetriedJson {
+    fn from(Retried { matched, retried }: Retried) -> Self {
+        Self { matched, retried }
+    }
 }
 
 #[derive(Serialize)]
@@ -334,6 +350,8 @@ pub(crate) struct RetryRequest {
     pub(crate) key: Option<String>,
     pub(crate) all: Option<bool>,
     pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) dry_run: bool,
 }
 
 /// What `GET /api/uploads` takes in its query.

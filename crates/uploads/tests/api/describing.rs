@@ -65,7 +65,23 @@ async fn answers_have_exactly_the_described_fields() {
         ("Upload", post(&app, "/api/uploads/f1/retry", "").await),
         ("Upload", post(&app, "/api/uploads/p2/cancel", "").await),
         ("Retried", post(&app, "/api/retry", r#"{"all":true}"#).await),
+        (
+            "Replayed",
+            post(&app, "/api/replay", r#"{"prefix":""}"#).await,
+        ),
+        (
+            "Replayed",
+            post(&app, "/api/replay", r#"{"prefix":"a","dry_run":true}"#).await,
+        ),
+        ("UploadHistory", get(&app, "/api/uploads/e4").await),
         ("Swept", post(&app, "/api/sweep", "").await),
+        (
+            "Processing",
+            post(&app, "/api/pause", r#"{"reason":"a"}"#).await,
+        ),
+        ("UploadPage", get(&app, "/api/uploads").await),
+        ("Server", get(&app, "/api/server").await),
+        ("Processing", post(&app, "/api/resume", "").await),
         ("SignedUrl", post(&app, "/api/signedurl", &signed).await),
         (
             "SignedUrl",

@@ -13,7 +13,7 @@ async fn the_server_says_what_it_is() {
         json!({
             "version": "0.1.0", "page_url": "http://127.0.0.1:8080/",
             "s3": {"endpoint": "http://127.0.0.1:9000", "region": "us-east-1"},
-            "staging": "staging", "archive": "archive", "processor": "describe", "paused": false,
+            "staging": "staging", "archive": "archive", "processor": "describe", "paused": null,
             "limits": {"size_bytes_max": null, "types": [], "uploads_per_minute": null},
             "caller": {"name": "somebody", "prefix": null, "may_steer": true},
         })
@@ -38,7 +38,7 @@ async fn a_page_has_uploads_counts_and_the_age_of_the_oldest_unfinished() {
         page["uploads"][0],
         json!({
             "id": "a0", "bucket": "staging", "key": "2026/a.txt", "version_id": "v1", "state": "archived",
-            "expected": false, "job": false, "size": 10, "etag": "abc123",
+            "expected": false, "job": false, "replay_of": null, "size": 10, "etag": "abc123",
             "checksum": {"algorithm": "CRC64NVME", "value": "AAECAwQFBgc=", "kind": "FULL_OBJECT"}, "received_at": "2026-11-23T10:49:19.507Z",
             "started_at": "2026-11-23T10:50:50.007Z", "finished_at": "2026-11-23T10:50:50.007Z",
             "attempts": 1, "progress": null, "next_attempt_at": null, "reason": null,
@@ -47,6 +47,10 @@ async fn a_page_has_uploads_counts_and_the_age_of_the_oldest_unfinished() {
         })
     );
     assert_eq!(page["uploads"][2]["job"], true);
+    assert_eq!(
+        page["uploads"][4]["replay_of"],
+        json!({"bucket": "archive", "key": "empty", "version_id": "v3", "upload": "a0"})
+    );
     // A report that is no JSON object is shown, not lost and not a failure.
     assert_eq!(page["uploads"][3]["report"], json!({"text": "not json"}));
 }

@@ -18,9 +18,10 @@ use two_buckets_uploads::{
     Attempt, AttemptLog, AttemptOutcome, Caller, Change, CompleteMultipart, Completed, Counts,
     CreateMultipart, CredentialScope, Cursor, Error, Expected, FaultRule, Faults, FormTarget,
     FormToSign, Grants, KeyTemplate, ListUploads, Minted, MultipartId, MultipartRef, Oldest,
-    ReceivedPart, RequestToSign, Result, RetrySelection, S3Address, ServerFacts, SignedForm,
-    SignedRequest, Sources, Swept, Tracker, UntilStop, Upload, UploadApi, UploadCredentials,
-    UploadHistory, UploadId, UploadKey, UploadPage, UploadState, router,
+    Paused, ReceivedPart, Replay, ReplayOf, ReplaySelection, Replayed, RequestToSign, Result,
+    Retried, RetryMany, S3Address, ServerFacts, SignedForm, SignedRequest, Sources, Swept, Tracker,
+    UntilStop, Upload, UploadApi, UploadCredentials, UploadHistory, UploadId, UploadKey,
+    UploadPage, UploadState, router,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_431_050_007);
@@ -34,8 +35,10 @@ pub(crate) struct Shelf {
     pub(crate) scopes: Mutex<Vec<(CredentialScope, Duration)>>,
     pub(crate) multiparts: Mutex<BTreeMap<String, Multipart>>,
     pub(crate) listed: Mutex<Vec<ListUploads>>,
-    pub(crate) retried: Mutex<Vec<RetrySelection>>,
+    pub(crate) retried: Mutex<Vec<RetryMany>>,
     pub(crate) cancelled: Mutex<Vec<UploadId>>,
+    pub(crate) paused: Mutex<Option<Paused>>,
+    pub(crate) replays: Mutex<Vec<Replay>>,
     /// What is expected by its key, and whether it has arrived.
     pub(crate) expected: Mutex<BTreeMap<UploadKey, (Expected, bool)>>,
     /// Who tells of changes; gone when the server stops.
@@ -62,6 +65,8 @@ impl Default for Shelf {
             listed: Mutex::default(),
             retried: Mutex::default(),
             cancelled: Mutex::default(),
+            paused: Mutex::default(),
+            replays: Mutex::default(),
             expected: Mutex::default(),
             changes: Mutex::new(Some(broadcast::channel(CHANGES_MAX).0)),
         }
@@ -116,6 +121,7 @@ pub(crate) fn upload(id: &str, key: &str, state: UploadState) -> Upload {
         state,
         is_expected: false,
         is_job: false,
+        replay_of: None,
         checksum: done.then(|| two_buckets_objects::Checksum {
             algorithm: two_buckets_objects::Algorithm::Crc64Nvme,
             kind: two_buckets_objects::ChecksumKind::FullObject,
@@ -150,6 +156,14 @@ fn uploads() -> Vec<Upload> {
         upload("e4", "empty", UploadState::Archived),
     ];
     all[2].is_job = true;
+    all[4].replay_of = Some(ReplayOf {
+        at: VersionRef {
+            bucket: "archive".parse().expect("a name"),
+            key: "empty".parse().expect("a key"),
+            version_id: VersionId::new("v3"),
+        },
+        upload: Some("a0".parse().expect("an id")),
+    });
     all[3].report = Some("not json".into());
     all[4].size_bytes = 0;
     all
@@ -204,7 +218,7 @@ impl Tracker for Shared {
             staging: "staging".parse().expect("a name"),
             archive: "archive".parse().expect("a name"),
             processor: "describe".into(),
-            paused: false,
+            paused: self.0.paused.lock().expect("unpoisoned").clone(),
         })
     }
 
@@ -251,6 +265,7 @@ impl Tracker for Shared {
                 key: "other/c.txt".parse().expect("a key"),
                 received_at: Timestamp::from_millis(NOW.millis() - 90_500),
             }),
+            paused: self.0.paused.lock().expect("unpoisoned").clone(),
         })
     }
 
@@ -337,9 +352,44 @@ impl Tracker for Shared {
         })
     }
 
-    async fn retry_many(&self, selection: RetrySelection) -> Result<u64> {
-        self.0.retried.lock().expect("unpoisoned").push(selection);
-        Ok(2)
+    async fn retry_many(&self, retry: RetryMany) -> Result<Retried> {
+        let retried = if retry.is_dry_run { 0 } else { 2 };
+        self.0.retried.lock().expect("unpoisoned").push(retry);
+        Ok(Retried {
+            matched: 2,
+            retried,
+        })
+    }
+
+    async fn replay(&self, replay: Replay) -> Result<Replayed> {
+        let is_known = match &replay.selection {
+            ReplaySelection::Version { version_id, .. } => version_id.as_str() == "v9",
+            ReplaySelection::Prefix { .. } => true,
+        };
+        let replayed = if replay.is_dry_run { 0 } else { 3 };
+        self.0.replays.lock().expect("unpoisoned").push(replay);
+        if is_known {
+            Ok(Replayed {
+                matched: 3,
+                replayed,
+                size_bytes: 30,
+                continued_since: (replayed > 0).then_some(NOW),
+            })
+        } else {
+            Err(Error::NotFound {
+                what: "this version".into(),
+            })
+        }
+    }
+
+    async fn pause(&self, reason: Option<String>) -> Result<Paused> {
+        let paused = Paused { since: NOW, reason };
+        *self.0.paused.lock().expect("unpoisoned") = Some(paused.clone());
+        Ok(paused)
+    }
+
+    async fn resume(&self) -> Result<Option<Paused>> {
+        Ok(self.0.paused.lock().expect("unpoisoned").take())
     }
 
     async fn sweep(&self) -> Result<Swept> {

@@ -176,7 +176,7 @@ async fn a_tenant_steers_only_what_is_theirs() {
     ] {
         assert_eq!(
             post(&app, "/api/retry", body).await.json(),
-            json!({"retried": retried}),
+            json!({"matched": retried, "retried": retried}),
             "{body}"
         );
     }
@@ -184,13 +184,19 @@ async fn a_tenant_steers_only_what_is_theirs() {
         shelf.retried.lock().expect("unpoisoned").is_empty(),
         "never everybody's"
     );
-    send(&app, request("POST", "/api/sweep", &[], b""))
-        .await
-        .problem(403);
+    for (route, body) in [
+        ("/api/sweep", ""),
+        ("/api/replay", r#"{"prefix":"mine/"}"#),
+        ("/api/pause", "{}"),
+        ("/api/resume", ""),
+    ] {
+        post(&app, route, body).await.problem(403);
+    }
+    assert_eq!(*shelf.paused.lock().expect("unpoisoned"), None);
 }
 
 #[tokio::test]
-async fn who_may_not_steer_retries_cancels_and_sweeps_nothing() {
+async fn who_may_not_steer_retries_cancels_sweeps_and_pauses_nothing() {
     let (app, shelf) = service_for(Caller {
         may_steer: false,
         ..Caller::unlimited("guest")
@@ -200,6 +206,9 @@ async fn who_may_not_steer_retries_cancels_and_sweeps_nothing() {
         ("/api/uploads/p2/cancel", ""),
         ("/api/retry", r#"{"all":true}"#),
         ("/api/sweep", ""),
+        ("/api/replay", r#"{"prefix":""}"#),
+        ("/api/pause", "{}"),
+        ("/api/resume", ""),
     ] {
         assert!(
             post(&app, route, body).await.problem(403).contains("retry"),
