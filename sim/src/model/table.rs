@@ -611,14 +611,14 @@ pub const EQUAL_TAGS: Configuration = Configuration {
     ..CALM
 };
 
-/// The same, and staging refuses to delete what was archived, so that the other goes on to a third upload with the bytes of
-/// the first: what lands then is older than what is current.
-pub const EQUAL_TAGS_UNDELETABLE: Configuration = Configuration {
-    name: "equal tags, lease, undeletable",
+/// The same, and the other worker passes over that upload because the function fails for a while, and archives a third one
+/// with the bytes of the first: what lands then is older than what is current.
+pub const EQUAL_TAGS_PASSED_OVER: Configuration = Configuration {
+    name: "equal tags, lease, passed over",
     sent: EQUAL,
     faults: Faults {
         expiries: 1,
-        stores: 2,
+        functions: 1,
         ..Faults::NONE
     },
     wakes_each: &[1],
