@@ -99,7 +99,7 @@ fn tell(outcome: &Outcome) {
 )]
 fn run_all(flags: &Flags) -> bool {
     let began = Instant::now();
-    let time_max = flags.minutes.map(|minutes| Duration::from_mins(minutes));
+    let time_max = flags.minutes.map(Duration::from_mins);
     let next = AtomicU64::new(flags.from);
     let end = match flags.minutes {
         Some(_) => u64::MAX,

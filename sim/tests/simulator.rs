@@ -164,7 +164,7 @@ finds! {
     a_server_without_a_sweep_is_found: NoSweep, "does not come to rest";
     a_sweep_with_a_watermark_is_found: WatermarkSweep, "does not come to rest";
     an_attempt_that_is_not_recorded_before_it_runs_is_found: AttemptNotRecorded, "runs twice";
-    a_fencing_token_that_is_ignored_is_found: FencingIgnored, "archive";
+    a_fencing_token_that_is_ignored_is_found: FencingIgnored, "was changed under token";
     a_version_deleted_before_its_copy_is_found: DeletedBeforeCopy, "0 in the archive and not in staging";
     a_delete_by_name_is_found: DeletedByName, "0 in the archive and not in staging";
     a_copy_without_a_condition_is_found: UnconditionalCopy, "in the archive";

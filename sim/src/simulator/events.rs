@@ -34,7 +34,7 @@ impl Events {
             world: Arc::clone(world),
             hooks: queues
                 .iter()
-                .map(|queue| queue.on_created(staging()))
+                .map(|queue| queue.on_created(staging(), None))
                 .collect(),
             chance: Mutex::new(Chance::of(world.plan.seed, &format!("events {generation}"))),
             is_over: Arc::default(),

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use two_buckets_objects::{Key, VersionId};
+use two_buckets_pipeline::Lease;
 
 /// A digest of bytes.
 pub(super) type Sha = [u8; 32];
@@ -69,6 +70,8 @@ pub(super) struct Runs {
 pub(super) struct Known {
     pub(super) sent: Vec<Sent>,
     pub(super) runs: BTreeMap<Place, Runs>,
+    /// The highest fencing token given out for each key.
+    tokens: BTreeMap<Key, u64>,
     steps: u64,
     pub(super) violations: Vec<String>,
 }
@@ -126,6 +129,28 @@ impl Oracle {
                 None => Told::Refused,
             };
             sent.placed_at = sent.placed_at.or(Some(at));
+        }
+    }
+
+    /// A key was claimed.
+    pub(super) fn claimed(&self, lease: &Lease) {
+        let mut known = self.known();
+        let (key, token) = (lease.key.key.clone(), lease.token.0);
+        let before = known.tokens.insert(key.clone(), token);
+        if before.is_some_and(|before| before >= token) {
+            let what = format!("{key} was claimed with token {token} after {before:?}");
+            known.violations.push(what);
+        }
+    }
+
+    /// Something was changed under a lease.
+    pub(super) fn changed(&self, lease: &Lease) {
+        let mut known = self.known();
+        let (key, token) = (&lease.key.key, lease.token.0);
+        let highest = known.tokens.get(key).copied();
+        if highest.is_some_and(|highest| highest > token) {
+            let what = format!("{key} was changed under token {token} after {highest:?} was given");
+            known.violations.push(what);
         }
     }
 

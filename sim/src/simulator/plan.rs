@@ -126,11 +126,14 @@ impl Plan {
                 self.beat_ms = 1_000;
                 self.think_ms_max = 5_000;
                 self.delay_ms_max = 1_000;
-                self.stall_every = 15;
+                self.stall_every = 20;
                 self.stall_at_effect = 60;
                 self.kill_every = 0;
                 self.power_loss_every = 0;
-                self.bad_functions = self.bad_functions.max(500);
+                if self.bug == Some(Bug::FencingIgnored) {
+                    self.stall_at_effect = 250;
+                    self.bad_functions = 700;
+                }
             }
             Some(Bug::DeletedBeforeCopy) => self.kill_every = 5,
             Some(Bug::DeletedByName) => self.keys = 1,

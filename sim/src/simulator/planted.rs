@@ -1,6 +1,6 @@
-//! A store or a ledger that makes one of the known mistakes, or none.
+//! A store or a ledger that makes one of the known mistakes, or none, and tells the oracle of leases.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use two_buckets_objects::{
@@ -18,7 +18,7 @@ use two_buckets_pipeline::{
 
 use super::bug::Bug;
 use super::chance::Chance;
-use super::world::staging;
+use super::world::{World, staging};
 
 /// How large a body the mistakes that need its bytes take.
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -26,7 +26,7 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 /// What wraps a store or a ledger.
 pub(super) struct Planted<T> {
     inner: T,
-    bug: Option<Bug>,
+    world: Arc<World>,
     /// Whether it is the sweep that asks.
     is_sweep: bool,
     chance: Mutex<Chance>,
@@ -34,10 +34,10 @@ pub(super) struct Planted<T> {
 }
 
 impl<T> Planted<T> {
-    pub(super) fn new(inner: T, bug: Option<Bug>, is_sweep: bool, chance: Chance) -> Self {
+    pub(super) fn new(inner: T, world: &Arc<World>, is_sweep: bool, chance: Chance) -> Self {
         Self {
             inner,
-            bug,
+            world: Arc::clone(world),
             is_sweep,
             chance: Mutex::new(chance),
             watermark: Mutex::default(),
@@ -45,7 +45,7 @@ impl<T> Planted<T> {
     }
 
     fn makes(&self, bug: Bug) -> bool {
-        self.bug == Some(bug)
+        self.world.plan.bug == Some(bug)
     }
 }
 
@@ -165,8 +165,10 @@ impl<L: Ledger> Planted<L> {
 macro_rules! under_a_lease {
     ($(async fn $name:ident(&self $(, $arg:ident: $type:ty)*) -> $out:ty;)*) => {
         $(async fn $name(&self, lease: &Lease $(, $arg: $type)*) -> $out {
-            let lease = self.lease(lease).await;
-            self.inner.$name(&lease $(, $arg)*).await
+            let held = self.lease(lease).await;
+            let answer = self.inner.$name(&held $(, $arg)*).await?;
+            self.world.oracle.changed(lease);
+            Ok(answer)
         })*
     };
 }
@@ -174,6 +176,22 @@ macro_rules! under_a_lease {
 impl<L: Ledger> Ledger for Planted<L> {
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
+    }
+
+    async fn claim(&self, claim: &ClaimKey) -> Result<Claim> {
+        let claimed = self.inner.claim(claim).await?;
+        if let Claim::Held(lease) = &claimed {
+            self.world.oracle.claimed(lease);
+        }
+        Ok(claimed)
+    }
+
+    async fn start(&self, start: &StartUpload) -> Result<Started> {
+        let started = self.inner.start(start).await?;
+        if let Started::Claimed(lease) | Started::Begun { lease, .. } = &started {
+            self.world.oracle.claimed(lease);
+        }
+        Ok(started)
     }
 
     async fn begin_attempt(
@@ -209,14 +227,12 @@ impl<L: Ledger> Ledger for Planted<L> {
     }
 
     as_it_is! {
-        async fn claim(&self, claim: &ClaimKey) -> Result<Claim>;
         async fn live_lease(&self, key: &ObjectRef, now: Timestamp) -> Result<Option<Lease>>;
         async fn keep_said(&self, id: &UploadId, attempt: u32, said: &Said) -> Result<()>;
         async fn logs(&self, id: &UploadId) -> Result<Vec<KeptLog>>;
         async fn jobs(&self, after: Option<&UploadId>, limit: usize) -> Result<Vec<Upload>>;
         async fn job_lease(&self, id: &UploadId) -> Result<Option<Lease>>;
         async fn cancel_job(&self, id: &UploadId, now: Timestamp) -> Result<Upload>;
-        async fn start(&self, start: &StartUpload) -> Result<Started>;
         async fn mint(&self, key: &ObjectRef, expectation: &Expectation, now: Timestamp) -> Result<Upload>;
         async fn minted_for(&self, key: &ObjectRef) -> Result<Option<Upload>>;
         async fn overdue(&self, now: Timestamp, after: Option<&UploadId>, limit: usize) -> Result<Vec<Upload>>;

@@ -72,16 +72,15 @@ impl Pool<'_> {
         let gate = Arc::new(Gate::new(world, life, self.number, role, &name));
         let random = Mutex::new(Chance::of(world.plan.seed, &format!("waits of {name}")));
         let planted_chance = || Chance::of(world.plan.seed, &format!("bugs of {name}"));
-        let bug = world.plan.bug;
         let is_sweep = role == "sweep";
         let store = DepotStore::new(life.depot.clone()).with_calls(StoreCalls::Here);
         Arc::new(Driver {
             store: Arc::new(Shaken::new(
-                Planted::new(store, bug, is_sweep, planted_chance()),
+                Planted::new(store, world, is_sweep, planted_chance()),
                 &gate,
             )),
             ledger: Arc::new(Shaken::new(
-                Planted::new(life.ledger.clone(), bug, is_sweep, planted_chance()),
+                Planted::new(life.ledger.clone(), world, is_sweep, planted_chance()),
                 &gate,
             )),
             processor: Arc::new(InTask::new(Function::new(world))),
