@@ -31,17 +31,17 @@ impl Search {
 
     /// Tries everything, or until a promise is broken.
     pub fn run(config: Configuration, threads: usize) -> Found {
-        Self::until(config, threads, HasDiscoveries::AnyFailures)
+        Self::until(config, threads, &HasDiscoveries::AnyFailures)
     }
 
     /// Tries everything, or until this promise is broken, whatever others are before; gives the shortest way to that.
     pub fn find(config: Configuration, promise: Promise) -> Option<Trace> {
         let wanted = HasDiscoveries::AnyOf([promise.name()].into());
-        let found = Self::until(config, 1, wanted);
+        let found = Self::until(config, 1, &wanted);
         found.broken.filter(|trace| trace.promise == promise.name())
     }
 
-    fn until(config: Configuration, threads: usize, finish: HasDiscoveries) -> Found {
+    fn until(config: Configuration, threads: usize, finish: &HasDiscoveries) -> Found {
         #[expect(
             clippy::disallowed_methods,
             reason = "a search says how long it took; no decision rests on it"
@@ -62,7 +62,7 @@ impl Search {
         };
         let mut traces = checker.discoveries();
         let has_ended = traces.remove(END).is_some();
-        let is_wanted = |promise: &&'static str| match &finish {
+        let is_wanted = |promise: &&'static str| match finish {
             HasDiscoveries::AnyOf(wanted) => wanted.contains(*promise),
             _ => true,
         };
