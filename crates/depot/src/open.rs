@@ -44,6 +44,7 @@ impl Depot {
         let settings = Settings {
             segment_bytes_max: SEGMENT_BYTES_MAX,
             reserve_bytes: RESERVE_BYTES,
+            finishing_bytes: FINISHING_BYTES,
             checkpoints: Schedule {
                 log_bytes: CHECKPOINT_LOG_BYTES,
                 every: Some(CHECKPOINT_EVERY),
@@ -66,6 +67,7 @@ impl Depot {
         let settings = Settings {
             segment_bytes_max: SEGMENT_BYTES_MAX,
             reserve_bytes: 0,
+            finishing_bytes: 0,
             checkpoints: Schedule {
                 log_bytes: CHECKPOINT_LOG_BYTES,
                 every: None,
@@ -97,9 +99,11 @@ impl Depot {
 const INDEX_FOLDER: &str = "index";
 /// Large enough that there are few segments, small enough that one is soon empty and given back.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
-/// Half is for what changes no body, half for the index to go on: its journals, and a table being written while the ones
-/// it replaces are there.
+/// Room for the index to go on when the disk is full: its journals, and a table being written while the ones it replaces
+/// are there.
 const RESERVE_BYTES: u64 = 256 << 20;
+/// Some hundred thousand changes of rows, whose log is given back by the next checkpoint.
+const FINISHING_BYTES: u64 = 64 << 20;
 /// The most log to be replayed at a start, and the most time between checkpoints while there is something to write.
 const CHECKPOINT_LOG_BYTES: u64 = 64 << 20;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);

@@ -115,6 +115,12 @@ impl Depot {
 }
 
 impl Transaction<'_> {
+    /// Says that this brings something new: with [`Error::DiskFull`](crate::Error::DiskFull) nothing happens where less than
+    /// the room would be left that is needed to finish what was accepted. What adds an object or an upload in parts does.
+    pub fn takes_room(&mut self) {
+        self.engine.takes_room();
+    }
+
     /// A row.
     pub fn row(&self, table: RowTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.engine.get(Table::rows(table), key)

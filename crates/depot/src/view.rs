@@ -39,6 +39,8 @@ pub(crate) trait Edit: View {
     fn sequence(&mut self) -> u64;
     /// The time of the transaction.
     fn now(&self) -> Timestamp;
+    /// This brings something new, for which the disk must have more room.
+    fn takes_room(&mut self);
     fn add_body(&mut self, body: Body) -> BodyId;
     fn retain_body(&mut self, id: BodyId) -> Result<()>;
     fn release_body(&mut self, id: BodyId) -> Result<()>;
@@ -89,6 +91,10 @@ impl Edit for Transaction<'_> {
 
     fn now(&self) -> Timestamp {
         Transaction::now(self)
+    }
+
+    fn takes_room(&mut self) {
+        Transaction::takes_room(self);
     }
 
     fn add_body(&mut self, body: Body) -> BodyId {

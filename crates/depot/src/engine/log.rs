@@ -154,16 +154,15 @@ impl Log {
         Ok((active.segment, offset))
     }
 
-    /// Whether the index keeps its half of the reserve. Whether there is room for bodies was asked before.
+    /// Whether the index keeps its room. What is new was asked for more before.
     fn check_room(&self, size_bytes: u64) -> Result<(), Failure> {
         if self.reserve_bytes == 0 {
             return Ok(());
         }
-        let for_index = self.reserve_bytes / 2;
         match self.storage.free_bytes().map_err(Failure::Nothing)? {
-            Some(free) if free < for_index.saturating_add(size_bytes) => Err(Failure::Nothing(
-                io::Error::from(io::ErrorKind::StorageFull),
-            )),
+            Some(free) if free < self.reserve_bytes.saturating_add(size_bytes) => Err(
+                Failure::Nothing(io::Error::from(io::ErrorKind::StorageFull)),
+            ),
             _ => Ok(()),
         }
     }

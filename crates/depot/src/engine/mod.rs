@@ -62,9 +62,11 @@ pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub(crate) struct Settings {
     /// A log segment is ended before it would pass this.
     pub(crate) segment_bytes_max: u64,
-    /// Room that must stay free on the disk. Bodies are refused when less would be left; what only changes rows may use
-    /// half of it, or a full disk could never be emptied nor what was accepted be finished; the rest is the index's.
+    /// Room that must stay free on the disk, so that the index can go on though the log is refused.
     pub(crate) reserve_bytes: u64,
+    /// Room beside it that what is new leaves: or else a full disk could never be emptied, nor what was accepted be
+    /// finished.
+    pub(crate) finishing_bytes: u64,
     /// When checkpoints are made.
     pub(crate) checkpoints: Schedule,
 }
@@ -272,7 +274,7 @@ impl Engine {
                 .check_writable()
                 .and_then(|()| commit::size_bytes(&changes))
                 .and_then(|size_bytes| {
-                    if !changes.added.is_empty() {
+                    if changes.takes_room {
                         shared.check_room(size_bytes as u64)?;
                     }
                     Ok(size_bytes)
@@ -352,9 +354,12 @@ impl Shared {
         }
     }
 
-    /// Whether the bytes of a body leave the room that must stay free.
+    /// Whether so many bytes of something new leave the room that must stay free.
     fn check_room(&self, size_bytes: u64) -> Result<()> {
-        let reserve = self.settings.reserve_bytes;
+        let reserve = self
+            .settings
+            .reserve_bytes
+            .saturating_add(self.settings.finishing_bytes);
         if reserve == 0 {
             return Ok(());
         }

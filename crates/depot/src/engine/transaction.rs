@@ -22,6 +22,7 @@ pub(crate) struct Transaction<'a> {
     rows: BTreeMap<Bytes, Option<Bytes>>,
     added: Vec<(BodyId, Body)>,
     freed: Vec<(BodyId, Option<Place>)>,
+    takes_room: bool,
     /// Whether something was read that is not durable yet.
     saw_pending: Cell<bool>,
 }
@@ -31,6 +32,8 @@ pub(super) struct Changes {
     pub(super) rows: BTreeMap<Bytes, Option<Bytes>>,
     pub(super) added: Vec<(BodyId, Body)>,
     pub(super) freed: Vec<(BodyId, Option<Place>)>,
+    /// Whether the disk is to be asked for the room.
+    pub(super) takes_room: bool,
 }
 
 impl Changes {
@@ -48,6 +51,7 @@ impl<'a> Transaction<'a> {
             rows: BTreeMap::new(),
             added: Vec::new(),
             freed: Vec::new(),
+            takes_room: false,
             saw_pending: Cell::new(false),
         }
     }
@@ -58,6 +62,7 @@ impl<'a> Transaction<'a> {
             rows: self.rows,
             added: self.added,
             freed: self.freed,
+            takes_room: self.takes_room,
         };
         (changes, self.saw_pending.get())
     }
@@ -123,8 +128,15 @@ impl<'a> Transaction<'a> {
         self.now
     }
 
+    /// Says that this brings something new: it is refused when the disk is full, and leaves the room that is needed to
+    /// finish what was accepted, and to delete.
+    pub(crate) fn takes_room(&mut self) {
+        self.takes_room = true;
+    }
+
     /// Takes a body into the store, held once.
     pub(crate) fn add_body(&mut self, body: Body) -> BodyId {
+        self.takes_room();
         let id = body.id().unwrap_or_else(|| self.shared.new_body_id());
         self.rows
             .insert(Table::BODIES.key(&id.to_bytes()).into(), Some(Bytes::new()));

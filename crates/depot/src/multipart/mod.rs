@@ -137,6 +137,7 @@ impl Depot {
         check_size_beside(&options.metadata, &options.tags)?;
         let (algorithm, kind) = options.checksum()?;
         self.transaction(|tx| {
+            tx.takes_room();
             versions::bucket(&*tx.engine, &to.bucket)?;
             let order = tx.next_order();
             let record = UploadRecord {

@@ -153,6 +153,7 @@ impl Transaction<'_> {
             object.show_checksum(checksum);
         }
         check_size_beside(&object.metadata, &object.tags)?;
+        self.takes_room();
         // Before the insert, which may let go of the same bytes where a version `null` is copied onto itself.
         self.retain(object.content)?;
         let order = self.next_order();

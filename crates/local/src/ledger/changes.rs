@@ -268,6 +268,8 @@ impl Rows<'_, '_> {
             self.set_upload(Some(&before), &after)?;
             return Ok(after);
         }
+        // Refused on a full disk: whoever asks again and again there must not fill what is left with rows.
+        self.tx.takes_room();
         let upload = Upload::minted(id_of(self.next(NUMBER)?), key, expectation, now);
         self.set_upload(None, &upload)?;
         Ok(upload)

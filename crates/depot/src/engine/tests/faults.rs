@@ -175,10 +175,11 @@ fn what_was_cut_off_behind_a_full_segment_does_not_come_back() {
 }
 
 #[test]
-fn the_reserve_is_left_free_by_bodies_and_half_of_it_by_rows() {
+fn what_is_new_leaves_room_to_finish_and_to_delete_and_all_leave_the_indexs() {
     let storage = MemoryStorage::new();
     let settings = Settings {
-        reserve_bytes: 10_000,
+        reserve_bytes: 5_000,
+        finishing_bytes: 5_000,
         ..SETTINGS
     };
     let engine = open_with(&storage, settings).unwrap();

@@ -16,6 +16,7 @@ use crate::{Body, Error, OpenError, Result};
 pub(super) const SETTINGS: Settings = Settings {
     segment_bytes_max: 8 << 10,
     reserve_bytes: 0,
+    finishing_bytes: 0,
     checkpoints: Schedule {
         log_bytes: 3 << 10,
         every: None,
