@@ -19,7 +19,7 @@ use crate::auth::{authenticate, unique};
 use crate::backend::Backend;
 use crate::cors::Asked;
 use crate::digests::Claims;
-use crate::faults::{self, Before, Call, Struck};
+use crate::faults::{self, Before, Call, Struck, is_done};
 use crate::form::upload::{Allowed, Sender};
 use crate::form::{BEHIND_BYTES_MAX, FRONT_BYTES_MAX};
 use crate::host::{BucketOfHost, Hosts};
@@ -110,8 +110,8 @@ impl S3Service {
         let (mut parts, body) = request.into_parts();
         let raw: RawBody = body.map_err(Into::into).boxed_unsync();
         let method = parts.method.clone();
-        let expects_in_vain = parts.headers.contains_key(header::EXPECT)
-            && http_body::Body::size_hint(&raw).exact() == Some(0);
+        let expects = parts.headers.contains_key(header::EXPECT);
+        let has_no_body = http_body::Body::size_hint(&raw).exact() == Some(0);
         let origin = parts.headers.get(header::ORIGIN).cloned();
         let host = parts.headers.get(header::HOST).cloned();
         let bucket_of_host = host
@@ -146,9 +146,11 @@ impl S3Service {
         };
         complete(&mut answer, &method, &resource, &request_id);
         faults::finish(&mut answer, &resource, &request_id);
-        if expects_in_vain {
+        if expects && (has_no_body || !faults::is_done(&answer)) {
             // Without a body there is nothing to say `100 Continue` to, and the answer comes in its place. botocore
-            // reads that one well and garbles the next on the same connection, so there is none.
+            // reads that one well and garbles the next on the same connection, so there is none. And whoever is refused
+            // while waiting for leave to send may just have lost patience and send all the same (RFC 9110, 10.1.1):
+            // what then comes must never be read as the next request.
             answer
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -182,8 +184,8 @@ impl S3Service {
         match self.prepare(parts, &mut raw, target).await {
             Ok((body, None)) => self.perform(parts, body).await,
             Ok((body, Some(struck))) => {
-                log_struck(&struck, target, request_id);
-                self.perform_with(&struck, parts, body).await
+                let told = Told::new(&struck, target, request_id);
+                self.perform_with(told, parts, body).await
             }
             Err(refusal) => {
                 drain(&parts.headers, raw).await;
@@ -221,19 +223,21 @@ impl S3Service {
     /// Carries a request out, or not, as the fault has it that strikes it.
     async fn perform_with(
         &self,
-        struck: &Struck,
+        mut told: Told<'_>,
         parts: &mut Parts,
         body: s3s::Body,
     ) -> Response<AnswerBody> {
+        let fault = told.struck.fault;
         let size_bytes = parts
             .headers
             .get(header::CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = struck.fault.on_request(body, size_bytes);
-        match struck.fault.before().await {
+        let body = fault.on_request(body, size_bytes);
+        match fault.before().await {
             Before::Perform => {
                 let answer = self.perform(parts, body).await;
-                struck.fault.after(answer).await
+                told.took_effect = is_done(&answer);
+                fault.after(answer).await
             }
             Before::Answer(answer) => answer,
             Before::Refuse(error) => {
@@ -369,10 +373,11 @@ impl S3Service {
         let Some(struck) = struck else {
             return posting.await;
         };
-        log_struck(&struck, target, request_id);
+        let mut told = Told::new(&struck, target, request_id);
         match struck.fault.before().await {
             Before::Perform => {
                 let answer = posting.await.unwrap_or_else(error_answer);
+                told.took_effect = is_done(&answer);
                 Ok(struck.fault.after(answer).await)
             }
             Before::Answer(answer) => Ok(answer),
@@ -424,16 +429,38 @@ impl S3Service {
     }
 }
 
-/// A fault is told of where it strikes: its answer looks like any other.
-fn log_struck(struck: &Struck, target: &Target, request_id: &str) {
-    tracing::warn!(
-        rule = &*struck.rule,
-        fault = ?struck.fault,
-        took_effect = struck.fault.took_effect(),
-        resource = target.resource(),
-        request_id,
-        "a fault strikes that was asked for"
-    );
+/// Tells of a fault in the log when its call is over, for its answer looks like any other; also of one whose client went
+/// away meanwhile.
+struct Told<'a> {
+    struck: &'a Struck,
+    target: &'a Target,
+    request_id: &'a str,
+    /// Whether the operation was carried out.
+    took_effect: bool,
+}
+
+impl<'a> Told<'a> {
+    fn new(struck: &'a Struck, target: &'a Target, request_id: &'a str) -> Self {
+        Self {
+            struck,
+            target,
+            request_id,
+            took_effect: false,
+        }
+    }
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        tracing::warn!(
+            rule = &*self.struck.rule,
+            fault = ?self.struck.fault,
+            took_effect = self.took_effect,
+            resource = self.target.resource(),
+            request_id = self.request_id,
+            "a fault struck that was asked for"
+        );
+    }
 }
 
 /// Refuses what a form's request cannot have beside its body, and gives its `Content-Type`.

@@ -234,7 +234,7 @@ impl Fault {
     /// What becomes of the operation's answer. What can only be done to a complete answer is in its extensions.
     pub(crate) async fn after(&self, mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
         let pending = match *self {
-            Self::AnswerLost if answer.status().is_success() => {
+            Self::AnswerLost if is_done(&answer) => {
                 return error_answer(Code::InternalError.error());
             }
             Self::Delayed {
@@ -252,6 +252,11 @@ impl Fault {
         answer.extensions_mut().insert(pending);
         answer
     }
+}
+
+/// Whether an operation was carried out, as its answer has it; the answer to a form may lead elsewhere.
+pub(crate) fn is_done(answer: &Response<AnswerBody>) -> bool {
+    !answer.status().is_client_error() && !answer.status().is_server_error()
 }
 
 /// Whether an operation is carried out under a fault.
@@ -279,10 +284,16 @@ pub(crate) fn finish(answer: &mut Response<AnswerBody>, resource: &str, request_
             answer.extensions_mut().insert(Unsent);
         }
         Pending::CutWithin { after_bytes } => {
-            let half = length(answer).unwrap_or_default() / 2;
+            let length = length(answer).unwrap_or_default();
+            let Some(less) = length.checked_sub(1) else {
+                // There is nothing to cut it within.
+                answer.extensions_mut().insert(Unsent);
+                return;
+            };
             keep_length(answer);
             let body = std::mem::take(answer.body_mut());
-            *answer.body_mut() = bodies::cut(body, after_bytes.unwrap_or(half));
+            let after_bytes = after_bytes.unwrap_or(length / 2).min(less);
+            *answer.body_mut() = bodies::cut(body, after_bytes);
         }
         Pending::Slow { bytes_per_s } => {
             keep_length(answer);

@@ -63,6 +63,24 @@ async fn a_connection_ends_with_a_request_that_expected_leave_to_send_nothing() 
     }
 }
 
+/// A client that had waited long enough sent its body after all, just as it was refused: a byte of it was read as the
+/// beginning of its next request.
+#[tokio::test]
+async fn what_is_sent_without_leave_is_never_read_as_a_request() {
+    let server = Server::start().await;
+    let request =
+        "PUT /plain/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n";
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap().to_ascii_lowercase();
+    assert!(answer.contains("http/1.1 403"), "{answer}");
+    // The client is told, so that it does not send its next request here.
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(!answer.contains("100 continue"), "{answer}");
+}
+
 #[tokio::test]
 async fn requests_that_do_not_end_are_cut_off() {
     let mut server = Server::start_with(|config| {
