@@ -98,7 +98,9 @@ impl Switch {
 
     fn put(&self, rules: Vec<Rule>) {
         let is_on = !rules.is_empty();
-        *self.0.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        let mut current = self.0.rules.write().unwrap_or_else(PoisonError::into_inner);
+        *current = rules;
+        // While the rules are ours, so that two who switch at the same time leave both as one of them has it.
         self.0.is_on.store(is_on, Ordering::Relaxed);
     }
 }
