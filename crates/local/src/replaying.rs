@@ -7,7 +7,7 @@ use two_buckets_pipeline::ledger::Result;
 use two_buckets_uploads::{Replay, ReplaySelection, Replayed};
 
 use crate::DepotLedger;
-use crate::ledger::Run;
+use crate::ledger::{Before, Run};
 
 /// How many keys one transaction copies: others' commits wait for no more than that. No byte is copied.
 const BATCH: usize = 100;
@@ -50,7 +50,14 @@ pub(crate) async fn replay(
                 continued_since: is_continued.then_some(run.began_at),
                 ..Replayed::default()
             };
-            many(&ledger, &buckets, run, replay.is_dry_run, &mut done).await?;
+            let found = if replay.is_anew {
+                Before::Whatever
+            } else if is_continued {
+                Before::At(run.clone())
+            } else {
+                Before::Nothing
+            };
+            many(&ledger, &buckets, found, run, replay.is_dry_run, &mut done).await?;
             Ok(Some(done))
         }
     }
@@ -82,6 +89,7 @@ async fn one(
 async fn many(
     ledger: &DepotLedger,
     buckets: &Buckets,
+    mut before: Before,
     mut run: Run,
     is_dry_run: bool,
     done: &mut Replayed,
@@ -116,10 +124,12 @@ async fn many(
                     buckets.archive.clone(),
                     buckets.staging.clone(),
                     keys,
+                    before,
                     run.clone(),
                     is_last,
                 )
                 .await?;
+            before = Before::At(run.clone());
             done.replayed += batch.copied;
             done.size_bytes += batch.size_bytes;
         }
@@ -201,7 +211,14 @@ mod tests {
             };
             let keys = (0..100).map(|n| format!("k/{n:03}").parse().unwrap());
             let (archive, staging) = (archive.clone(), staging.clone());
-            let batch = ledger.replay_batch(archive, staging, keys.collect(), run, false);
+            let batch = ledger.replay_batch(
+                archive,
+                staging,
+                keys.collect(),
+                Before::Whatever,
+                run,
+                false,
+            );
             assert_eq!(batch.await.unwrap().copied, 100);
         };
         begin().await;
@@ -215,6 +232,33 @@ mod tests {
         let said = replay(false).await.unwrap().unwrap();
         assert_eq!((said.replayed, said.continued_since), (250, None));
         assert_eq!(copies(&depot, &staging), vec![2; 250]);
+        // Of two at once, the one that the other has overtaken stops.
+        begin().await;
+        let found = ledger.replay_run("k/").await.unwrap().unwrap();
+        let overtaken = Run {
+            after: Some("k/199".into()),
+            ..found.clone()
+        };
+        let (archived, staged) = (archive.clone(), staging.clone());
+        let key = vec!["k/100".parse().unwrap()];
+        ledger
+            .replay_batch(
+                archived,
+                staged,
+                key.clone(),
+                Before::At(found.clone()),
+                overtaken.clone(),
+                false,
+            )
+            .await
+            .unwrap();
+        let (archived, staged) = (archive.clone(), staging.clone());
+        ledger
+            .replay_batch(archived, staged, key, Before::At(found), overtaken, false)
+            .await
+            .map(|batch| batch.copied)
+            .unwrap_err();
+        assert_eq!(copies(&depot, &staging)[100], 3);
         // Who does not want to go on with one begins anew.
         begin().await;
         let said = replay(true).await.unwrap().unwrap();

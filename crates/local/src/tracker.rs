@@ -2,15 +2,16 @@ use futures::Stream;
 use two_buckets_objects::{
     Body, ByteRange, Error as StoreError, ObjectInfo, ObjectRef, ObjectStore,
 };
+use two_buckets_pipeline::archive::is_reserved;
 use two_buckets_pipeline::{
     Expectation, Ledger, NotCancelled, NotRetried, Processor, State, Upload, UploadId, WakeUp,
     WakeUps, Why, ledger,
 };
 use two_buckets_uploads as uploads;
 use uploads::{
-    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Paused, Replay, Replayed,
-    Result, Retried, RetryMany, ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage,
-    UploadState,
+    Change, Counts, Cursor, Error, Expected, ListUploads, Minted, Oldest, Paused, Replay,
+    ReplaySelection, Replayed, Result, Retried, RetryMany, ServerFacts, Swept, Tracker,
+    UploadHistory, UploadKey, UploadPage, UploadState,
 };
 
 use crate::replaying::Buckets;
@@ -206,6 +207,13 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed> {
+        if let ReplaySelection::Version { key, .. } = &replay.selection
+            && is_reserved(key)
+        {
+            return Err(Error::Refused {
+                reason: "keys that begin with _results/ or _late/ are the pipeline's own and are not processed; copy the file to its key in staging by hand".into(),
+            });
+        }
         let buckets = Buckets {
             archive: self.facts.archive.clone(),
             staging: self.facts.staging.clone(),
@@ -253,10 +261,17 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
         let key = self.staging(&expected.key);
         // What has come and waits for a worker is not in the ledger yet; what came counts, not what was declared.
         if let Some(row) = self.ledger.minted_for(&key).await.map_err(failed)? {
+            let is_noted = !row.is_expected();
             let mut row = self.as_arrived(row).await?;
             if !row.is_expected() {
-                row.expect_again(expectation)
+                row.expect_again(expectation.clone())
                     .map_err(|why| failed(why.into()))?;
+                if is_noted {
+                    // Until when it is granted is kept: a repeat that comes by it must find the row.
+                    let now = self.ledger.now();
+                    let kept = self.ledger.mint(&key, &expectation, now).await;
+                    kept.map_err(failed)?;
+                }
                 return upload_id::of_row(&row);
             }
         }

@@ -16,7 +16,8 @@ pub const ORDER: &str = "two-buckets-order";
 pub const KEY: &str = "two-buckets-key";
 
 /// User metadata of an upload that is a copy of an archived version, and of what is archived of it: its [`Replay`], as
-/// `{order} {id or -} {bucket} {version id}`.
+/// `{order} {source version or -} {id or -} {bucket} {version id}`. The source version is that of the mark that the archived
+/// version bears, and with it the copy: what is archived of the replay bears another, so a copy of that is no replay.
 pub const REPLAY_OF: &str = "two-buckets-replay-of";
 
 /// Where functions write.
@@ -113,9 +114,13 @@ impl Replay {
     /// An uploader may write what it wants there. It makes its own upload older than it is by that, and no other's:
     /// [`Upload::mark`](crate::Upload::mark) takes the earlier of the two places.
     pub fn of(metadata: &Metadata) -> Option<Self> {
-        let mut parts = metadata.user.get(REPLAY_OF)?.splitn(4, ' ');
+        let mut parts = metadata.user.get(REPLAY_OF)?.splitn(5, ' ');
+        let order = order_from(parts.next()?)?;
+        if parts.next()? != source_version_in(metadata) {
+            return None;
+        }
         Some(Self {
-            order: order_from(parts.next()?)?,
+            order,
             upload: match parts.next()? {
                 "-" => None,
                 id => Some(UploadId::new(id)?),
@@ -125,8 +130,8 @@ impl Replay {
         })
     }
 
-    /// The user metadata to set on the copy in staging.
-    pub fn pairs(&self) -> Vec<(String, String)> {
+    /// The user metadata to set on the copy in staging of an archived version that has this metadata.
+    pub fn pairs(&self, archived: &Metadata) -> Vec<(String, String)> {
         let Self {
             bucket,
             version_id,
@@ -134,12 +139,20 @@ impl Replay {
             order,
         } = self;
         let order = order_text(*order);
+        let source_version = source_version_in(archived);
         let upload = upload.as_ref().map_or("-", UploadId::as_str);
         vec![(
             REPLAY_OF.into(),
-            format!("{order} {upload} {bucket} {version_id}"),
+            format!("{order} {source_version} {upload} {bucket} {version_id}"),
         )]
     }
+}
+
+fn source_version_in(metadata: &Metadata) -> &str {
+    metadata
+        .user
+        .get(SOURCE_VERSION)
+        .map_or("-", String::as_str)
 }
 
 fn order_from(text: &str) -> Option<Order> {
@@ -380,5 +393,33 @@ mod tests {
         assert_eq!(keys.len(), all.len());
         assert!(keys.iter().all(is_reserved));
         assert_eq!(result_key(&all[0], "x").as_str(), "_results/a/v1/x");
+    }
+
+    #[test]
+    fn a_copy_of_what_was_archived_of_a_replay_is_no_replay() {
+        let mark = |version: &str| Mark {
+            source_version: VersionId::new(version),
+            order: Order {
+                last_modified: Timestamp::from_millis(10),
+                number: 1,
+            },
+        };
+        let with = |metadata: &Metadata, pairs: Vec<(String, String)>| {
+            let mut metadata = metadata.clone();
+            metadata.user.extend(pairs);
+            metadata
+        };
+        let first = archived(mark("v1").pairs());
+        for first in [first.metadata, Metadata::default()] {
+            let info = ObjectInfo {
+                metadata: first.clone(),
+                ..archived(Vec::new())
+            };
+            let replay = Replay::from_archived(&info, None);
+            let staged = with(&first, replay.pairs(&first));
+            assert_eq!(Replay::of(&staged), Some(replay));
+            let archived_again = with(&staged, mark("v2").pairs());
+            assert_eq!(Replay::of(&archived_again), None);
+        }
     }
 }

@@ -432,10 +432,14 @@ impl Upload {
 
     /// Its key is granted anew: it may come until the later moment. What was not said of it before is taken from now,
     /// and a media type that is said now counts; another size or checksum than was said first is refused, for whoever
-    /// was granted the key before is told of the file by it. Once it has come, what came is compared, and nothing changes.
+    /// was granted the key before is told of the file by it. Once it has come, what came is compared, and nothing changes
+    /// but until when the key is granted.
     pub fn expect_again(&mut self, expectation: Expectation) -> Result<(), DeclaredOtherwise> {
         self.hold_to_first(&expectation)?;
         if !self.is_expected() {
+            if let Some(kept) = &mut self.expectation {
+                kept.until = kept.until.max(expectation.until);
+            }
             return Ok(());
         }
         let before = self

@@ -165,6 +165,10 @@ impl<P: Processor> Jobs<P> {
             let source = self.driver.store.head_version(at).await?;
             return Ok(self.begun(&lease, &upload, source));
         }
+        if self.driver.wake_ups.is_paused() {
+            // Its process was started before. It goes, and another is started when processing is resumed.
+            return Err(JobError::Nothing);
+        }
         match self.driver.claim_job(&upload.key, &upload.id, holder).await {
             JobClaim::Begun {
                 lease,

@@ -3,7 +3,8 @@
 //! What is not finished is never forgotten: only rows that are closed go, which are archived, late or duplicate and gone
 //! from staging. Failed uploads stay until they are retried. Nothing that decides about files rests on such a row: the
 //! archive says itself what it has, and a version in staging has a row that is not closed, or gets one. The one thing
-//! lost is that a client's repeat of an upload is recognised, so a row stays while permissions for its key are good.
+//! lost is that a client's repeat of an upload is recognised, so a row stays while permissions for its key are good, and
+//! for as long as such a repeat may wait in staging.
 
 use std::ops::Bound;
 use std::time::Duration;
@@ -133,11 +134,14 @@ impl Rows<'_, '_> {
     }
 }
 
+/// How long a repeat may wait in staging, behind a backlog or a pause, that came while its key was granted.
+const REPEAT_WAITS_MAX: Duration = Duration::from_hours(7 * 24);
+
 /// Whether nothing rests on the row any more.
 fn may_go(upload: &Upload, now: Timestamp) -> bool {
     let is_granted = upload
         .expectation
         .as_ref()
-        .is_some_and(|expectation| expectation.until >= now);
+        .is_some_and(|expectation| expectation.until.after(REPEAT_WAITS_MAX) >= now);
     ENDED.contains(&upload.state) && upload.closed && !is_granted
 }

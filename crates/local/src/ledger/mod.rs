@@ -28,7 +28,7 @@ use crate::StoreCalls;
 use changes::Failed;
 use feed::Feed;
 pub use history::History;
-pub(crate) use replays::Run;
+pub(crate) use replays::{Before, Run};
 use tables::Rows;
 
 /// The ledger of an embedded store.

@@ -9,7 +9,7 @@ use two_buckets_objects::{
 };
 use two_buckets_pipeline::UploadId;
 use two_buckets_pipeline::archive::{Mark, Replay};
-use two_buckets_pipeline::ledger::Result;
+use two_buckets_pipeline::ledger::{Error, Result};
 
 use super::changes::is_gone;
 use super::tables::{REPLAYS, Rows, name_bytes};
@@ -29,6 +29,17 @@ pub(crate) struct Run {
     pub(crate) began_at: Timestamp,
     /// The key it goes on behind; none at its beginning.
     pub(crate) after: Option<String>,
+}
+
+/// How far the replay must be that a batch goes on with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Before {
+    /// It begins anew, whatever was there.
+    Whatever,
+    /// It begins, and none of its prefix is unfinished.
+    Nothing,
+    /// It is there.
+    At(Run),
 }
 
 /// What a batch did.
@@ -87,16 +98,34 @@ impl DepotLedger {
 
     /// Copies the current versions of these archived keys to staging, and keeps how far the replay is; with `is_last`
     /// it has come to its end. What has no current version any more is passed over.
+    ///
+    /// Nothing is copied unless the replay is where the caller left it, or found it, so that of two that go on at once one
+    /// stops.
     pub(crate) async fn replay_batch(
         &self,
         archive: BucketName,
         staging: BucketName,
         keys: Vec<Key>,
+        before: Before,
         run: Run,
         is_last: bool,
     ) -> Result<Batch> {
         self.change(move |rows| {
             let mut batch = Batch::default();
+            let row = name_bytes(&run.prefix);
+            let expected = match &before {
+                Before::Whatever => None,
+                Before::Nothing => Some(None),
+                Before::At(run) => Some(Some(written(run))),
+            };
+            if let Some(expected) = expected
+                && rows.row(REPLAYS, &row)? != expected
+            {
+                return Err(Error::Unavailable {
+                    reason: "another replay of this prefix is under way; this one ends here".into(),
+                    source: None,
+                });
+            }
             for key in keys {
                 let at = ObjectRef {
                     bucket: archive.clone(),
@@ -112,7 +141,6 @@ impl DepotLedger {
                     Err(error) => return Err(unavailable(error)),
                 }
             }
-            let row = name_bytes(&run.prefix);
             if is_last {
                 rows.tx.delete_row(REPLAYS, &row);
             } else {
@@ -155,7 +183,9 @@ impl Rows<'_, '_> {
             // Beside whatever waits there: each is a version of its own.
             condition: WriteCondition::None,
             source_etag: None,
-            metadata: CopyMetadata::Keep(Replay::from_archived(archived, upload).pairs()),
+            metadata: CopyMetadata::Keep(
+                Replay::from_archived(archived, upload).pairs(&archived.metadata),
+            ),
             tags: None,
             checksum: None,
         };

@@ -201,7 +201,9 @@ fn a_key_granted_again_may_come_until_the_later_moment() {
     row.arrive(1, &version(3));
     let arrived = row.clone();
     row.expect_again(Expectation::until(at(999))).unwrap();
-    assert_eq!(row, arrived);
+    let kept = row.expectation.replace(said).unwrap();
+    assert_eq!(row, arrived, "what has come is as it is");
+    assert_eq!(kept.until, at(999), "but a repeat may come until then");
 }
 
 #[test]
