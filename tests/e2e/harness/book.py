@@ -37,6 +37,8 @@ class Book:
     by_unique_key: dict = field(default_factory=dict)
     """Keys made for one file each, which is acknowledged, by the SHA-256 of that."""
     refused: list = field(default_factory=list)
+    set_aside: dict = field(default_factory=dict)
+    """Every upload that was seen to have failed, by its id, as it was then; it may have been retried since."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, key, body):
@@ -65,6 +67,11 @@ class Book:
         """Writes down an answer that nobody should get."""
         with self._lock:
             self.refused.append(why)
+
+    def see_failed(self, rows):
+        """Writes down what has failed, before it is retried."""
+        with self._lock:
+            self.set_aside |= {row["id"]: row for row in rows}
 
     def acknowledged(self):
         """How many files the server said yes to."""
@@ -108,10 +115,12 @@ def order_of(metadata):
     return tuple(int(part) for part in metadata[ORDER].split("-"))
 
 
-def problems(book, there, may_fail=lambda key: False):
+def problems(book, there, may_fail=lambda key: False, may_have_failed=lambda row: False, says_sha256=False):
     """Everything that breaks a promise; nothing if all is well. Call it when the server has nothing left to do.
 
-    Files whose keys `may_fail` names may be set aside; every other one must be archived."""
+    Files whose keys `may_fail` names may be set aside; every other one must be archived, and may have been set aside on
+    the way only where `may_have_failed` says so of its row. With `says_sha256` the function's report has the
+    SHA-256 of the bytes it was given."""
     found = [f"refused: {why}" for why in book.refused]
     found += [f"{marker} has a delete marker that nobody asked for" for marker in there.markers]
     wanted = defaultdict(set)
@@ -132,6 +141,12 @@ def problems(book, there, may_fail=lambda key: False):
             found.append(f"{at} in the archive has bytes that nobody sent under {key}")
     found += [f"version {source} is in the archive as {places}" for source, places in of_source.items() if len(places) != 1]
 
+    found += [
+        f"{row['key']} was set aside: {row['reason']}"
+        for row in book.set_aside.values()
+        if not may_fail(row["key"]) and not may_have_failed(row)
+    ]
+
     # Every acknowledged file is archived, or set aside with its bytes.
     for sent in book.sent:
         if sent.version is None:
@@ -144,6 +159,8 @@ def problems(book, there, may_fail=lambda key: False):
             metadata, digest = there.in_archive.get(at, ({}, "nothing"))
             if digest != sent.sha256 or metadata.get(SOURCE) != sent.version:
                 found.append(f"{sent.key} {sent.version} is {row['state']} at {at}, which has {digest} of {metadata}")
+            if says_sha256 and sent.sha256 not in json.dumps(row["report"]):
+                found.append(f"the function was given other bytes of {sent.key} {sent.version}: {row['report']}")
         elif row["state"] == "failed" and may_fail(sent.key):
             if there.in_staging.get((sent.key, sent.version), (None, None))[1] != sent.sha256 or not row["reason"]:
                 found.append(f"{sent.key} {sent.version} has failed and lost its bytes or its reason: {row}")
@@ -154,12 +171,20 @@ def problems(book, there, may_fail=lambda key: False):
         if len(places) != 1:
             found.append(f"the one file of {key} is in the archive {len(places)} times")
 
-    # In order per key, and the current one is the latest.
+    # In order per key, the current one is the latest, and what came late had something newer before it.
     orders = defaultdict(list)
+    late = defaultdict(list)
     for at in there.archived:
-        if at not in results and ORDER in there.in_archive[at][0] and not at[0].startswith("_late/"):
-            orders[at[0]].append(order_of(there.in_archive[at][0]))
+        metadata, _ = there.in_archive[at]
+        if at not in results and ORDER in metadata:
+            of_key = late if at[0].startswith("_late/") else orders
+            of_key[unquote(metadata.get("two-buckets-key", at[0]))].append(order_of(metadata))
     found += [f"the archive's versions of {key} are not in order" for key, has in orders.items() if has != sorted(has, reverse=True)]
+    found += [
+        f"{key} has one beside it that is newer than what is current"
+        for key, places in late.items()
+        if not orders[key] or max(places) > orders[key][0]
+    ]
     place = {}
     for at, (metadata, _) in there.in_archive.items():
         if SOURCE in metadata:

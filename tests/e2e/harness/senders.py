@@ -1,5 +1,7 @@
 """Clients that send without end and write down what they were told, over a server that may be killed at any moment."""
 
+import http.client
+import itertools
 import random
 import threading
 import urllib.error
@@ -13,7 +15,7 @@ from harness.content import MIB, some_bytes
 SIZES = [0, 100, 4096, 20_000, 131_072, 131_073, 400_000]
 JOB_BYTES = 3 * MIB
 # What a client sees of a server that was killed: no answer, half of one, or a refused connection.
-NO_ANSWER = (BotoCoreError, urllib.error.URLError, ConnectionError, TimeoutError)
+NO_ANSWER = (BotoCoreError, urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
 def is_of_the_server_before(refused):
@@ -131,20 +133,19 @@ class Minted(Sender):
         grant = self.until_answered(lambda: self.server.api.post("/api/signedurl", {"size": len(body), "filename": f"{self.name}.bin"}))
         if grant is None:
             return
-        for attempt in range(100):
+        for attempt in itertools.count():
             try:
                 self.server.api.send(grant, body)
+                break
             except NO_ANSWER:
                 if self.stop.is_set():
                     return
                 self.stop.wait(0.05)
             except Refused as refused:
-                # The first attempt was kept, though its answer was lost.
-                if not (attempt and refused.status == 412):
-                    raise
-                break
-            else:
-                break
+                # An earlier attempt was kept, though its answer was lost.
+                if attempt and refused.status == 412:
+                    break
+                raise
         self.book.acknowledge_unique(grant["key"], body)
 
 
@@ -152,5 +153,6 @@ class Operator(Sender):
     """Somebody who retries what failed, and sweeps, again and again."""
 
     def send(self):
+        self.book.see_failed(self.server.api.uploads(state="failed"))
         self.server.api.post("/api/retry", {"all": True})
         self.server.api.post("/api/sweep")
