@@ -110,7 +110,13 @@ async function rememberHandle(): Promise<void> {
 		handle,
 		isPaused: false,
 	};
-	base.transaction("files", "readwrite").objectStore("files").put(record);
+	const writing = base.transaction("files", "readwrite");
+	writing.objectStore("files").put(record);
+	// A reload ends what is not written yet.
+	await new Promise<void>((resolve) => {
+		writing.oncomplete = () => resolve();
+	});
+	base.close();
 }
 
 /** One file chosen twice, which no two choices of a test's own would be. */
