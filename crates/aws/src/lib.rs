@@ -1,0 +1,1 @@
+//! The traits of Two Buckets on AWS: `ObjectStore` on S3, `Ledger` on DynamoDB, wake-ups from SQS.
