@@ -4,16 +4,21 @@ use two_buckets_sim::model::bugs::Bug;
 use two_buckets_sim::model::configuration::Configuration;
 use two_buckets_sim::model::promises::Promise;
 use two_buckets_sim::model::search::{Figures, Search};
-use two_buckets_sim::model::{Options, run, table, tutorial};
+use two_buckets_sim::model::{run, run_long, table, tutorial};
 
 #[test]
 fn every_promise_is_kept_in_every_interleaving() {
     println!("{}", Figures::COLUMNS);
-    let options = Options {
-        threads: 2,
-        is_long: false,
-    };
-    if let Err(broken) = run(&options, |figures| println!("{figures}")) {
+    if let Err(broken) = run(2, |figures| println!("{figures}")) {
+        panic!("{broken}");
+    }
+}
+
+#[test]
+#[ignore = "the largest search takes long; docs/reliability.md has its figures"]
+fn every_promise_is_kept_with_any_one_fault_and_a_sweep_at_any_moment() {
+    println!("{}", Figures::COLUMNS);
+    if let Err(broken) = run_long(2, |figures| println!("{figures}")) {
         panic!("{broken}");
     }
 }

@@ -65,31 +65,33 @@ pub use bugs::Bug;
 pub use configuration::Configuration;
 pub use search::{Figures, Found, Search, Trace};
 
-/// What to search.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Options {
-    /// How many threads search.
-    pub threads: usize,
-    /// Whether to search also what is larger than CI has time for.
-    pub is_long: bool,
+/// Searches every configuration in so many threads and says of each how large it was. Ends at the first that breaks a
+/// promise, with the shortest way to it in words.
+pub fn run(threads: usize, mut told: impl FnMut(&Figures)) -> Result<(), String> {
+    for config in table::CONFIGURATIONS {
+        held(config, Search::run(*config, threads), &mut told)?;
+    }
+    Ok(())
 }
 
-/// Searches every configuration and says of each how large it was. Ends at the first that breaks a promise, with the
-/// shortest way to it in words.
-pub fn run(options: &Options, mut told: impl FnMut(&Figures)) -> Result<Vec<Figures>, String> {
-    let long = options.is_long.then_some(&table::WHOLE_LONG);
-    let mut all = Vec::new();
-    for config in table::CONFIGURATIONS.iter().chain(long) {
-        let found = Search::run(*config, options.threads);
-        told(&found.figures);
-        all.push(found.figures);
-        if let Some(trace) = found.broken {
-            let words = trace.in_words(config);
-            return Err(format!("{}: {}\n{words}", config.name, trace.promise));
-        }
-        if !found.has_ended {
-            return Err(format!("{}: nothing ever ends", config.name));
-        }
+/// Searches [`table::WHOLE_LONG`], which takes long and much memory.
+pub fn run_long(threads: usize, mut told: impl FnMut(&Figures)) -> Result<(), String> {
+    let config = &table::WHOLE_LONG;
+    held(config, Search::run_deep(*config, threads), &mut told)
+}
+
+fn held(
+    config: &Configuration,
+    found: Found,
+    told: &mut impl FnMut(&Figures),
+) -> Result<(), String> {
+    told(&found.figures);
+    if let Some(trace) = found.broken {
+        let words = trace.in_words(config);
+        return Err(format!("{}: {}\n{words}", config.name, trace.promise));
     }
-    Ok(all)
+    if !found.has_ended {
+        return Err(format!("{}: nothing ever ends", config.name));
+    }
+    Ok(())
 }

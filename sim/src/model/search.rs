@@ -34,6 +34,20 @@ impl Search {
         Self::until(config, threads, &HasDiscoveries::AnyFailures)
     }
 
+    /// As [`run`](Self::run), the deepest first: what waits to be tried is few worlds and not a tenth of all, so that
+    /// memory holds searches that are larger. The way to a broken promise is not the shortest.
+    pub fn run_deep(config: Configuration, threads: usize) -> Found {
+        let finish = HasDiscoveries::AnyFailures;
+        let began = began();
+        let checker = Self::new(config)
+            .checker()
+            .threads(threads)
+            .finish_when(finish.clone())
+            .spawn_dfs()
+            .join();
+        Found::of(&config, &checker, &finish, began.elapsed())
+    }
+
     /// Tries everything, or until this promise is broken, whatever others are before; gives the shortest way to that.
     pub fn find(config: Configuration, promise: Promise) -> Option<Trace> {
         let wanted = HasDiscoveries::AnyOf([promise.name()].into());
@@ -42,23 +56,48 @@ impl Search {
     }
 
     fn until(config: Configuration, threads: usize, finish: &HasDiscoveries) -> Found {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a search says how long it took; no decision rests on it"
-        )]
-        let began = Instant::now();
+        let began = began();
         let checker = Self::new(config)
             .checker()
             .threads(threads)
             .finish_when(finish.clone())
             .spawn_bfs()
             .join();
+        Found::of(&config, &checker, finish, began.elapsed())
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a search says how long it took; no decision rests on it"
+)]
+fn began() -> Instant {
+    Instant::now()
+}
+
+/// What a search came to.
+pub struct Found {
+    /// How large it was.
+    pub figures: Figures,
+    /// Whether there is a way to an end: a search in which nothing can end shows nothing.
+    pub has_ended: bool,
+    /// The shortest way to a broken promise that the search knows, if there is one.
+    pub broken: Option<Trace>,
+}
+
+impl Found {
+    fn of(
+        config: &Configuration,
+        checker: &impl Checker<Search>,
+        finish: &HasDiscoveries,
+        took: Duration,
+    ) -> Self {
         let figures = Figures {
             name: config.name,
             states: checker.state_count(),
             unique_states: checker.unique_state_count(),
             depth: checker.max_depth(),
-            took: began.elapsed(),
+            took,
         };
         let mut traces = checker.discoveries();
         let has_ended = traces.remove(END).is_some();
@@ -71,22 +110,12 @@ impl Search {
             .filter(|(promise, _)| is_wanted(promise))
             .map(|(promise, path)| Trace { promise, path })
             .min_by_key(|trace| (trace.len(), trace.promise));
-        Found {
+        Self {
             figures,
             has_ended,
             broken: shortest,
         }
     }
-}
-
-/// What a search came to.
-pub struct Found {
-    /// How large it was.
-    pub figures: Figures,
-    /// Whether there is a way to an end: a search in which nothing can end shows nothing.
-    pub has_ended: bool,
-    /// The shortest way to a broken promise, if there is one.
-    pub broken: Option<Trace>,
 }
 
 /// How large a search was.
