@@ -120,13 +120,36 @@ impl Connection {
 
     /// Gets a path with a bearer token and returns the body.
     pub(crate) async fn get(&mut self, path: &str, token: &str) -> Result<Bytes> {
-        let request = Request::get(path)
+        self.call(Method::GET, path, token, Bytes::new()).await
+    }
+
+    /// Posts an empty JSON object to a path with a bearer token.
+    pub(crate) async fn post(&mut self, path: &str, token: &str) -> Result<()> {
+        self.call(Method::POST, path, token, Bytes::from_static(b"{}"))
+            .await?;
+        Ok(())
+    }
+
+    async fn call(
+        &mut self,
+        method: Method,
+        path: &str,
+        token: &str,
+        json: Bytes,
+    ) -> Result<Bytes> {
+        let request = Request::builder()
+            .method(&method)
+            .uri(path)
             .header(http::header::HOST, &self.host)
             .header(http::header::AUTHORIZATION, format!("Bearer {token}"))
-            .body(Full::default())?;
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(Full::new(json))?;
         let (status, answer) = send(&mut self.sender, request).await?;
         if !status.is_success() {
-            bail!("GET {path}: {status}: {}", String::from_utf8_lossy(&answer));
+            bail!(
+                "{method} {path}: {status}: {}",
+                String::from_utf8_lossy(&answer)
+            );
         }
         Ok(answer)
     }

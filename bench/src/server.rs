@@ -180,6 +180,21 @@ impl Server {
         Ok(TICK * ticks)
     }
 
+    /// Calls an operator's route that takes no parameters.
+    pub(crate) async fn post(&self, path: &str) -> Result<()> {
+        let token = self.record["admin_token"]
+            .as_str()
+            .context("no admin token")?;
+        self.api.lock().await.post(path, token).await
+    }
+
+    /// What it has resident now (`VmRSS`).
+    pub(crate) fn memory_bytes(&self) -> Result<u64> {
+        let kib = field_kib(&self.proc("status")?, "VmRSS:")
+            .context("the kernel says nothing of the server's memory")?;
+        Ok(kib << 10)
+    }
+
     /// The most memory it ever held (`VmHWM`).
     pub(crate) fn peak_memory_bytes(&self) -> Result<u64> {
         let kib = field_kib(&self.proc("status")?, "VmHWM:")

@@ -12,6 +12,8 @@ use crate::{python, release, repository, web};
 pub(crate) enum Bench {
     /// Small files by signed PUT until all are archived, beside a bare hyper sink
     E2e(E2e),
+    /// Many files put in while processing is paused, then resumed, beside the same processed as they come
+    Backlog(Backlog),
     /// Functions in Rust, Python, Node and as commands: cold start, latency, files/s and memory, beside the bare languages
     Functions(Functions),
     /// Peak memory of the server while one large file goes through
@@ -32,6 +34,19 @@ pub(crate) struct E2e {
     /// Interleaved rounds of server and sink; medians are printed
     #[arg(long, default_value_t = 3)]
     rounds: u32,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Backlog {
+    /// Files that wait
+    #[arg(long, default_value_t = 100_000)]
+    files: u32,
+    /// Keep-alive connections
+    #[arg(long, default_value_t = 64)]
+    connections: u32,
+    /// Bytes of each file
+    #[arg(long, default_value_t = 4096)]
+    size: u64,
 }
 
 #[derive(clap::Args)]
@@ -63,6 +78,7 @@ pub(crate) struct Memory {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::E2e(flags) => e2e(flags),
+        Bench::Backlog(flags) => backlog(flags),
         Bench::Functions(flags) => functions(flags),
         Bench::Memory(flags) => memory(flags),
     }
@@ -77,6 +93,17 @@ fn e2e(flags: &E2e) -> Result<()> {
         .args(["--connections", &flags.connections.to_string()])
         .args(["--size", &flags.size.to_string()])
         .args(["--rounds", &flags.rounds.to_string()])
+        .run()
+}
+
+fn backlog(flags: &Backlog) -> Result<()> {
+    let server = release::build()?;
+    let bench = release::build_package("two-buckets-bench", "bench")?;
+    Program::new(bench)
+        .args(["backlog".as_ref(), "--server".as_ref(), server.as_os_str()])
+        .args(["--files", &flags.files.to_string()])
+        .args(["--connections", &flags.connections.to_string()])
+        .args(["--size", &flags.size.to_string()])
         .run()
 }
 
