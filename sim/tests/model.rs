@@ -15,7 +15,7 @@ fn every_promise_is_kept_in_every_interleaving() {
 }
 
 #[test]
-#[ignore = "the largest search takes long; docs/reliability.md has its figures"]
+#[ignore = "the largest search takes five minutes; docs/reliability.md has its figures"]
 fn every_promise_is_kept_with_any_one_fault_and_a_sweep_at_any_moment() {
     println!("{}", Figures::COLUMNS);
     if let Err(broken) = run_long(2, |figures| println!("{figures}")) {

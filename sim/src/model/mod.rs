@@ -31,7 +31,7 @@
 //! [`table`] lists what is searched, each without a bound on length: at most two workers, three uploads under two keys of
 //! which the first is a prefix of the second, two attempts each, and so many faults as each entry says.
 //! [`table::WHOLE`] has everything at once with any one fault, and [`table::WHOLE_SWEPT`] with a sweep at any moment;
-//! [`table::WHOLE_LONG`] has both, and is too large for each build.
+//! [`table::WHOLE_LONG`] has both, and is searched by a test of its own, outside CI.
 //!
 //! # Reductions
 //!
@@ -74,7 +74,7 @@ pub fn run(threads: usize, mut told: impl FnMut(&Figures)) -> Result<(), String>
     Ok(())
 }
 
-/// Searches [`table::WHOLE_LONG`], which takes long and much memory.
+/// Searches [`table::WHOLE_LONG`], which takes minutes.
 pub fn run_long(threads: usize, mut told: impl FnMut(&Figures)) -> Result<(), String> {
     let config = &table::WHOLE_LONG;
     held(config, Search::run_deep(*config, threads), &mut told)
