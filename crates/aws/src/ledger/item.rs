@@ -73,11 +73,11 @@ impl Writer {
         }
     }
 
-    pub(super) fn number(&mut self, name: &str, number: impl ToString) {
-        self.value(name, AttributeValue::N(number.to_string()));
+    pub(super) fn number(&mut self, name: &str, number: impl Into<i128>) {
+        self.value(name, AttributeValue::N(number.into().to_string()));
     }
 
-    pub(super) fn number_if(&mut self, name: &str, number: Option<impl ToString>) {
+    pub(super) fn number_if(&mut self, name: &str, number: Option<impl Into<i128>>) {
         if let Some(number) = number {
             self.number(name, number);
         }

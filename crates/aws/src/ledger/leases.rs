@@ -21,14 +21,14 @@ use super::item::{Item, Reader, corrupt};
 use super::random;
 use super::rows::seconds;
 use super::schema::SCHEMA;
-use super::table::{At, TRIES_MAX, refused, unavailable};
+use super::table::{At, Refused, TRIES_MAX, refused, unavailable};
 
 /// How long a released lease's item stays: longer than any worker or job can hold a lease without renewing it and still
 /// write (a Batch job on Fargate ends after 14 days, a signature after minutes).
 const RELEASED_KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// The partition of everything that is found by a key, in any bucket. At most 1,028 of its 2,048 bytes
-/// (DynamoDB Developer Guide, "Constraints").
+/// (`DynamoDB` Developer Guide, "Constraints").
 pub(super) fn key_partition(key: &str) -> String {
     format!("key#{key}")
 }
@@ -159,8 +159,8 @@ pub(super) fn fence_and_number(
     Ok(TransactWriteItem::builder().update(update).build())
 }
 
-fn number(number: impl ToString) -> AttributeValue {
-    AttributeValue::N(number.to_string())
+fn number(number: impl Into<i128>) -> AttributeValue {
+    AttributeValue::N(number.into().to_string())
 }
 
 impl DynamoLedger {
@@ -416,9 +416,11 @@ impl DynamoLedger {
     }
 }
 
-fn condition(error: &UpdateItemError) -> Option<Option<Item>> {
+fn condition(error: &UpdateItemError) -> Option<Refused> {
     match error {
-        UpdateItemError::ConditionalCheckFailedException(failed) => Some(failed.item().cloned()),
+        UpdateItemError::ConditionalCheckFailedException(failed) => {
+            Some(Refused(failed.item().cloned()))
+        }
         _ => None,
     }
 }

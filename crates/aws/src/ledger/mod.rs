@@ -1,4 +1,4 @@
-//! The ledger on DynamoDB: one table, no secondary index, conditional writes only.
+//! The ledger on `DynamoDB`: one table, no secondary index, conditional writes only.
 //! Why it is laid out so, and what each call costs: `docs/decisions/0006-dynamodb-ledger.md`.
 //!
 //! # Permissions
@@ -54,7 +54,7 @@ use rows::Home;
 pub use schema::{SCHEMA, TableSchema, create_table};
 use table::{At, Table};
 
-/// The ledger in a table of DynamoDB that is made as [`SCHEMA`] says.
+/// The ledger in a table of `DynamoDB` that is made as [`SCHEMA`] says.
 ///
 /// Cheap to clone. The client's own retries are used as they are configured; adaptive ones are meant for throttling.
 #[derive(Clone)]
@@ -148,7 +148,7 @@ impl DynamoLedger {
             // Somebody else was first.
             Err(error) => {
                 table::refused(error, |error| match error {
-                    PutItemError::ConditionalCheckFailedException(_) => Some(None),
+                    PutItemError::ConditionalCheckFailedException(_) => Some(table::Refused(None)),
                     _ => None,
                 })?;
                 let item = self.table.get(&at).await?;

@@ -12,7 +12,7 @@ use super::rows::seconds;
 use super::schema::SCHEMA;
 use super::table::{At, unavailable};
 
-/// The most bytes of an item (DynamoDB Developer Guide, "Constraints").
+/// The most bytes of an item (`DynamoDB` Developer Guide, "Constraints").
 const ITEM_BYTES_MAX: usize = 400 << 10;
 const _: () =
     assert!(AttemptLog::FIRST_BYTES_MAX + AttemptLog::LAST_BYTES_MAX + (8 << 10) < ITEM_BYTES_MAX);

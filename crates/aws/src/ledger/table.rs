@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
+use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Get, KeysAndAttributes, TransactGetItem, TransactWriteItem,
@@ -16,9 +17,9 @@ use super::item::Item;
 use super::random;
 use super::schema::SCHEMA;
 
-/// The most items of one transaction (DynamoDB API, `TransactWriteItems` and `TransactGetItems`).
+/// The most items of one transaction (`DynamoDB` API, `TransactWriteItems` and `TransactGetItems`).
 pub(super) const TRANSACTION_ITEMS_MAX: usize = 100;
-/// The most keys of one `BatchGetItem` (DynamoDB API).
+/// The most keys of one `BatchGetItem` (`DynamoDB` API).
 const BATCH_KEYS_MAX: usize = 100;
 /// How often a call is made anew that met another's transaction, was throttled, or was overtaken.
 pub(super) const TRIES_MAX: u32 = 10;
@@ -55,6 +56,9 @@ pub(super) enum Sent {
     /// Nothing was done. Of each of its items, in their order, whether its condition does not hold.
     Refused(Vec<bool>),
 }
+
+/// That the condition of a single write does not hold; the item as it is, where it was asked for.
+pub(super) struct Refused(pub(super) Option<Item>);
 
 /// Part of a partition, in the order of the sort key.
 pub(super) struct Range<'a> {
@@ -148,7 +152,7 @@ impl Table {
                 Err(error)
                     if error
                         .as_service_error()
-                        .is_some_and(|error| error.is_transaction_canceled_exception()) =>
+                        .is_some_and(TransactGetItemsError::is_transaction_canceled_exception) =>
                 {
                     self.wait(tries, "reads met others' changes again and again")
                         .await?;
@@ -226,9 +230,8 @@ impl Table {
                 .client_request_token(&name)
                 .send()
                 .await;
-            let error = match sent {
-                Ok(_) => return Ok(Sent::Done),
-                Err(error) => error,
+            let Err(error) = sent else {
+                return Ok(Sent::Done);
             };
             match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionInProgressException(_)) => {}
@@ -275,7 +278,7 @@ fn is_condition(reason: &CancellationReason) -> bool {
     reason.code() == Some("ConditionalCheckFailed")
 }
 
-/// Whether the same may be done a moment later (DynamoDB API, `TransactWriteItems`, "Errors").
+/// Whether the same may be done a moment later (`DynamoDB` API, `TransactWriteItems`, "Errors").
 fn is_passing(reason: &CancellationReason) -> bool {
     matches!(
         reason.code(),
@@ -294,13 +297,13 @@ pub(super) fn unavailable(error: impl StdError + Send + Sync + 'static) -> Error
 /// Whether the condition of a single write does not hold, and the item as it is.
 pub(super) fn refused<E>(
     error: SdkError<E>,
-    condition: impl FnOnce(&E) -> Option<Option<Item>>,
+    condition: impl FnOnce(&E) -> Option<Refused>,
 ) -> Result<Option<Item>>
 where
     E: StdError + Send + Sync + 'static,
 {
     match error.as_service_error().and_then(condition) {
-        Some(item) => Ok(item),
+        Some(Refused(item)) => Ok(item),
         None => Err(unavailable(error)),
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger on DynamoDB.
+//! The ledger on `DynamoDB`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use two_buckets_pipeline::{
 };
 
 use crate::moto::moto;
-use crate::wire::{Calls, Wire};
+use crate::wire::{Calls, Trouble, Wire};
 
 /// The contract, each clause on a table of its own.
 mod contract {
@@ -351,24 +351,24 @@ async fn a_change_whose_answer_was_lost_is_made_once_and_reported_as_made() {
         return;
     };
     let wire = &fresh.wire;
-    wire.lose_next_answer("UpdateItem");
+    wire.plan("UpdateItem", Trouble::Lost);
     let lease = hold(&*fresh, "a", NOW).await;
     assert!(!lease.dirty);
-    wire.lose_next_answer("TransactWriteItems");
+    wire.plan("TransactWriteItems", Trouble::Lost);
     let upload = noted(&*fresh, &lease, "v").await;
-    wire.lose_next_answer("TransactWriteItems");
+    wire.plan("TransactWriteItems", Trouble::Lost);
     let row = begun(&*fresh, &lease, &upload).await;
     assert_eq!((row.attempts, row.attempts_ever, row.log.len()), (1, 1, 1));
-    wire.lose_next_answer("TransactWriteItems");
+    wire.plan("TransactWriteItems", Trouble::Lost);
     archived(&*fresh, &lease, &row).await;
-    wire.lose_next_answer("TransactWriteItems");
+    wire.plan("TransactWriteItems", Trouble::Lost);
     fresh.close(&lease, &row.id).await.unwrap();
-    wire.lose_next_answer("UpdateItem");
+    wire.plan("UpdateItem", Trouble::Lost);
     assert_eq!(fresh.release(&lease).await.unwrap(), Release::Released);
     let expectation = Expectation::until(NOW);
-    wire.lose_next_answer("TransactWriteItems");
+    wire.plan("TransactWriteItems", Trouble::Lost);
     let minted = fresh.mint(&key("b"), &expectation, NOW).await.unwrap();
-    assert_eq!(wire.lost(), 7);
+    assert_eq!(wire.met(), 7);
 
     let elsewhere = fresh.elsewhere();
     let row = elsewhere.get(&row.id).await.unwrap().unwrap();
@@ -379,6 +379,48 @@ async fn a_change_whose_answer_was_lost_is_made_once_and_reported_as_made() {
     assert_eq!((counts.archived, counts.pending), (1, 1));
     // A lease, a closed row and what finds it, its count, an expected row and what finds it, and the table's own item.
     assert_eq!(fresh.items().await, 7);
+}
+
+/// The service refuses a transaction that meets another, or for which throughput is lacking, and gives back part of what
+/// was asked for at once. All of it passes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_service_puts_off_is_done_a_moment_later() {
+    let Some(fresh) = Fresh::new(1).await else {
+        return;
+    };
+    let passing = [
+        "TransactionConflict",
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+    ];
+    for code in passing {
+        fresh
+            .wire
+            .plan("TransactWriteItems", Trouble::Cancelled(code));
+    }
+    fresh.wire.plan("BatchGetItem", Trouble::Unprocessed);
+    let upload = one_file(&*fresh, "a").await;
+    assert_eq!(fresh.wire.met(), 4);
+    assert!(
+        fresh
+            .elsewhere()
+            .get(&upload.id)
+            .await
+            .unwrap()
+            .unwrap()
+            .closed
+    );
+    assert_eq!(fresh.counts().await.unwrap().archived, 1);
+    // What does not pass is said.
+    fresh
+        .wire
+        .plan("TransactWriteItems", Trouble::Cancelled("ValidationError"));
+    let minted = fresh.mint(&key("b"), &Expectation::until(NOW), NOW).await;
+    assert!(
+        matches!(minted, Err(Error::Unavailable { .. })),
+        "{minted:?}"
+    );
+    assert_eq!(fresh.minted_for(&key("b")).await.unwrap(), None);
 }
 
 /// Two that change a row at the same moment both do, one after the other.

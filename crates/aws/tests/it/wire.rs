@@ -1,4 +1,4 @@
-//! The way to a service, where calls are counted and answers get lost.
+//! The way to a service, where calls are counted, answers get lost and the service answers as it may.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use serde_json::Value;
@@ -32,9 +32,20 @@ struct Shared {
 #[derive(Default)]
 struct Seen {
     calls: Calls,
-    /// The operations whose next answer is lost.
-    lose: Vec<&'static str>,
-    lost: usize,
+    /// What becomes of the next calls of these operations.
+    planned: Vec<(&'static str, Trouble)>,
+    met: usize,
+}
+
+/// What may become of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trouble {
+    /// It arrives and is done, and its answer does not come.
+    Lost,
+    /// Nothing is done: one of the transaction's items is refused with this code.
+    Cancelled(&'static str),
+    /// Nothing of a batch is read this time, and the service asks for it again.
+    Unprocessed,
 }
 
 /// What was called.
@@ -42,7 +53,7 @@ struct Seen {
 pub(crate) struct Calls {
     /// How often each operation, such as `PutItem`.
     pub(crate) by_operation: BTreeMap<String, u32>,
-    /// What the writes cost at least, in write units of 1 KB (DynamoDB Developer Guide, "Capacity unit consumption"):
+    /// What the writes cost at least, in write units of 1 KB (`DynamoDB` Developer Guide, "Capacity unit consumption"):
     /// twice in a transaction. Of deletes and updates the item's size is not known here and taken as 1 KB.
     pub(crate) write_units: u64,
     /// The largest item that was put, in bytes.
@@ -63,7 +74,7 @@ impl Wire {
         }
     }
 
-    /// A DynamoDB client over this wire.
+    /// A `DynamoDB` client over this wire.
     pub(crate) fn dynamodb(&self, endpoint: &str) -> Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -83,14 +94,15 @@ impl Wire {
         std::mem::take(&mut self.shared.seen.lock().unwrap().calls)
     }
 
-    /// The next request of this operation arrives and is done, and its answer does not come.
-    pub(crate) fn lose_next_answer(&self, operation: &'static str) {
-        self.shared.seen.lock().unwrap().lose.push(operation);
+    /// This becomes of the next call of an operation for which nothing is planned yet.
+    pub(crate) fn plan(&self, operation: &'static str, trouble: Trouble) {
+        let mut seen = self.shared.seen.lock().unwrap();
+        seen.planned.push((operation, trouble));
     }
 
-    /// How many answers were lost.
-    pub(crate) fn lost(&self) -> usize {
-        self.shared.seen.lock().unwrap().lost
+    /// How many troubles were met.
+    pub(crate) fn met(&self) -> usize {
+        self.shared.seen.lock().unwrap().met
     }
 }
 
@@ -133,27 +145,57 @@ impl HttpConnector for Connection {
             .bytes()
             .and_then(|body| serde_json::from_slice(body).ok())
             .unwrap_or_default();
-        let loses = {
+        let trouble = {
             let mut seen = self.shared.seen.lock().unwrap();
             seen.calls.see(&operation, &body);
-            let lost = seen.lose.iter().position(|lost| *lost == operation);
-            if let Some(at) = lost {
-                seen.lose.remove(at);
-                seen.lost += 1;
-            }
-            lost.is_some()
+            let planned = seen.planned.iter().position(|(name, _)| *name == operation);
+            seen.met += usize::from(planned.is_some());
+            planned.map(|at| seen.planned.remove(at).1)
         };
         let (inner, shared) = (self.inner.clone(), Arc::clone(&self.shared));
         HttpConnectorFuture::new(async move {
+            match trouble {
+                None => {}
+                Some(Trouble::Lost) => {
+                    let turn = shared.one_at_a_time.lock().await;
+                    inner.call(request).await?;
+                    drop(turn);
+                    return Err(ConnectorError::io("the answer was lost".into()));
+                }
+                Some(Trouble::Cancelled(code)) => return Ok(cancelled(&body, code)),
+                Some(Trouble::Unprocessed) => {
+                    let answer = serde_json::json!({
+                        "Responses": {}, "UnprocessedKeys": body["RequestItems"],
+                    });
+                    return Ok(answered(200, &answer));
+                }
+            }
             let turn = shared.one_at_a_time.lock().await;
             let answer = inner.call(request).await;
             drop(turn);
-            if loses {
-                return Err(ConnectorError::io("the answer was lost".into()));
-            }
             answer
         })
     }
+}
+
+/// The answer to a transaction of which the last item is refused (`DynamoDB` API, `TransactionCanceledException`).
+fn cancelled(body: &Value, code: &str) -> HttpResponse {
+    let count = body["TransactItems"].as_array().unwrap().len();
+    let mut reasons = vec![serde_json::json!({"Code": "None"}); count - 1];
+    reasons.push(serde_json::json!({"Code": code, "Message": "planned"}));
+    let answer = serde_json::json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": "Transaction cancelled",
+        "CancellationReasons": reasons,
+    });
+    answered(400, &answer)
+}
+
+fn answered(status: u16, body: &Value) -> HttpResponse {
+    let mut response = HttpResponse::new(status.try_into().unwrap(), body.to_string().into());
+    let kind = "application/x-amz-json-1.0";
+    response.headers_mut().insert("content-type", kind);
+    response
 }
 
 impl Calls {
@@ -179,7 +221,7 @@ impl Calls {
     }
 }
 
-/// The size of an item or a map in it (DynamoDB Developer Guide, "DynamoDB item sizes and formats"), in bytes.
+/// The size of an item or a map in it (`DynamoDB` Developer Guide, "`DynamoDB` item sizes and formats"), in bytes.
 fn size_of_map(map: &Value) -> u64 {
     let members = map.as_object().unwrap();
     members
