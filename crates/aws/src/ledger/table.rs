@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
@@ -289,9 +289,20 @@ fn is_passing(reason: &CancellationReason) -> bool {
 /// The service's failures, after the SDK's own retries: in all of them the caller stops and looks again later.
 pub(super) fn unavailable(error: impl StdError + Send + Sync + 'static) -> Error {
     Error::Unavailable {
-        reason: DisplayErrorContext(&error).to_string(),
+        reason: in_words(&error),
         source: Some(Box::new(error)),
     }
+}
+
+/// An error and its causes. Their own words only: what the SDK shows for debugging has whole rows in it.
+fn in_words(error: &(dyn StdError + 'static)) -> String {
+    let mut words = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push(error.to_string());
+        cause = error.source();
+    }
+    words.join(": ")
 }
 
 /// Whether the condition of a single write does not hold, and the item as it is.
