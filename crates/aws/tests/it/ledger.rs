@@ -475,6 +475,31 @@ async fn as_many_versions_are_noted_at_once_as_the_ledger_says() {
     );
 }
 
+/// S3's longest keys and version ids are kept within the service's limits on keys, which moto does not look at.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_keys_and_version_ids_fit() {
+    let Some(fresh) = Fresh::new(1).await else {
+        return;
+    };
+    let name = "\u{e4}".repeat(512);
+    let lease = hold(&*fresh, &name, NOW).await;
+    let ids = ["x".repeat(1_024), format!("{}y", "x".repeat(1_023))];
+    let mut noted = Vec::new();
+    for id in &ids {
+        noted.push(self::noted(&*fresh, &lease, id).await);
+    }
+    for (id, row) in ids.iter().zip(noted) {
+        let at = row.version().unwrap();
+        assert_eq!(at.version_id.as_str(), id);
+        assert_eq!(fresh.elsewhere().find(&at).await.unwrap(), Some(row));
+    }
+    let scanned = fresh.client.scan().table_name(&fresh.table).send().await;
+    for item in scanned.unwrap().items.unwrap() {
+        let length = |name: &str| item[name].as_s().unwrap().len();
+        assert!((1..=2_048).contains(&length("pk")) && (1..=1_024).contains(&length("sk")));
+    }
+}
+
 /// Only what has ended is forgotten by the table, and everything of it at the same time; a lease only once released.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_has_ended_bears_a_time_to_live() {
