@@ -1,5 +1,7 @@
 //! The traits of Two Buckets on AWS: `ObjectStore` on S3, `Ledger` on DynamoDB, wake-ups from SQS.
 
 mod clients;
+mod store;
 
 pub use clients::{ClientOptions, Clients, NoRegion};
+pub use store::{S3Store, S3StoreOptions};
