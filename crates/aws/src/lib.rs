@@ -1,6 +1,7 @@
 //! The traits of Two Buckets on AWS: `ObjectStore` on S3, `Ledger` on DynamoDB, wake-ups from SQS.
 
 mod clients;
+pub mod ledger;
 mod store;
 
 pub use clients::{ClientOptions, Clients, NoRegion};
