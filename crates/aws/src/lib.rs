@@ -1,4 +1,4 @@
-//! The traits of Two Buckets on AWS: `ObjectStore` on S3, `Ledger` on DynamoDB, wake-ups from SQS.
+//! The traits of Two Buckets on AWS: `ObjectStore` on S3, `Ledger` on `DynamoDB`, wake-ups from SQS.
 
 mod clients;
 pub mod ledger;
