@@ -24,10 +24,16 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
 fn rust(closing: &mut Vec<String>) -> Result<Done> {
     let mut tests =
         Program::new("cargo").args(["test", "--workspace", "--locked", "--no-fail-fast"]);
-    // Lambda's own client for Python is held to the same as ours for Node, where it can be installed.
+    // Lambda's own client for Python is held to the same as ours for Node, and the traits on AWS to their contracts on
+    // moto, where these can be installed.
     match python::environment() {
-        Ok(bin) => tests = tests.env("TWO_BUCKETS_TEST_PYTHON", bin.join("python")),
-        Err(why) => println!("skipped: the tests with Python's awslambdaric: {why:#}"),
+        Ok(bin) => {
+            tests = tests.env("TWO_BUCKETS_TEST_PYTHON", bin.join("python"));
+            closing.push("run too: the tests with Python's awslambdaric and moto".into());
+        }
+        Err(why) => closing.push(format!(
+            "skipped: the tests with Python's awslambdaric and moto: {why:#}"
+        )),
     }
     let (lines, outcome) = tests.run_and_keep(|line| {
         line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed")

@@ -1,1 +1,8 @@
-//! The traits of Two Buckets on AWS: `ObjectStore` on S3, `Ledger` on DynamoDB, wake-ups from SQS.
+//! The traits of Two Buckets on AWS: `ObjectStore` on S3, `Ledger` on `DynamoDB`, wake-ups from SQS.
+
+mod clients;
+pub mod ledger;
+mod store;
+
+pub use clients::{ClientOptions, Clients, NoRegion};
+pub use store::{S3Store, S3StoreOptions};

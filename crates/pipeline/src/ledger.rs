@@ -234,7 +234,8 @@ pub struct ListUploads {
     pub limit: usize,
 }
 
-/// A page of uploads, the latest noted first.
+/// A page of uploads, the latest first: by when they were noted or, in a ledger that many machines write, by when they
+/// were received or their key was minted, and by when they were noted where that is the same moment.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UploadPage {
     /// The uploads.
@@ -243,7 +244,7 @@ pub struct UploadPage {
     pub next: Option<UploadId>,
 }
 
-/// How many uploads are in each state.
+/// How many uploads are in each state. One that has ended well and was forgotten since may still count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     /// Pending.
@@ -276,8 +277,10 @@ impl Counts {
 
 /// The most uploads of one page.
 pub const PAGE_MAX: usize = 1_000;
-/// The most versions of one [`Ledger::note`]: the most items one `DynamoDB` transaction takes, less the one for the lease.
-pub const NOTE_MAX: usize = 99;
+/// The most versions of one [`Ledger::note`]. A `DynamoDB` transaction takes 100 items: one is the lease, a version that
+/// is new has a row and what finds the row, and the one that was expected leaves its place among the expected too.
+pub const NOTE_MAX: usize = 49;
+const _: () = assert!(1 + 2 * NOTE_MAX < 100);
 
 /// The record of work, attempts and outcomes, and the leases on keys.
 ///
@@ -381,8 +384,8 @@ pub trait Ledger: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Upload>> + Send;
 
-    /// Unfinished uploads of jobs, pending or processing, those received first first and behind the given one; at most
-    /// `limit`.
+    /// Unfinished uploads of jobs, pending or processing, those received first first, or of minted keys those minted
+    /// first, and behind the given one; at most `limit`.
     fn jobs(
         &self,
         after: Option<&UploadId>,
@@ -428,8 +431,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// The upload this key was minted for, if it was.
     fn minted_for(&self, key: &ObjectRef) -> impl Future<Output = Result<Option<Upload>>> + Send;
 
-    /// Pending uploads that are expected until a moment before this one, by that moment and behind the given one;
-    /// at most `limit`.
+    /// Pending uploads that are expected until a moment before this one, in an order that stays and behind the given
+    /// one; at most `limit`.
     fn overdue(
         &self,
         now: Timestamp,
@@ -464,7 +467,7 @@ pub trait Ledger: Send + Sync + 'static {
     fn due(&self, now: Timestamp, limit: usize)
     -> impl Future<Output = Result<Vec<Upload>>> + Send;
 
-    /// Lists rows, the latest noted first.
+    /// Lists rows, the latest first, see [`UploadPage`].
     fn list(&self, options: &ListUploads) -> impl Future<Output = Result<UploadPage>> + Send;
 
     /// How many rows are in each state.

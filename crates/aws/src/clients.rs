@@ -1,0 +1,168 @@
+//! How the SDK's clients are made: the one place that knows region, credentials, endpoints, time-outs and retries.
+
+use std::time::Duration;
+
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::retry::{RetryConfig, RetryMode};
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::service_config::ServiceConfigKey;
+
+/// What the environment would otherwise decide, where somebody says more. All of it may be left out.
+#[derive(Clone, Debug, Default)]
+pub struct ClientOptions {
+    /// The region, instead of `AWS_REGION` or the profile's.
+    pub region: Option<String>,
+    /// The profile of the shared configuration, instead of `AWS_PROFILE`.
+    pub profile: Option<String>,
+    /// Where all services are, instead of `AWS_ENDPOINT_URL` and its kind.
+    pub endpoint_url: Option<String>,
+    /// Credentials, instead of the default chain. Its Debug output shows no secret.
+    pub credentials: Option<SharedCredentialsProvider>,
+    /// Whether a bucket is named in the path (`https://host/bucket/key`) and not in the host. If not said, it is where S3
+    /// is not at AWS's own address, because a name below another's host seldom resolves.
+    pub path_style: Option<bool>,
+}
+
+/// There is no region: AWS has no default for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no AWS region is set: give --region, AWS_REGION, or a region in the profile")]
+pub struct NoRegion;
+
+/// Makes the SDK's clients from one configuration, so that they share connections and credentials.
+///
+/// The conventions are those of every AWS tool (AWS SDKs and Tools Reference Guide): `AWS_REGION`, `AWS_PROFILE` and the
+/// shared files, the default credentials chain (environment, profile with SSO and processes, web identity, container,
+/// instance), `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_{SERVICE}`, `AWS_MAX_ATTEMPTS`, and
+/// `HTTPS_PROXY`. Certificates are checked by the system's roots. The region is not asked of the instance's metadata,
+/// because that is a call.
+///
+/// Making clients reads files and the environment and calls nobody. Credentials are fetched by the first call.
+///
+/// # Retries
+///
+/// The clients retry by themselves, with back-off, what AWS says may be retried; S3's slow down on `SlowDown` as well
+/// (adaptive mode) unless `AWS_RETRY_MODE` says otherwise. A write to S3 must not be repeated
+/// blindly, for the first may have landed: whoever writes says so in its call.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    sdk: SdkConfig,
+    path_style: Option<bool>,
+}
+
+/// The longest wait for a connection. AWS answers in milliseconds, and a retry reaches another address.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// The longest wait for the first byte of an answer. S3 begins long answers early (S3 API, `CopyObject`), and a part of
+/// a body is sent well within it. Above SQS's longest poll of 20 s.
+const READ_TIME_MAX: Duration = Duration::from_mins(1);
+
+impl Clients {
+    /// By the environment, as far as the options do not say otherwise.
+    pub async fn from_environment(options: &ClientOptions) -> Result<Self, NoRegion> {
+        let region = match &options.region {
+            Some(region) => Some(Region::new(region.clone())),
+            None => region_of(options.profile.as_deref()).await,
+        };
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIME_MAX)
+            .read_timeout(READ_TIME_MAX)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(region.ok_or(NoRegion)?)
+            .http_client(http_client())
+            .timeout_config(timeouts);
+        if let Some(profile) = &options.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(url) = &options.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        if let Some(credentials) = &options.credentials {
+            loader = loader.credentials_provider(credentials.clone());
+        }
+        Ok(Self {
+            sdk: loader.load().await,
+            path_style: options.path_style,
+        })
+    }
+
+    /// What all clients are made from, for a service that has no method here.
+    pub fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
+    /// A client of S3.
+    ///
+    /// Checksums of requests are left as the SDK has them (`WHEN_SUPPORTED`, or what
+    /// `AWS_REQUEST_CHECKSUM_CALCULATION` says): each body sent is checked on arrival, and no URL is signed with this
+    /// client, which is where that default does harm.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let mut config = aws_sdk_s3::config::Builder::from(&self.sdk)
+            .force_path_style(self.path_style.unwrap_or_else(|| self.s3_is_elsewhere()));
+        if self.asked("AWS_RETRY_MODE", "retry_mode").is_none() {
+            let retries = self.sdk.retry_config().cloned();
+            let retries = retries.unwrap_or_else(RetryConfig::standard);
+            config = config.retry_config(retries.with_retry_mode(RetryMode::Adaptive));
+        }
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    /// A client of DynamoDB.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.sdk)
+    }
+
+    /// A client of SQS.
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.sdk)
+    }
+
+    fn s3_is_elsewhere(&self) -> bool {
+        self.sdk.endpoint_url().is_some()
+            || self.asked("AWS_ENDPOINT_URL", "endpoint_url").is_some()
+    }
+
+    /// What the environment or the profile says, for S3 alone if it does.
+    fn asked(&self, variable: &str, setting: &str) -> Option<String> {
+        let key = ServiceConfigKey::builder()
+            .service_id("S3")
+            .env(variable)
+            .profile(setting)
+            .build()
+            .ok()?;
+        self.sdk.service_config()?.load_config(key)
+    }
+}
+
+async fn region_of(profile: Option<&str>) -> Option<Region> {
+    let mut of_profile = ProfileFileRegionProvider::builder();
+    if let Some(profile) = profile {
+        of_profile = of_profile.profile_name(profile);
+    }
+    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(of_profile.build())
+        .region()
+        .await
+}
+
+/// The SDK's own client on rustls with ring and the system's roots, through the environment's proxy. By itself the SDK
+/// would link a second TLS stack.
+fn http_client() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build()
+    })
+}
