@@ -110,6 +110,7 @@ impl<P: Processor> Workers<P> {
         if ledger.pause_row()?.is_some() {
             queue.pause();
         }
+        ledger.tell_of_noted(queue.unnoted().clone());
         let driver = Arc::new(Driver {
             store: Arc::new(DepotStore::new(depot.clone())),
             ledger: Arc::new(ledger),

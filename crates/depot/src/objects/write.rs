@@ -254,6 +254,7 @@ impl Transaction<'_> {
             },
             size_bytes: object.size_bytes,
             etag: object.etag.clone(),
+            last_modified: record.last_modified,
             is_latest,
         });
         Ok(Written {

@@ -10,7 +10,7 @@ mod reading;
 mod replays;
 mod tables;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -25,6 +25,7 @@ use two_buckets_pipeline::{
 };
 
 use crate::StoreCalls;
+use crate::unnoted::Unnoted;
 use changes::Failed;
 use feed::Feed;
 pub use history::History;
@@ -42,6 +43,8 @@ pub struct DepotLedger {
     boot: BootId,
     feed: Feed,
     jobs_changed: Arc<Notify>,
+    /// Who is told of versions that have got their row.
+    unnoted: Arc<OnceLock<Unnoted>>,
 }
 
 impl DepotLedger {
@@ -56,6 +59,7 @@ impl DepotLedger {
             boot: BootId(boot),
             feed: Feed::default(),
             jobs_changed: Arc::default(),
+            unnoted: Arc::default(),
         })
     }
 
@@ -74,6 +78,11 @@ impl DepotLedger {
     /// Ends what listeners hear; changes go on.
     pub(crate) fn close_feed(&self) {
         self.feed.close();
+    }
+
+    /// Tells these of versions that have got their row, from now on. The first who are named are told.
+    pub(crate) fn tell_of_noted(&self, unnoted: Unnoted) {
+        self.unnoted.get_or_init(|| unnoted);
     }
 
     /// Ends when an upload was left to a job or its job was cancelled since it last ended. For one listener.
@@ -131,20 +140,27 @@ impl DepotLedger {
         change: impl FnOnce(&mut Rows<'_, '_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (depot, feed) = (self.depot.clone(), self.feed.clone());
+        let unnoted = Arc::clone(&self.unnoted);
         self.calls
             .run(move || {
-                let mut told = None;
+                let (mut told, mut noted) = (None, Vec::new());
                 let changed = depot
                     .transaction(|tx: &mut Transaction<'_>| {
                         let mut rows = Rows::new(tx);
                         let value = change(&mut rows).map_err(Failed)?;
                         // Transactions run one after the other, so places are given in the order of their commits.
                         told = feed.place(rows.changed);
+                        noted = rows.noted;
                         Ok(value)
                     })
                     .map_err(|Failed(error)| error)?;
                 if let Some(place) = told {
                     place.publish();
+                }
+                if let Some(unnoted) = unnoted.get()
+                    && !noted.is_empty()
+                {
+                    unnoted.noted(&noted);
                 }
                 Ok(changed)
             })

@@ -6,6 +6,7 @@ use two_buckets_pipeline::ledger::{Error, Result};
 use two_buckets_pipeline::{Lease, State, Upload, UploadId};
 
 use super::{corrupt, encoding, unavailable};
+use crate::unnoted::Waits;
 
 /// Counters by name: 8 bytes, little-endian.
 pub(super) const COUNTERS: RowTable = RowTable(1);
@@ -131,6 +132,8 @@ pub(super) struct Rows<'a, 'b> {
     pub(super) tx: &'a mut Transaction<'b>,
     /// Uploads as this transaction leaves them, to be told of once it is durable.
     pub(super) changed: Vec<Upload>,
+    /// Versions that have got their row in it.
+    pub(super) noted: Vec<Waits>,
 }
 
 impl<'a, 'b> Rows<'a, 'b> {
@@ -138,6 +141,7 @@ impl<'a, 'b> Rows<'a, 'b> {
         Self {
             tx,
             changed: Vec::new(),
+            noted: Vec::new(),
         }
     }
 }
@@ -268,6 +272,11 @@ impl Rows<'_, '_> {
         {
             let key = version_bytes(&after.key, Some(&staged.version_id));
             self.tx.set_row(VERSIONS, &key, &number.to_be_bytes());
+            self.noted.push(Waits::new(
+                staged.order.last_modified,
+                after.key.key.clone(),
+                &staged.version_id,
+            ));
         }
         if after.minted && before.is_none() {
             let key = version_bytes(&after.key, None);

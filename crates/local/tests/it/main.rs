@@ -12,6 +12,7 @@ mod crashes;
 mod history;
 mod jobs;
 mod minted;
+mod oldest;
 mod pausing;
 mod replaying;
 mod workers;
