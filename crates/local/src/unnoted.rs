@@ -227,7 +227,9 @@ mod tests {
 
     fn known(versions: &[Waits], kept_max: usize) -> First {
         let mut first = First::new(kept_max);
-        versions.iter().for_each(|it| first.insert(it.clone()));
+        for waits in versions {
+            first.insert(waits.clone());
+        }
         first
     }
 

@@ -7,6 +7,7 @@ use two_buckets_depot::Created;
 use two_buckets_objects::{BucketName, Key, ObjectRef, Timestamp};
 use two_buckets_pipeline::{WakeUp, WakeUps, Why};
 
+use crate::sweeps::{SweepFigures, Sweeps};
 use crate::unnoted::{Unnoted, Waits};
 
 /// The most keys that wait to be looked at. A key takes some hundred bytes.
@@ -69,6 +70,8 @@ struct Shared {
     arrivals: Arrivals,
     /// New versions in staging that have no row yet.
     unnoted: Unnoted,
+    /// What sweeps have found.
+    sweeps: Sweeps,
     /// Whether processing is paused.
     paused: watch::Sender<bool>,
     /// Held over a change of that and of the row that says so, so that the two never differ for long.
@@ -315,6 +318,16 @@ impl WakeQueue {
         {
             state.left_out = counted;
         }
+    }
+
+    /// Who keeps what sweeps have found.
+    pub(crate) fn sweeps(&self) -> &Sweeps {
+        &self.shared.sweeps
+    }
+
+    /// The sweeps since this queue was made.
+    pub fn sweep_figures(&self) -> SweepFigures {
+        self.shared.sweeps.figures()
     }
 
     /// Hands out nothing more. What waits is forgotten: the sweep at the next start finds it.

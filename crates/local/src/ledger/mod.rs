@@ -5,6 +5,7 @@ mod encoding;
 mod feed;
 mod history;
 mod log_encoding;
+mod observed;
 mod pause_row;
 mod reading;
 mod replays;
@@ -18,7 +19,8 @@ use two_buckets_depot::{Depot, Transaction};
 use two_buckets_objects::{ListedVersion, ObjectRef, Timestamp, VersionRef};
 use two_buckets_pipeline::ledger::{
     Capabilities, Claim, ClaimKey, Counts, Error, KeptLog, Ledger, ListUploads, MoveUpload,
-    MovedInOne, Noted, Release, Result, Said, SourceFacts, StartUpload, Started, UploadPage,
+    MovedInOne, Noted, PAGE_MAX, Release, Result, Said, SourceFacts, StartUpload, Started,
+    UploadPage,
 };
 use two_buckets_pipeline::{
     ArchiveRecord, Begin, BootId, End, Expectation, Lease, Report, Upload, UploadId,
@@ -29,6 +31,8 @@ use crate::unnoted::Unnoted;
 use changes::Failed;
 use feed::Feed;
 pub use history::History;
+pub use observed::LedgerFigures;
+use observed::{Observation, Observed};
 pub(crate) use replays::{Before, Run};
 use tables::Rows;
 
@@ -45,6 +49,7 @@ pub struct DepotLedger {
     jobs_changed: Arc<Notify>,
     /// Who is told of versions that have got their row.
     unnoted: Arc<OnceLock<Unnoted>>,
+    observed: Arc<Observed>,
 }
 
 impl DepotLedger {
@@ -53,6 +58,18 @@ impl DepotLedger {
         let boot = depot
             .transaction(|tx| Rows::new(tx).next(tables::BOOT).map_err(Failed))
             .map_err(|Failed(error)| error)?;
+        let observed = Observed::default();
+        let mut after = None;
+        loop {
+            let jobs = reading::jobs(&depot, after.as_ref(), PAGE_MAX)?;
+            for job in &jobs {
+                observed.count(&Observation::of_found(job));
+            }
+            match jobs.last() {
+                Some(last) => after = Some(last.id.clone()),
+                None => break,
+            }
+        }
         Ok(Self {
             depot,
             calls: StoreCalls::default(),
@@ -60,6 +77,7 @@ impl DepotLedger {
             feed: Feed::default(),
             jobs_changed: Arc::default(),
             unnoted: Arc::default(),
+            observed: Arc::new(observed),
         })
     }
 
@@ -83,6 +101,11 @@ impl DepotLedger {
     /// Tells these of versions that have got their row, from now on. The first who are named are told.
     pub(crate) fn tell_of_noted(&self, unnoted: Unnoted) {
         self.unnoted.get_or_init(|| unnoted);
+    }
+
+    /// What became of uploads since the ledger was opened.
+    pub fn figures(&self) -> LedgerFigures {
+        self.observed.figures()
     }
 
     /// Ends when an upload was left to a job or its job was cancelled since it last ended. For one listener.
@@ -140,17 +163,17 @@ impl DepotLedger {
         change: impl FnOnce(&mut Rows<'_, '_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (depot, feed) = (self.depot.clone(), self.feed.clone());
-        let unnoted = Arc::clone(&self.unnoted);
+        let (unnoted, counts) = (Arc::clone(&self.unnoted), Arc::clone(&self.observed));
         self.calls
             .run(move || {
-                let (mut told, mut noted) = (None, Vec::new());
+                let (mut told, mut noted, mut observed) = (None, Vec::new(), Vec::new());
                 let changed = depot
                     .transaction(|tx: &mut Transaction<'_>| {
                         let mut rows = Rows::new(tx);
                         let value = change(&mut rows).map_err(Failed)?;
                         // Transactions run one after the other, so places are given in the order of their commits.
                         told = feed.place(rows.changed);
-                        noted = rows.noted;
+                        (noted, observed) = (rows.noted, rows.observed);
                         Ok(value)
                     })
                     .map_err(|Failed(error)| error)?;
@@ -161,6 +184,9 @@ impl DepotLedger {
                     && !noted.is_empty()
                 {
                     unnoted.noted(&noted);
+                }
+                for observation in &observed {
+                    counts.count(observation);
                 }
                 Ok(changed)
             })

@@ -5,6 +5,7 @@ use two_buckets_objects::{ObjectRef, Timestamp, VersionId};
 use two_buckets_pipeline::ledger::{Error, Result};
 use two_buckets_pipeline::{Lease, State, Upload, UploadId};
 
+use super::observed::Observation;
 use super::{corrupt, encoding, unavailable};
 use crate::unnoted::Waits;
 
@@ -134,6 +135,8 @@ pub(super) struct Rows<'a, 'b> {
     pub(super) changed: Vec<Upload>,
     /// Versions that have got their row in it.
     pub(super) noted: Vec<Waits>,
+    /// What its changes mean for the counts.
+    pub(super) observed: Vec<Observation>,
 }
 
 impl<'a, 'b> Rows<'a, 'b> {
@@ -142,6 +145,7 @@ impl<'a, 'b> Rows<'a, 'b> {
             tx,
             changed: Vec::new(),
             noted: Vec::new(),
+            observed: Vec::new(),
         }
     }
 }
@@ -282,6 +286,7 @@ impl Rows<'_, '_> {
             let key = version_bytes(&after.key, None);
             self.tx.set_row(VERSIONS, &key, &number.to_be_bytes());
         }
+        self.observed.push(Observation::of(before, after));
         self.changed.retain(|row| row.id != after.id);
         self.changed.push(after.clone());
         Ok(())

@@ -9,6 +9,7 @@ mod bench;
 mod blocking;
 mod contracts;
 mod crashes;
+mod figures;
 mod history;
 mod jobs;
 mod minted;
