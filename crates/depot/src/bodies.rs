@@ -94,6 +94,7 @@ impl BodyWriter {
                 size_bytes_max: self.size_bytes_max,
             });
         }
+        self.shared.take_note_of_bytes(bytes.len());
         self.md5.update(bytes);
         for hasher in &mut self.hashers {
             hasher.update(bytes);

@@ -32,7 +32,7 @@ mod view;
 
 pub use bodies::{Body, BodyWriter, Reader};
 pub use buckets::{BucketInfo, ConfigKind, Versioning};
-pub use engine::storage;
+pub use engine::{Facts, storage};
 pub use error::{Error, OpenError, Result};
 pub use listing::{ListObjects, ListedObject, ObjectPage};
 pub use multipart::{

@@ -96,7 +96,11 @@ impl Environment {
     pub async fn invoke(mut self, invocation: Invocation) -> Result<Response, Failure> {
         let bytes = invocation.payload.len();
         if bytes > PAYLOAD_BYTES_MAX {
-            return Err(Failure::PayloadTooLarge { bytes });
+            let refused = Err(Failure::PayloadTooLarge { bytes });
+            if let Some(shared) = &self.shared {
+                shared.pool.ended.begin().end(&refused);
+            }
+            return refused;
         }
         let request_id = request_id::new().map_err(|why| Failure::NotStarted {
             reason: format!("this machine gives no random numbers: {why}"),
@@ -106,7 +110,9 @@ impl Environment {
             return Err(Failure::Stopped);
         };
         let unwanted = EndWhenDropped(Some(shared.clone()));
+        let counted = shared.pool.ended.begin();
         let result = run(&shared, request_id, invocation).await;
+        counted.end(&result);
         unwanted.forget();
         result
     }

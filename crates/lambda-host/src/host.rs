@@ -7,6 +7,7 @@ use std::{fmt, io};
 use crate::config::{Config, InvalidConfig};
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::outcome::Outcome;
 use crate::pool::Pool;
 use crate::strays::end_strays;
 use crate::{scratch, start};
@@ -33,6 +34,17 @@ pub struct Facts {
     pub started: u64,
     /// Environments that have ended since then.
     pub ended: u64,
+    /// How often there was no environment to be had, because it did not start.
+    pub start_failures: u64,
+    /// How invocations have ended since the host was started: how many, by [`Outcome`] in the order of [`Outcome::ALL`].
+    pub invocations: [u64; Outcome::ALL.len()],
+}
+
+impl Facts {
+    /// How many invocations have ended so.
+    pub fn invocations_of(&self, outcome: Outcome) -> u64 {
+        self.invocations[outcome as usize]
+    }
 }
 
 /// Ends the processes of functions whose scratch folders were below this one, and removes what is in it: what a server
@@ -80,7 +92,10 @@ impl Host {
         let place = place.map_err(|_closed| Failure::Stopped)?;
         let shared = match self.pool.take_idle(place) {
             Ok(shared) => shared,
-            Err(place) => start::environment(&self.pool, place).await?,
+            Err(place) => {
+                let started = start::environment(&self.pool, place).await;
+                started.inspect_err(|failure| self.pool.ended.count_start(failure))?
+            }
         };
         Ok(Environment::new(shared))
     }

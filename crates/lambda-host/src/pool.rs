@@ -13,6 +13,7 @@ use crate::environment_id::EnvironmentId;
 use crate::exchange::Signal;
 use crate::failure::Failure;
 use crate::host::Facts;
+use crate::outcome::Ended;
 use crate::process;
 use crate::scanner::Scanner;
 
@@ -24,6 +25,8 @@ pub(crate) struct Pool {
     inner: Mutex<Inner>,
     /// How many environments there are.
     pub(crate) alive: watch::Sender<usize>,
+    /// What has ended, by how.
+    pub(crate) ended: Ended,
 }
 
 #[derive(Default)]
@@ -44,6 +47,7 @@ impl Pool {
             config,
             inner: Mutex::default(),
             alive: watch::Sender::new(0),
+            ended: Ended::default(),
         }
     }
 
@@ -137,6 +141,8 @@ impl Pool {
             busy: inner.all.len() - inner.idle.len(),
             started: inner.started,
             ended: inner.ended,
+            start_failures: self.ended.start_failures(),
+            invocations: self.ended.by_outcome(),
         }
     }
 

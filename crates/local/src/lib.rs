@@ -4,15 +4,19 @@ mod blocking;
 mod changes;
 mod function;
 mod grants;
+mod histogram;
 mod jobs;
 mod lanes;
 mod ledger;
+mod oldest;
 mod pausing;
 mod replaying;
 mod retrying;
 mod shown;
 mod store;
+mod sweeps;
 mod tracker;
+mod unnoted;
 mod upload_id;
 mod waiting;
 mod wake;
@@ -24,10 +28,12 @@ pub use function::{
     StartError as FunctionStartError,
 };
 pub use grants::{DepotGrants, GrantOptions};
+pub use histogram::Durations;
 pub use jobs::{BegunJob, JobError, Jobs, RanJob};
 pub use lanes::Lanes;
-pub use ledger::{DepotLedger, History};
+pub use ledger::{DepotLedger, History, LedgerFigures};
 pub use store::DepotStore;
+pub use sweeps::{LastSweep, SweepFigures};
 pub use tracker::LedgerTracker;
 pub use wake::{EventFault, FindEventFault, WakeQueue};
 pub use worker::{

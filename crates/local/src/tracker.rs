@@ -14,6 +14,7 @@ use uploads::{
     UploadHistory, UploadKey, UploadPage, UploadState,
 };
 
+use crate::oldest::Staging;
 use crate::replaying::Buckets;
 use crate::shown::{ledger_state, listed, shown, shown_attempt, shown_log};
 use crate::upload_id::{self, Named};
@@ -66,6 +67,7 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
     async fn list(&self, query: ListUploads) -> Result<UploadPage> {
         // Staging first: a version that gets its row meanwhile is then seen twice and not never.
         let waiting = self.waiting(&query).await?;
+        let oldest_waiting = self.oldest_waiting(query.prefix.as_deref()).await?;
         // At least one row, for the next page begins behind the last one.
         let shown_waiting = waiting.uploads.len().min(query.limit.saturating_sub(1));
         let prefix = query.prefix.clone();
@@ -95,10 +97,7 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
                 received_at: upload.received_at,
             })
             .into_iter()
-            .chain(waiting.uploads.last().map(|upload| Oldest {
-                key: upload.key.clone(),
-                received_at: upload.received_at,
-            }))
+            .chain(oldest_waiting)
             .min_by_key(|oldest| oldest.received_at);
         let rows: Vec<_> = page.uploads.iter().map(shown).collect::<Result<_>>()?;
         let mut uploads = waiting.uploads;
@@ -362,6 +361,21 @@ impl<P: Processor> LedgerTracker<P> {
             return Ok(Waiting::default());
         }
         waiting::find(&self.store, &self.ledger, &self.facts.staging, query).await
+    }
+
+    /// The version that came first of all that wait for their row, however many they are.
+    async fn oldest_waiting(&self, prefix: Option<&str>) -> Result<Option<Oldest>> {
+        let staging = Staging {
+            store: &self.store,
+            ledger: &self.ledger,
+            bucket: &self.facts.staging,
+            unnoted: self.queue.unnoted(),
+        };
+        let first = staging.first_without_row(prefix).await?;
+        Ok(first.map(|waits| Oldest {
+            key: waits.key,
+            received_at: waits.received_at,
+        }))
     }
 
     /// How many versions wait for their row: exactly, or where there are too many to look at all of them, as the queue

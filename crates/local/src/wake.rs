@@ -7,6 +7,9 @@ use two_buckets_depot::Created;
 use two_buckets_objects::{BucketName, Key, ObjectRef, Timestamp};
 use two_buckets_pipeline::{WakeUp, WakeUps, Why};
 
+use crate::sweeps::{SweepFigures, Sweeps};
+use crate::unnoted::{Unnoted, Waits};
+
 /// The most keys that wait to be looked at. A key takes some hundred bytes.
 const WAITING_MAX: usize = 100_000;
 /// How many new versions a listener may be behind before it is told that it missed some.
@@ -65,6 +68,10 @@ struct Shared {
     overflowed: Notify,
     /// Who hears of new versions in staging.
     arrivals: Arrivals,
+    /// New versions in staging that have no row yet.
+    unnoted: Unnoted,
+    /// What sweeps have found.
+    sweeps: Sweeps,
     /// Whether processing is paused.
     paused: watch::Sender<bool>,
     /// Held over a change of that and of the row that says so, so that the two never differ for long.
@@ -194,6 +201,10 @@ impl WakeQueue {
             if created.at.bucket == staging {
                 let fault = fault.as_ref().and_then(|find| find(&created.at.key));
                 queue.arrive(created.at.object(), fault);
+                queue.shared.unnoted.arrived(|| {
+                    let at = &created.at;
+                    Waits::new(created.last_modified, at.key.clone(), &at.version_id)
+                });
                 // Who watches hears of the version itself, whatever becomes of its event.
                 let arrivals = &queue.shared.arrivals.0;
                 if arrivals.receiver_count() > 0 {
@@ -249,6 +260,11 @@ impl WakeQueue {
         self.shared.arrivals.0.subscribe()
     }
 
+    /// The versions in staging that have no row yet, as the store has told of them.
+    pub(crate) fn unnoted(&self) -> &Unnoted {
+        &self.shared.unnoted
+    }
+
     /// How many keys wait to be looked at or are in work. While processing is paused, also those that found no room, as
     /// the latest sweep and the hints since then counted them.
     pub fn backlog(&self) -> u64 {
@@ -302,6 +318,16 @@ impl WakeQueue {
         {
             state.left_out = counted;
         }
+    }
+
+    /// Who keeps what sweeps have found.
+    pub(crate) fn sweeps(&self) -> &Sweeps {
+        &self.shared.sweeps
+    }
+
+    /// The sweeps since this queue was made.
+    pub fn sweep_figures(&self) -> SweepFigures {
+        self.shared.sweeps.figures()
     }
 
     /// Hands out nothing more. What waits is forgotten: the sweep at the next start finds it.

@@ -110,6 +110,7 @@ impl<P: Processor> Workers<P> {
         if ledger.pause_row()?.is_some() {
             queue.pause();
         }
+        ledger.tell_of_noted(queue.unnoted().clone());
         let driver = Arc::new(Driver {
             store: Arc::new(DepotStore::new(depot.clone())),
             ledger: Arc::new(ledger),
@@ -237,8 +238,11 @@ where
     let queue = &*driver.wake_ups;
     let stopping = || is_stopping.load(Ordering::Relaxed);
     queue.sweep_begins();
+    let began = driver.clock.now();
     let swept = sweeper.sweep_while(&stopping, &|| queue.is_paused()).await;
     queue.sweep_ends(swept.is_ok() && !stopping());
+    let ended = driver.clock.now();
+    queue.sweeps().ended(swept.as_ref().ok(), began, ended);
     swept
 }
 

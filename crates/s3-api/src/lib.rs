@@ -36,6 +36,7 @@ pub mod policy;
 mod query;
 mod refusal;
 mod request_id;
+mod requests;
 mod server;
 mod service;
 pub mod sign;
@@ -51,6 +52,7 @@ pub use form::{ExaminedForm, examine_form};
 pub use lifecycle::{AbortIncomplete, UnreadableLifecycle};
 pub use operation::{Conditions, Operation};
 pub use pins::{FUNCTION_ROLE, Pin, Pinned, Pins, Slot, function_role};
+pub use requests::RequestsAnswered;
 pub use server::{InvalidNetwork, Listening, Network, Peer, TrustedProxies, serve};
 pub use service::{AnswerBody, S3Service};
 pub use sts::{

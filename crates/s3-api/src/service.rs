@@ -27,11 +27,12 @@ use crate::payload::{BoxError, Payload, RawBody, declared_size, entity_too_large
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::request_id::RequestIds;
+use crate::requests::{Counted, Requests};
 use crate::server::Peer;
 use crate::store::Store;
 use crate::sts::is_for_sts;
 use crate::target::{BodyUse, Target, body_use, is_form};
-use crate::{Config, sign, unsupported};
+use crate::{Config, Operation, RequestsAnswered, sign, unsupported};
 
 /// The largest document in a request: 1,000 keys of 1,024 bytes, each byte escaped, fit in a `DeleteObjects`.
 const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
@@ -65,6 +66,7 @@ struct Inner {
     backend: Backend,
     s3s: s3s::service::S3Service,
     request_ids: RequestIds,
+    requests: Requests,
 }
 
 impl S3Service {
@@ -95,8 +97,15 @@ impl S3Service {
                 backend,
                 config,
                 request_ids,
+                requests: Requests::new(),
             }),
         }
+    }
+
+    /// How many requests were answered, by whichever listener they came, by operation and status; those operations only
+    /// that were asked for.
+    pub fn requests_answered(&self) -> Vec<RequestsAnswered> {
+        self.inner.requests.answered()
     }
 
     /// Answers a request. Never fails: what goes wrong is an S3 error in the answer. Dropped midway, a write may
@@ -122,16 +131,20 @@ impl S3Service {
             parts.extensions.insert(BucketOfHost(bucket.to_owned()));
         }
         let target = Target::of(bucket_of_host, parts.uri.path());
-        let (mut answer, resource) = match target {
+        let (mut answer, resource, counted) = match target {
             Ok(target) => {
                 let resource = target.resource();
+                let counted;
                 let answer = if is_for_sts(&method, &target) {
+                    counted = Counted::ASSUME_ROLE;
                     let now = (self.inner.config.clock)();
                     let sts = &self.inner.config.sts;
                     sts.answer(&mut parts, raw, &request_id, now).await
                 } else if let Some(asked) = Asked::preflight(&method, &parts.headers) {
+                    counted = Counted::PREFLIGHT;
                     self.preflight(&target, &asked).await
                 } else {
+                    counted = asked_for(&parts, &target);
                     let bucket = target.bucket.clone();
                     let mut answer = self.answer(&mut parts, raw, &target, &request_id).await;
                     if origin.is_some() {
@@ -140,12 +153,16 @@ impl S3Service {
                     }
                     answer
                 };
-                (answer, resource)
+                (answer, resource, counted)
             }
-            Err(refusal) => (error_answer(refusal.into()), parts.uri.path().to_owned()),
+            Err(refusal) => {
+                let path = parts.uri.path().to_owned();
+                (error_answer(refusal.into()), path, Counted::OTHER)
+            }
         };
         complete(&mut answer, &method, &resource, &request_id);
         faults::finish(&mut answer, &resource, &request_id);
+        self.inner.requests.count(counted, answer.status());
         if expects && (has_no_body || !faults::is_done(&answer)) {
             // Without a body there is nothing to say `100 Continue` to, and the answer comes in its place. botocore
             // reads that one well and garbles the next on the same connection, so there is none. And whoever is refused
@@ -461,6 +478,18 @@ impl Drop for Told<'_> {
             "a fault struck that was asked for"
         );
     }
+}
+
+/// Which operation a request asks for, whether or not it may.
+fn asked_for(parts: &Parts, target: &Target) -> Counted {
+    if is_form(&parts.method, &parts.headers) {
+        return Counted::of(Some(Operation::post_object()));
+    }
+    // A query that cannot be read is refused, and asks for nothing.
+    let query = Query::parse(parts.uri.query()).ok();
+    Counted::of(
+        query.and_then(|query| Operation::of(&parts.method, target, &query, &parts.headers)),
+    )
 }
 
 /// Refuses what a form's request cannot have beside its body, and gives its `Content-Type`.

@@ -1,6 +1,6 @@
 //! The upload API as a tower service: grants to upload, the state of every upload, and steering.
 //!
-//! [`router`] serves the routes below `/api` that the page, the command line and other programs speak; `openapi.json`
+//! [`router`] serves the routes below `/api`, and `/metrics`, that the page, the command line and other programs speak; `openapi.json`
 //! beside this crate's manifest describes them and is served as `/api/openapi.json`.
 //! It owns two traits and knows nothing of what is behind them: [`Grants`] signs permissions to upload, [`Tracker`]
 //! says where each upload is and steers it.
@@ -23,6 +23,7 @@ mod key;
 mod limits;
 mod lives;
 mod metadata;
+mod metrics;
 mod mint;
 mod part_size;
 mod problem;
@@ -52,6 +53,7 @@ pub use guard::{
 pub use key::{InvalidUploadKey, UploadKey};
 pub use limits::{InvalidMediaRange, MediaRange, UploadLimits};
 pub use lives::{CREDENTIALS_LIFE, FORM_LIFE, SIGNED_CALL_LIFE, SIGNED_PUT_LIFE};
+pub use metrics::{METRICS_CONTENT_TYPE, Metrics, UploadFigures};
 pub use mint::{InvalidTemplate, KeyTemplate};
 pub use part_size::{FILE_SIZE_BYTES_MAX, part_size};
 pub use reason_pattern::{InvalidReasonPattern, ReasonPattern};

@@ -13,10 +13,10 @@ use two_buckets_objects::Timestamp;
 use crate::problem::Problem;
 use crate::rate::Rates;
 use crate::routes::{
-    content, credentials, events, faults, form, logs, pausing, replaying, s3, server, signed_url,
-    steering, uploads,
+    content, credentials, events, faults, form, logs, metrics, pausing, replaying, s3, server,
+    signed_url, steering, uploads,
 };
-use crate::{Faults, Grants, KeyTemplate, Tracker};
+use crate::{Faults, Grants, KeyTemplate, Metrics, Tracker};
 
 /// The description of the API (`OpenAPI` 3.1), as `GET /api/openapi.json` gives it.
 pub const OPENAPI: &str = include_str!("../openapi.json");
@@ -35,6 +35,8 @@ pub struct UploadApi<T, G> {
     pub until_stop: UntilStop,
     /// What switches faults on and off; none where that is not to be had.
     pub faults: Option<Arc<dyn Faults>>,
+    /// What tells a monitoring system's figures; none where they are collected in another way.
+    pub metrics: Option<Arc<dyn Metrics>>,
 }
 
 /// See [`UploadApi::until_stop`].
@@ -55,6 +57,7 @@ pub(crate) struct Api<T, G> {
     pub(crate) sources: Sources,
     pub(crate) until_stop: UntilStop,
     pub(crate) faults: Option<Arc<dyn Faults>>,
+    pub(crate) metrics: Option<Arc<dyn Metrics>>,
     pub(crate) rates: Rates,
 }
 
@@ -73,7 +76,7 @@ impl fmt::Debug for Sources {
     }
 }
 
-/// The service: every route below `/api`, ready to be merged with the page's router and put behind a
+/// The service: every route below `/api`, and `/metrics`, ready to be merged with the page's router and put behind a
 /// [`GuardLayer`](crate::GuardLayer). Without that layer anybody who reaches it may do everything.
 ///
 /// Addresses below `/api` that do not exist, and methods an address does not take, get problem JSON too.
@@ -85,6 +88,7 @@ pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
         sources,
         until_stop,
         faults,
+        metrics,
     } = api;
     let api = Api {
         tracker,
@@ -93,6 +97,7 @@ pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
         sources,
         until_stop,
         faults,
+        metrics,
         rates: Rates::default(),
     };
     let mut by_path: BTreeMap<&str, Handler<T, G>> = BTreeMap::new();
@@ -150,6 +155,7 @@ routes! {
     GET "/api/faults" => faults::show::<T, G>;
     PUT "/api/faults" => faults::set::<T, G>;
     DELETE "/api/faults" => faults::clear::<T, G>;
+    GET "/metrics" => metrics::text::<T, G>;
     GET "/api/events" => events::listen::<T, G>;
     POST "/api/signedurl" => signed_url::sign::<T, G>;
     POST "/api/credentials" => credentials::make::<T, G>;

@@ -218,6 +218,8 @@ pub(super) struct Segments {
 struct Known {
     numbers: BTreeSet<u64>,
     open: HashMap<u64, Arc<dyn File>>,
+    /// The lengths of those that have ended, as far as somebody has asked.
+    ended: HashMap<u64, u64>,
 }
 
 /// The most segments open for reading at once; far below what an operating system allows a process.
@@ -230,12 +232,39 @@ impl Segments {
             known: Mutex::new(Known {
                 numbers,
                 open: HashMap::new(),
+                ended: HashMap::new(),
             }),
         }
     }
 
     fn add(&self, segment: u64) {
         self.known().numbers.insert(segment);
+    }
+
+    /// How many segments there are, and how long those before this one are together. Each of them is looked at once, for
+    /// one that has ended stays as long as it is.
+    pub(super) fn measure(&self, active: u64) -> (u64, u64) {
+        let mut known = self.known();
+        let mut size_bytes = 0;
+        for segment in known.numbers.clone() {
+            if segment >= active {
+                break;
+            }
+            let length = match known.ended.get(&segment) {
+                Some(length) => *length,
+                None => match self
+                    .storage
+                    .open(&path(segment))
+                    .and_then(|it| it.size_bytes())
+                {
+                    Ok(length) => *known.ended.entry(segment).or_insert(length),
+                    // It cannot be looked at now; whoever reads it says so.
+                    Err(_) => 0,
+                },
+            };
+            size_bytes += length;
+        }
+        (known.numbers.len() as u64, size_bytes)
     }
 
     /// The segments before this one.
@@ -263,6 +292,7 @@ impl Segments {
         let mut known = self.known();
         known.numbers.remove(&segment);
         known.open.remove(&segment);
+        known.ended.remove(&segment);
         Ok(())
     }
 

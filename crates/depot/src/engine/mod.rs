@@ -71,6 +71,23 @@ pub(crate) struct Settings {
     pub(crate) checkpoints: Schedule,
 }
 
+/// How a store is at a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Facts {
+    /// Whether a sync failed, so that no write is taken until it is opened again.
+    pub is_read_only: bool,
+    /// How many more bytes fit on its disk; none if there is no limit, or if that cannot be found out.
+    pub free_bytes: Option<u64>,
+    /// How many segments its log has.
+    pub log_segments: u64,
+    /// How long they are together.
+    pub log_bytes: u64,
+    /// How much of it would be replayed at a start.
+    pub log_to_replay_bytes: u64,
+    /// How many bytes of bodies were taken in since it was opened, whatever became of them.
+    pub taken_bytes: u64,
+}
+
 /// Transactions over tables of rows and over bodies. Dropping it waits for what is on its way and closes the store.
 pub(crate) struct Engine {
     shared: Arc<Shared>,
@@ -90,6 +107,8 @@ pub(crate) struct Shared {
     next_id: AtomicU64,
     /// Whether a sync failed, so that nobody knows what the disk holds.
     read_only: AtomicBool,
+    /// How many bytes of bodies were taken in since the store was opened.
+    taken_bytes: AtomicU64,
     settings: Settings,
     writers: Mutex<Writers>,
     /// Something waits in `writers`, or the engine ends.
@@ -163,6 +182,7 @@ impl Engine {
             latest: AtomicI64::new(position.timestamp),
             next_id: AtomicU64::new(position.next_id),
             read_only: AtomicBool::new(false),
+            taken_bytes: AtomicU64::new(0),
             settings,
             writers: Mutex::default(),
             work: Condvar::new(),
@@ -233,6 +253,24 @@ impl Engine {
     /// The time by the store's clock, which never goes back.
     pub(crate) fn now(&self) -> Timestamp {
         self.shared.now()
+    }
+
+    /// How it is now.
+    pub(crate) fn facts(&self) -> Facts {
+        let shared = &*self.shared;
+        let (active, log_to_replay_bytes) = {
+            let applied = shared.applied();
+            (applied.position, applied.log_bytes)
+        };
+        let (log_segments, ended_bytes) = shared.segments.measure(active.segment);
+        Facts {
+            is_read_only: shared.check_writable().is_err(),
+            free_bytes: shared.storage.free_bytes().ok().flatten(),
+            log_segments,
+            log_bytes: ended_bytes + active.offset,
+            log_to_replay_bytes,
+            taken_bytes: shared.taken_bytes.load(Ordering::Relaxed),
+        }
     }
 
     /// Runs a transaction and returns once it is durable, and with it whatever it saw. With an error nothing happened,
@@ -322,6 +360,11 @@ impl Shared {
     fn now(&self) -> Timestamp {
         let now = (self.clock)().millis();
         Timestamp::from_millis(self.latest.fetch_max(now, Ordering::Relaxed).max(now))
+    }
+
+    /// Bytes of a body came in.
+    pub(crate) fn take_note_of_bytes(&self, count: usize) {
+        self.taken_bytes.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     fn next_id(&self) -> u64 {

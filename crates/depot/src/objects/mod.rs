@@ -15,7 +15,8 @@ pub(crate) use state::State;
 pub(crate) use write::no_checksum;
 
 use two_buckets_objects::{
-    Algorithm, Checksum, ETag, Metadata, ObjectInfo, Tags, VersionId, VersionRef, WriteCondition,
+    Algorithm, Checksum, ETag, Metadata, ObjectInfo, Tags, Timestamp, VersionId, VersionRef,
+    WriteCondition,
 };
 
 /// A new version that is durable now.
@@ -27,6 +28,8 @@ pub struct Created {
     pub size_bytes: u64,
     /// Its tag.
     pub etag: ETag,
+    /// Its Last-Modified: of a multipart upload the moment when it was initiated.
+    pub last_modified: Timestamp,
     /// Whether it is the current version; a late multipart upload is not.
     pub is_latest: bool,
 }

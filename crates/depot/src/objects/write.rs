@@ -8,7 +8,7 @@ use super::{Created, PutObject, Selector, check_single_put, check_size_beside, v
 use crate::engine::Table;
 use crate::records::{Content, ObjectRecord, VersionRecord, VersionState, beside};
 use crate::row_keys::{self, Order};
-use crate::{Body, Depot, Error, Result, Transaction, Versioning};
+use crate::{Body, Depot, Error, Facts, Result, Transaction, Versioning};
 
 impl Depot {
     /// Writes an object in one piece and makes it the key's current version (S3 API, `PutObject`).
@@ -35,6 +35,11 @@ impl Depot {
     /// The time by the store's clock, which never goes back.
     pub fn now(&self) -> Timestamp {
         self.inner.engine.now()
+    }
+
+    /// How the store is now: what an operator watches. Asks the disk for little, and keeps no writer waiting for long.
+    pub fn facts(&self) -> Facts {
+        self.inner.engine.facts()
     }
 }
 
@@ -254,6 +259,7 @@ impl Transaction<'_> {
             },
             size_bytes: object.size_bytes,
             etag: object.etag.clone(),
+            last_modified: record.last_modified,
             is_latest,
         });
         Ok(Written {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use two_buckets_lambda_host::Outcome;
+
 use crate::harness::{Function, Written, processes_of, until, within};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,4 +89,36 @@ async fn the_first_response_says_how_long_the_start_took() {
     assert_eq!(second.init_duration, None);
     assert_ne!(first.request_id, second.request_id);
     function.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invocations_are_counted_by_how_they_ended() {
+    let function = Function::new(|it| it.timeout = Duration::from_millis(500));
+    for _ in 0..3 {
+        function.text("echo hi").await;
+    }
+    for how in ["fails", "exit 3", "hang"] {
+        function.invoke(how).await.unwrap_err();
+    }
+    let dropped = function.acquire().await.unwrap();
+    let log = Written::default();
+    tokio::time::timeout(Duration::ZERO, dropped.invoke(log.invocation("hang")))
+        .await
+        .unwrap_err();
+    let facts = function.host.facts();
+    let ended = |outcome| facts.invocations_of(outcome);
+    assert_eq!(ended(Outcome::Succeeded), 3);
+    assert_eq!(ended(Outcome::FunctionError), 1);
+    assert_eq!(ended(Outcome::Exited), 1);
+    assert_eq!(ended(Outcome::TimedOut), 1);
+    assert_eq!(ended(Outcome::Stopped), 1, "nobody waited for it");
+    assert_eq!(facts.invocations.iter().sum::<u64>(), 7);
+    assert_eq!(facts.start_failures, 0);
+    function.host.stop().await;
+
+    let broken = Function::new(|it| it.handler = "exits.early".into());
+    broken.acquire().await.unwrap_err();
+    assert_eq!(broken.host.facts().start_failures, 1);
+    assert_eq!(broken.host.facts().invocations.iter().sum::<u64>(), 0);
+    broken.host.stop().await;
 }

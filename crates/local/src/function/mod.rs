@@ -141,6 +141,16 @@ impl Function {
         }
     }
 
+    /// What it is called, as its environments know it.
+    pub fn function_name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its environments and invocations.
+    pub fn facts(&self) -> lambda::Facts {
+        self.0.host.facts()
+    }
+
     /// Ends all of its environments. Uploads that come later fail.
     pub async fn stop(&self) {
         self.0.host.stop().await;

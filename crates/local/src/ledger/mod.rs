@@ -5,12 +5,13 @@ mod encoding;
 mod feed;
 mod history;
 mod log_encoding;
+mod observed;
 mod pause_row;
 mod reading;
 mod replays;
 mod tables;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -18,16 +19,20 @@ use two_buckets_depot::{Depot, Transaction};
 use two_buckets_objects::{ListedVersion, ObjectRef, Timestamp, VersionRef};
 use two_buckets_pipeline::ledger::{
     Capabilities, Claim, ClaimKey, Counts, Error, KeptLog, Ledger, ListUploads, MoveUpload,
-    MovedInOne, Noted, Release, Result, Said, SourceFacts, StartUpload, Started, UploadPage,
+    MovedInOne, Noted, PAGE_MAX, Release, Result, Said, SourceFacts, StartUpload, Started,
+    UploadPage,
 };
 use two_buckets_pipeline::{
     ArchiveRecord, Begin, BootId, End, Expectation, Lease, Report, Upload, UploadId,
 };
 
 use crate::StoreCalls;
+use crate::unnoted::Unnoted;
 use changes::Failed;
 use feed::Feed;
 pub use history::History;
+pub use observed::LedgerFigures;
+use observed::{Observation, Observed};
 pub(crate) use replays::{Before, Run};
 use tables::Rows;
 
@@ -42,6 +47,9 @@ pub struct DepotLedger {
     boot: BootId,
     feed: Feed,
     jobs_changed: Arc<Notify>,
+    /// Who is told of versions that have got their row.
+    unnoted: Arc<OnceLock<Unnoted>>,
+    observed: Arc<Observed>,
 }
 
 impl DepotLedger {
@@ -50,12 +58,26 @@ impl DepotLedger {
         let boot = depot
             .transaction(|tx| Rows::new(tx).next(tables::BOOT).map_err(Failed))
             .map_err(|Failed(error)| error)?;
+        let observed = Observed::default();
+        let mut after = None;
+        loop {
+            let jobs = reading::jobs(&depot, after.as_ref(), PAGE_MAX)?;
+            for job in &jobs {
+                observed.count(&Observation::of_found(job));
+            }
+            match jobs.last() {
+                Some(last) => after = Some(last.id.clone()),
+                None => break,
+            }
+        }
         Ok(Self {
             depot,
             calls: StoreCalls::default(),
             boot: BootId(boot),
             feed: Feed::default(),
             jobs_changed: Arc::default(),
+            unnoted: Arc::default(),
+            observed: Arc::new(observed),
         })
     }
 
@@ -74,6 +96,16 @@ impl DepotLedger {
     /// Ends what listeners hear; changes go on.
     pub(crate) fn close_feed(&self) {
         self.feed.close();
+    }
+
+    /// Tells these of versions that have got their row, from now on. The first who are named are told.
+    pub(crate) fn tell_of_noted(&self, unnoted: Unnoted) {
+        self.unnoted.get_or_init(|| unnoted);
+    }
+
+    /// What became of uploads since the ledger was opened.
+    pub fn figures(&self) -> LedgerFigures {
+        self.observed.figures()
     }
 
     /// Ends when an upload was left to a job or its job was cancelled since it last ended. For one listener.
@@ -131,20 +163,30 @@ impl DepotLedger {
         change: impl FnOnce(&mut Rows<'_, '_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (depot, feed) = (self.depot.clone(), self.feed.clone());
+        let (unnoted, counts) = (Arc::clone(&self.unnoted), Arc::clone(&self.observed));
         self.calls
             .run(move || {
-                let mut told = None;
+                let (mut told, mut noted, mut observed) = (None, Vec::new(), Vec::new());
                 let changed = depot
                     .transaction(|tx: &mut Transaction<'_>| {
                         let mut rows = Rows::new(tx);
                         let value = change(&mut rows).map_err(Failed)?;
                         // Transactions run one after the other, so places are given in the order of their commits.
                         told = feed.place(rows.changed);
+                        (noted, observed) = (rows.noted, rows.observed);
                         Ok(value)
                     })
                     .map_err(|Failed(error)| error)?;
                 if let Some(place) = told {
                     place.publish();
+                }
+                if let Some(unnoted) = unnoted.get()
+                    && !noted.is_empty()
+                {
+                    unnoted.noted(&noted);
+                }
+                for observation in &observed {
+                    counts.count(observation);
                 }
                 Ok(changed)
             })

@@ -5,7 +5,9 @@ use two_buckets_objects::{ObjectRef, Timestamp, VersionId};
 use two_buckets_pipeline::ledger::{Error, Result};
 use two_buckets_pipeline::{Lease, State, Upload, UploadId};
 
+use super::observed::Observation;
 use super::{corrupt, encoding, unavailable};
+use crate::unnoted::Waits;
 
 /// Counters by name: 8 bytes, little-endian.
 pub(super) const COUNTERS: RowTable = RowTable(1);
@@ -131,6 +133,10 @@ pub(super) struct Rows<'a, 'b> {
     pub(super) tx: &'a mut Transaction<'b>,
     /// Uploads as this transaction leaves them, to be told of once it is durable.
     pub(super) changed: Vec<Upload>,
+    /// Versions that have got their row in it.
+    pub(super) noted: Vec<Waits>,
+    /// What its changes mean for the counts.
+    pub(super) observed: Vec<Observation>,
 }
 
 impl<'a, 'b> Rows<'a, 'b> {
@@ -138,6 +144,8 @@ impl<'a, 'b> Rows<'a, 'b> {
         Self {
             tx,
             changed: Vec::new(),
+            noted: Vec::new(),
+            observed: Vec::new(),
         }
     }
 }
@@ -268,11 +276,17 @@ impl Rows<'_, '_> {
         {
             let key = version_bytes(&after.key, Some(&staged.version_id));
             self.tx.set_row(VERSIONS, &key, &number.to_be_bytes());
+            self.noted.push(Waits::new(
+                staged.order.last_modified,
+                after.key.key.clone(),
+                &staged.version_id,
+            ));
         }
         if after.minted && before.is_none() {
             let key = version_bytes(&after.key, None);
             self.tx.set_row(VERSIONS, &key, &number.to_be_bytes());
         }
+        self.observed.push(Observation::of(before, after));
         self.changed.retain(|row| row.id != after.id);
         self.changed.push(after.clone());
         Ok(())

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct Gated {
     began: Arc<Mutex<Vec<String>>>,
-    gate: Arc<Semaphore>,
+    pub(crate) gate: Arc<Semaphore>,
     most_at_once: Arc<AtomicUsize>,
     at_once: Arc<AtomicUsize>,
 }
@@ -38,7 +38,7 @@ impl Gated {
         }
     }
 
-    fn began(&self) -> Vec<String> {
+    pub(crate) fn began(&self) -> Vec<String> {
         self.began.lock().unwrap().clone()
     }
 }
@@ -94,7 +94,7 @@ pub(crate) fn start(bench: Bench, function: &Gated, workers: usize) -> Server {
 }
 
 impl Server {
-    async fn archived(&mut self, count: usize) {
+    pub(crate) async fn archived(&mut self, count: usize) {
         for _ in 0..count {
             tokio::time::timeout(PATIENCE, self.bench.archived.recv())
                 .await

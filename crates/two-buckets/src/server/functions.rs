@@ -289,6 +289,11 @@ impl Running {
         self.memory.as_ref()
     }
 
+    /// Those that run, to be looked at.
+    pub(super) fn functions(&self) -> Vec<Function> {
+        self.functions.clone()
+    }
+
     /// The folder of this run, by which its processes are known.
     pub(super) fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()

@@ -47,6 +47,7 @@ use crate::failure::Failure;
 use crate::faults;
 use crate::job::starter::Starter;
 use crate::job::{Tickets, desk};
+use crate::metrics;
 use crate::root_key::{RootKey, random_text};
 use banner::Banner;
 use functions::Found;
@@ -164,6 +165,22 @@ pub(crate) async fn run<P: Processor>(
         settings.digest(),
         running.address().map(|address| format!("http://{address}")),
     ));
+    let limits = Limits {
+        drain_timeout: DRAIN_MAX,
+        ..Limits::default()
+    };
+    let s3_service = S3Service::new(Config {
+        depot: depot.clone(),
+        sts: sts.clone(),
+        region: settings.region.value.clone(),
+        clock: Arc::new(clock::now),
+        pins: Some(pins),
+        refuse_write: Some(Arc::new(refuse_reserved(staging, archive))),
+        staging_buckets: vec![staging.clone()],
+        faults: Some(faults.for_calls()),
+        domain: reach.s3_url.value.as_ref().map(|url| url.host().to_owned()),
+        limits,
+    });
     let page = web::service(
         web::Parts {
             settings,
@@ -181,11 +198,18 @@ pub(crate) async fn run<P: Processor>(
                 requests_per_minute: settings.callers.requests_per_minute.value,
                 now: Arc::new(clock::now),
             },
-            sts: sts.clone(),
+            sts,
             depot: depot.clone(),
             stopping: stopping.clone(),
             processor: &name,
             faults: faults.clone(),
+            metrics: metrics::Sources {
+                depot: depot.clone(),
+                ledger: ledger.clone(),
+                queue: queue.clone(),
+                s3: s3_service.clone(),
+                functions: running.functions(),
+            },
         },
         |facts| LedgerTracker {
             facts,
@@ -195,10 +219,6 @@ pub(crate) async fn run<P: Processor>(
             sweeper: workers.sweep_handle(),
         },
     )?;
-    let limits = Limits {
-        drain_timeout: DRAIN_MAX,
-        ..Limits::default()
-    };
     let listening = |name, bound, header_read_timeout| -> Result<Listening, Failure> {
         Ok(Listening {
             name,
@@ -218,19 +238,6 @@ pub(crate) async fn run<P: Processor>(
     };
     let s3_listening = listening("S3", s3.address(), limits.header_read_timeout)?;
     let web_listening = listening("the page", web.address(), WEB_HEAD_TIMEOUT)?;
-    let s3_service = S3Service::new(Config {
-        depot: depot.clone(),
-        sts,
-        region: settings.region.value.clone(),
-        clock: Arc::new(clock::now),
-        pins: Some(pins),
-        refuse_write: Some(Arc::new(refuse_reserved(staging, archive))),
-        staging_buckets: vec![staging.clone()],
-        faults: Some(faults.for_calls()),
-        domain: reach.s3_url.value.as_ref().map(|url| url.host().to_owned()),
-        limits,
-    });
-
     let functions_s3 = s3_service.clone();
     let run_folder = running.folder();
     let record = LeftRecord::leave(

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::failure::Failure;
 use crate::faults::Switch;
-use crate::page;
+use crate::{metrics, page};
 
 /// What answers there.
 pub(super) type WebService = TowerToHyperService<Guard<Router>>;
@@ -38,6 +38,8 @@ pub(super) struct Parts<'a> {
     pub(super) processor: &'a str,
     /// What switches faults on and off.
     pub(super) faults: Switch,
+    /// What tells a monitoring system's figures.
+    pub(super) metrics: metrics::Sources,
 }
 
 /// Puts the service together.
@@ -82,6 +84,7 @@ pub(super) fn service<T: Tracker>(
             Arc::new(move || Box::pin(super::told(&stopping)))
         }),
         faults: Some(Arc::new(parts.faults.clone())),
+        metrics: Some(Arc::new(parts.metrics)),
     });
     let page = page::router(&endpoint).map_err(|error| Failure::failed(error.to_string()))?;
     let guard = GuardLayer::new(parts.access).map_err(|error| Failure::usage(error.to_string()))?;

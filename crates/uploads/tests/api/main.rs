@@ -8,6 +8,7 @@ mod faults;
 mod guards;
 mod keys;
 mod limits;
+mod metrics;
 mod minting;
 mod reading;
 mod shelf;

@@ -626,6 +626,7 @@ fn service_until(until_stop: UntilStop) -> (Router, Arc<Shelf>) {
         },
         until_stop,
         faults: Some(Arc::new(OneFault::default())),
+        metrics: Some(Arc::new(crate::metrics::Told)),
     };
     (router(api), shelf)
 }
