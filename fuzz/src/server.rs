@@ -38,6 +38,7 @@ impl Server {
                 just_moved_grace: Duration::ZERO,
                 small_body_bytes_max: 128 << 10,
                 on_created: None,
+                record_change: None,
             },
         )
         .expect("memory can be opened");

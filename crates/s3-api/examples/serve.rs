@@ -35,6 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             just_moved_grace: Duration::from_secs(5),
             small_body_bytes_max: 128 << 10,
             on_created: None,
+            record_change: None,
         },
     )?;
     let service = S3Service::new(Config {

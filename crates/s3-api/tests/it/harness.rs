@@ -56,6 +56,7 @@ impl Server {
                 just_moved_grace: Duration::from_secs(5),
                 small_body_bytes_max: 128 << 10,
                 on_created: None,
+                record_change: None,
             },
         )
         .unwrap();
