@@ -62,6 +62,7 @@ impl Server {
             pins: None,
             refuse_write: None,
             faults: None,
+            notifications: None,
             staging_buckets: vec![bucket_name("staging")],
             limits: Limits::default(),
         });

@@ -46,6 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         pins: None,
         refuse_write: None,
         faults: None,
+        notifications: None,
         staging_buckets: Vec::new(),
         domain: None,
         limits: Limits::default(),
