@@ -13,10 +13,10 @@ use two_buckets_objects::Timestamp;
 use crate::problem::Problem;
 use crate::rate::Rates;
 use crate::routes::{
-    content, credentials, events, faults, form, logs, pausing, replaying, s3, server, signed_url,
-    steering, uploads,
+    content, credentials, events, faults, form, logs, notifications, pausing, replaying, s3,
+    server, signed_url, steering, uploads,
 };
-use crate::{Faults, Grants, KeyTemplate, Tracker};
+use crate::{Faults, Grants, KeyTemplate, Notifications, Tracker};
 
 /// The description of the API (`OpenAPI` 3.1), as `GET /api/openapi.json` gives it.
 pub const OPENAPI: &str = include_str!("../openapi.json");
@@ -35,6 +35,8 @@ pub struct UploadApi<T, G> {
     pub until_stop: UntilStop,
     /// What switches faults on and off; none where that is not to be had.
     pub faults: Option<Arc<dyn Faults>>,
+    /// Knows of the targets of notifications; none where there are none.
+    pub notifications: Option<Arc<dyn Notifications>>,
 }
 
 /// See [`UploadApi::until_stop`].
@@ -55,6 +57,7 @@ pub(crate) struct Api<T, G> {
     pub(crate) sources: Sources,
     pub(crate) until_stop: UntilStop,
     pub(crate) faults: Option<Arc<dyn Faults>>,
+    pub(crate) notifications: Option<Arc<dyn Notifications>>,
     pub(crate) rates: Rates,
 }
 
@@ -85,6 +88,7 @@ pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
         sources,
         until_stop,
         faults,
+        notifications,
     } = api;
     let api = Api {
         tracker,
@@ -93,6 +97,7 @@ pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
         sources,
         until_stop,
         faults,
+        notifications,
         rates: Rates::default(),
     };
     let mut by_path: BTreeMap<&str, Handler<T, G>> = BTreeMap::new();
@@ -150,6 +155,7 @@ routes! {
     GET "/api/faults" => faults::show::<T, G>;
     PUT "/api/faults" => faults::set::<T, G>;
     DELETE "/api/faults" => faults::clear::<T, G>;
+    GET "/api/notifications" => notifications::show::<T, G>;
     GET "/api/events" => events::listen::<T, G>;
     POST "/api/signedurl" => signed_url::sign::<T, G>;
     POST "/api/credentials" => credentials::make::<T, G>;

@@ -9,6 +9,7 @@ mod guards;
 mod keys;
 mod limits;
 mod minting;
+mod notifications;
 mod reading;
 mod shelf;
 mod signer;

@@ -626,6 +626,7 @@ fn service_until(until_stop: UntilStop) -> (Router, Arc<Shelf>) {
         },
         until_stop,
         faults: Some(Arc::new(OneFault::default())),
+        notifications: Some(Arc::new(crate::notifications::OneTarget)),
     };
     (router(api), shelf)
 }
