@@ -213,6 +213,7 @@ mod function;
 mod job;
 mod logs;
 mod meant;
+mod notifications;
 pub mod page;
 mod private_file;
 mod root_key;

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::failure::Failure;
 use crate::faults::Switch;
+use crate::notifications::Delivery;
 use crate::page;
 
 /// What answers there.
@@ -38,6 +39,8 @@ pub(super) struct Parts<'a> {
     pub(super) processor: &'a str,
     /// What switches faults on and off.
     pub(super) faults: Switch,
+    /// What sends events.
+    pub(super) delivery: Delivery,
 }
 
 /// Puts the service together.
@@ -82,6 +85,7 @@ pub(super) fn service<T: Tracker>(
             Arc::new(move || Box::pin(super::told(&stopping)))
         }),
         faults: Some(Arc::new(parts.faults.clone())),
+        notifications: Some(Arc::new(parts.delivery)),
     });
     let page = page::router(&endpoint).map_err(|error| Failure::failed(error.to_string()))?;
     let guard = GuardLayer::new(parts.access).map_err(|error| Failure::usage(error.to_string()))?;
