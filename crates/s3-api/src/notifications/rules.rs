@@ -98,7 +98,7 @@ impl Rule {
             .flatten();
         for filter in filters {
             let value = filter.value.clone().unwrap_or_default();
-            match filter.name.as_ref().map(|name| name.as_str()) {
+            match filter.name.as_ref().map(s3s::dto::FilterRuleName::as_str) {
                 Some(name) if name.eq_ignore_ascii_case("prefix") => rule.prefix = value,
                 Some(name) if name.eq_ignore_ascii_case("suffix") => rule.suffix = value,
                 _ => {}

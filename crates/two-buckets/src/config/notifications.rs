@@ -188,7 +188,7 @@ pub(super) fn take(
                 match target(&name, entry, file, environment, server_region) {
                     Ok(target) => targets.push(target),
                     Err(problem) => {
-                        problems.push(format!("{ENTRY}.{name} in {}: {problem}", file.display()))
+                        problems.push(format!("{ENTRY}.{name} in {}: {problem}", file.display()));
                     }
                 }
             }

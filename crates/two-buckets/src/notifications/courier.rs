@@ -206,7 +206,7 @@ impl Courier {
                     &sqs::Queue {
                         region,
                         account,
-                        queue,
+                        name: queue,
                         sender: sender.as_ref(),
                     },
                     event,

@@ -21,7 +21,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub(super) struct Queue<'a> {
     pub(super) region: &'a str,
     pub(super) account: &'a str,
-    pub(super) queue: &'a str,
+    pub(super) name: &'a str,
     pub(super) sender: Option<&'a Sender>,
 }
 
@@ -32,11 +32,7 @@ pub(super) fn request(
     event: &Waiting,
     now: Timestamp,
 ) -> Result<Request<Full<Bytes>>, String> {
-    let Queue {
-        account,
-        queue: name,
-        ..
-    } = queue;
+    let Queue { account, name, .. } = queue;
     let authority = target.url.uri.authority().ok_or("its url has no host")?;
     let sender = queue.sender.ok_or("nobody is named who sends")?;
     let message = std::str::from_utf8(&event.message).map_err(|_| "it is no text")?;
