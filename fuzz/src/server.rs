@@ -38,6 +38,7 @@ impl Server {
                 just_moved_grace: Duration::ZERO,
                 small_body_bytes_max: 128 << 10,
                 on_created: None,
+                record_change: None,
             },
         )
         .expect("memory can be opened");
@@ -61,6 +62,7 @@ impl Server {
             pins: None,
             refuse_write: None,
             faults: None,
+            notifications: None,
             staging_buckets: vec![bucket_name("staging")],
             limits: Limits::default(),
         });

@@ -83,6 +83,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How it stands with each target of bucket notifications: what waits, what went wrong, what was lost. */
+        get: operations["showNotifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/openapi.json": {
         parameters: {
             query?: never;
@@ -653,6 +670,41 @@ export interface components {
             type?: string | null;
         };
         Nothing: Record<string, never>;
+        Notifications: {
+            targets: components["schemas"]["NotificationTarget"][];
+        };
+        NotificationTarget: {
+            /** @description What buckets' configurations name it by. */
+            arn: string;
+            /** @description Events that it has accepted since the server started. */
+            delivered: number;
+            /** @description Whether it has accepted nothing since the last error. */
+            failing: boolean;
+            /** @enum {string} */
+            kind: "webhook" | "sqs";
+            /** @description Why it did not accept what it was last sent in vain. */
+            last_error?: string;
+            /** Format: date-time */
+            last_error_at?: string;
+            /** @description Events that were not kept because as many waited as are kept for it. */
+            lost: number;
+            /**
+             * Format: date-time
+             * @description When the first of these happened.
+             */
+            lost_since?: string;
+            /** @description What it is called in the server's configuration. */
+            name: string;
+            /** @description How long ago that is, in seconds. */
+            oldest_age_s?: number;
+            /**
+             * Format: date-time
+             * @description When the oldest of these happened.
+             */
+            oldest_at?: string;
+            /** @description Events that wait for it. */
+            undelivered: number;
+        };
         /** @description The oldest upload that is neither finished nor set aside: its age is the number to alarm on. */
         Oldest: {
             age_s: number;
@@ -1407,6 +1459,44 @@ export interface operations {
             429: {
                 headers: {
                     "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    showNotifications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The targets that the server's configuration names, in their order. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notifications"];
+                };
+            };
+            /** @description The Host is foreign, or the caller is one who is known by a token of their own. */
+            403: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {

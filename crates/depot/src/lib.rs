@@ -16,6 +16,7 @@
 
 mod bodies;
 mod buckets;
+mod changes;
 mod encoding;
 mod engine;
 mod error;
@@ -32,6 +33,7 @@ mod view;
 
 pub use bodies::{Body, BodyWriter, Reader};
 pub use buckets::{BucketInfo, ConfigKind, Versioning};
+pub use changes::{Cause, ChangeKind, ObjectChange, RecordChange};
 pub use engine::{Facts, storage};
 pub use error::{Error, OpenError, Result};
 pub use listing::{ListObjects, ListedObject, ObjectPage};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use two_buckets_objects::Timestamp;
 
 use crate::OpenError;
+use crate::changes::{Cause, RecordChange};
 use crate::engine::storage::{DiskStorage, Storage};
 use crate::engine::{Engine, LsmIndex, MapIndex, Schedule, Settings};
 use crate::objects::{Created, State};
@@ -19,6 +20,8 @@ pub struct Options {
     pub small_body_bytes_max: usize,
     /// Called after each new version is durable, on the thread that wrote it. Must not block.
     pub on_created: Option<OnCreated>,
+    /// Called within each transaction for what it does to objects.
+    pub record_change: Option<RecordChange>,
 }
 
 type OnCreated = Arc<dyn Fn(&Created) + Send + Sync>;
@@ -28,6 +31,8 @@ type OnCreated = Arc<dyn Fn(&Created) + Send + Sync>;
 #[derive(Clone)]
 pub struct Depot {
     pub(crate) inner: Arc<Inner>,
+    /// Why what is done through this clone is done.
+    pub(crate) cause: Option<Cause>,
 }
 
 pub(crate) struct Inner {
@@ -91,6 +96,7 @@ impl Depot {
                 options,
                 state,
             }),
+            cause: None,
         })
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use two_buckets_objects::{ObjectRef, Timestamp, VersionRef, WriteCondition, Written};
 
+use crate::changes::{Cause, RecordChange};
 use crate::engine::Table;
 use crate::objects::{Created, State};
 use crate::records::VersionRecord;
@@ -24,6 +25,11 @@ pub struct Transaction<'a> {
     pub(crate) created: Vec<Created>,
     /// The versions moved away so far, as they were in their old place.
     pub(crate) moved: Vec<(ObjectRef, Order, VersionRecord)>,
+    /// What is told of each change of an object.
+    pub(crate) recorder: Option<&'a RecordChange>,
+    pub(crate) cause: Option<&'a Cause>,
+    /// What is called once it is durable.
+    pub(crate) when_durable: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 /// A move of one version, with its immutable body, to another key.
@@ -58,6 +64,7 @@ impl Depot {
         let state = &self.inner.state;
         let mut created = Vec::new();
         let mut moved = Vec::new();
+        let mut when_durable = Vec::new();
         let outcome = self.inner.engine.transaction(|engine| {
             let now = engine.now();
             let mut transaction = Transaction {
@@ -65,9 +72,13 @@ impl Depot {
                 state,
                 created: Vec::new(),
                 moved: Vec::new(),
+                recorder: self.inner.options.record_change.as_ref(),
+                cause: self.cause.as_ref(),
+                when_durable: Vec::new(),
             };
             let value = body(&mut transaction)?;
             created = transaction.created;
+            when_durable = transaction.when_durable;
             for (from, order, record) in transaction.moved {
                 // Before the move can be seen, so that there is no moment in which neither answers.
                 state.just_moved.keep(from.clone(), order, &record, now);
@@ -77,6 +88,9 @@ impl Depot {
         });
         match outcome {
             Ok(value) => {
+                for call in when_durable {
+                    call();
+                }
                 if let Some(on_created) = &self.inner.options.on_created {
                     for created in &created {
                         on_created(created);

@@ -170,6 +170,7 @@ mod tests {
             just_moved_grace: Duration::ZERO,
             small_body_bytes_max: 1 << 10,
             on_created: None,
+            record_change: None,
         };
         let depot = Depot::open_on(Arc::new(MemoryStorage::new()), options).unwrap();
         let [staging, archive]: [BucketName; 2] = ["staging", "archive"].map(|name| {

@@ -35,6 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             just_moved_grace: Duration::from_secs(5),
             small_body_bytes_max: 128 << 10,
             on_created: None,
+            record_change: None,
         },
     )?;
     let service = S3Service::new(Config {
@@ -45,6 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         pins: None,
         refuse_write: None,
         faults: None,
+        notifications: None,
         staging_buckets: Vec::new(),
         domain: None,
         limits: Limits::default(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use two_buckets_depot::Depot;
 use two_buckets_objects::{BucketName, Key, Timestamp};
 
+use crate::notifications::Notifications;
 use crate::{FindFault, Pins, Sts};
 
 /// Says why a key must not be written by a client, if it must not.
@@ -29,6 +30,8 @@ pub struct Config {
     pub refuse_write: Option<RefuseWrite>,
     /// Buckets that are a queue: no lifecycle rule may expire versions there.
     pub staging_buckets: Vec<BucketName>,
+    /// Who keeps the events that buckets' configurations ask for. If there is none, such configurations are refused.
+    pub notifications: Option<Notifications>,
     /// What goes wrong though nothing is wrong, if anything shall.
     pub faults: Option<FindFault>,
     /// Bounds of the listener.

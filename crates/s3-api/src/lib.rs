@@ -20,6 +20,7 @@
 mod access;
 mod auth;
 mod backend;
+mod cause;
 mod config;
 mod cors;
 mod credentials;
@@ -29,6 +30,7 @@ pub mod faults;
 mod form;
 mod host;
 mod lifecycle;
+pub mod notifications;
 mod operation;
 mod payload;
 pub mod pins;

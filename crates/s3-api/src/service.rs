@@ -17,6 +17,7 @@ use two_buckets_objects::SINGLE_PUT_SIZE_BYTES_MAX;
 use crate::access::{self, Access, Asked as AskedAccess};
 use crate::auth::{authenticate, unique};
 use crate::backend::Backend;
+use crate::cause::RequestCause;
 use crate::cors::Asked;
 use crate::digests::Claims;
 use crate::faults::{self, Before, Call, Struck, is_done};
@@ -77,6 +78,7 @@ impl S3Service {
             region: config.region.as_str().into(),
             refuse_write: config.refuse_write.clone(),
             staging_buckets: config.staging_buckets.as_slice().into(),
+            notifications: config.notifications.clone(),
         };
         let hosts = Hosts {
             domain: config.domain.clone(),
@@ -199,10 +201,19 @@ impl S3Service {
             };
         }
         match self.prepare(parts, &mut raw, target).await {
-            Ok((body, None)) => self.perform(parts, body).await,
-            Ok((body, Some(struck))) => {
-                let told = Told::new(&struck, target, request_id);
-                self.perform_with(told, parts, body).await
+            Ok((body, struck)) => {
+                let cause = cause(parts, parts.extensions.get(), request_id);
+                cause
+                    .run(async {
+                        match struck {
+                            None => self.perform(parts, body).await,
+                            Some(struck) => {
+                                let told = Told::new(&struck, target, request_id);
+                                self.perform_with(told, parts, body).await
+                            }
+                        }
+                    })
+                    .await
             }
             Err(refusal) => {
                 drain(&parts.headers, raw).await;
@@ -386,7 +397,11 @@ impl S3Service {
         let form = Allowed::read(raw, content_type, &sender).await?;
         let struck = self.fault(&Call::form(bucket, form.fields.key()?));
         let location_of = |key: &str| location(parts, bucket, key);
-        let posting = self.inner.backend.post_object(bucket, form, location_of);
+        let cause = RequestCause {
+            is_form: true,
+            ..cause(parts, Some(&form.access), request_id)
+        };
+        let posting = cause.run(self.inner.backend.post_object(bucket, form, location_of));
         let Some(struck) = struck else {
             return posting.await;
         };
@@ -526,6 +541,16 @@ fn check_form_head(parts: &Parts) -> Result<&str, Refusal> {
     }
     unique(&parts.headers, "content-type")?
         .ok_or_else(|| Refusal::invalid_argument("the request has no Content-Type"))
+}
+
+/// What this request is to those who hear of what it changed.
+fn cause(parts: &Parts, access: Option<&Access>, request_id: &str) -> RequestCause {
+    RequestCause {
+        request_id: request_id.to_owned(),
+        principal: access.map_or_else(String::new, Access::principal),
+        address: parts.extensions.get::<Peer>().map(|peer| peer.address),
+        is_form: false,
+    }
 }
 
 /// An object's URL as the client would reach it: in the style and under the host it used itself.

@@ -144,8 +144,32 @@ pub fn sign_headers(
     payload_sha256: &str,
     now: Timestamp,
 ) -> Vec<(HeaderName, HeaderValue)> {
+    sign_headers_for(
+        Service::S3,
+        credentials,
+        session_token,
+        region,
+        request,
+        payload_sha256,
+        now,
+    )
+}
+
+/// As [`sign_headers`], for any service. Its path is written as a bucket and a key.
+pub fn sign_headers_for(
+    service: Service,
+    credentials: &Credentials,
+    session_token: Option<&str>,
+    region: &str,
+    request: &Request<'_>,
+    payload_sha256: &str,
+    now: Timestamp,
+) -> Vec<(HeaderName, HeaderValue)> {
     let moment = Moment::of(now);
-    let scope = Scope::new(&moment.date, region);
+    let scope = Scope {
+        service,
+        ..Scope::new(&moment.date, region)
+    };
     let mut headers = request.canonical_headers();
     headers.push(("x-amz-date".to_owned(), moment.stamp.clone().into_bytes()));
     headers.push((
@@ -220,9 +244,13 @@ impl Moment {
 
 /// A service a signature can be for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Service {
+pub enum Service {
+    /// Buckets and objects.
     S3,
+    /// Sessions.
     Sts,
+    /// Queues.
+    Sqs,
 }
 
 impl Service {
@@ -230,6 +258,7 @@ impl Service {
         match self {
             Self::S3 => "s3",
             Self::Sts => "sts",
+            Self::Sqs => "sqs",
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use two_buckets_depot::{Body, BodyWriter, Depot, Reader};
 use two_buckets_objects::Algorithm;
 
+use crate::cause::RequestCause;
 use crate::error::of_depot;
 use crate::payload::BoxError;
 
@@ -64,7 +65,7 @@ impl Store {
         &self,
         steps: impl FnOnce(&Depot) -> S3Result<T> + Send + 'static,
     ) -> S3Result<T> {
-        let depot = self.0.clone();
+        let depot = RequestCause::current(&self.0);
         spawn_blocking(move || steps(&depot)).await.expect(NO_PANIC)
     }
 

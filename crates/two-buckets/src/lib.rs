@@ -214,6 +214,7 @@ mod job;
 mod logs;
 mod meant;
 mod metrics;
+mod notifications;
 pub mod page;
 mod private_file;
 mod root_key;

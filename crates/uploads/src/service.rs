@@ -13,10 +13,10 @@ use two_buckets_objects::Timestamp;
 use crate::problem::Problem;
 use crate::rate::Rates;
 use crate::routes::{
-    content, credentials, events, faults, form, logs, metrics, pausing, replaying, s3, server,
-    signed_url, steering, uploads,
+    content, credentials, events, faults, form, logs, metrics, notifications, pausing, replaying,
+    s3, server, signed_url, steering, uploads,
 };
-use crate::{Faults, Grants, KeyTemplate, Metrics, Tracker};
+use crate::{Faults, Grants, KeyTemplate, Metrics, Notifications, Tracker};
 
 /// The description of the API (`OpenAPI` 3.1), as `GET /api/openapi.json` gives it.
 pub const OPENAPI: &str = include_str!("../openapi.json");
@@ -37,6 +37,8 @@ pub struct UploadApi<T, G> {
     pub faults: Option<Arc<dyn Faults>>,
     /// What tells a monitoring system's figures; none where they are collected in another way.
     pub metrics: Option<Arc<dyn Metrics>>,
+    /// Knows of the targets of notifications; none where there are none.
+    pub notifications: Option<Arc<dyn Notifications>>,
 }
 
 /// See [`UploadApi::until_stop`].
@@ -58,6 +60,7 @@ pub(crate) struct Api<T, G> {
     pub(crate) until_stop: UntilStop,
     pub(crate) faults: Option<Arc<dyn Faults>>,
     pub(crate) metrics: Option<Arc<dyn Metrics>>,
+    pub(crate) notifications: Option<Arc<dyn Notifications>>,
     pub(crate) rates: Rates,
 }
 
@@ -89,6 +92,7 @@ pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
         until_stop,
         faults,
         metrics,
+        notifications,
     } = api;
     let api = Api {
         tracker,
@@ -98,6 +102,7 @@ pub fn router<T: Tracker, G: Grants>(api: UploadApi<T, G>) -> Router {
         until_stop,
         faults,
         metrics,
+        notifications,
         rates: Rates::default(),
     };
     let mut by_path: BTreeMap<&str, Handler<T, G>> = BTreeMap::new();
@@ -156,6 +161,7 @@ routes! {
     PUT "/api/faults" => faults::set::<T, G>;
     DELETE "/api/faults" => faults::clear::<T, G>;
     GET "/metrics" => metrics::text::<T, G>;
+    GET "/api/notifications" => notifications::show::<T, G>;
     GET "/api/events" => events::listen::<T, G>;
     POST "/api/signedurl" => signed_url::sign::<T, G>;
     POST "/api/credentials" => credentials::make::<T, G>;

@@ -184,6 +184,7 @@ fn start(
             just_moved_grace: Duration::from_secs(5),
             small_body_bytes_max: world.plan.small_body_bytes_max,
             on_created: Some(Arc::new(move |created: &Created| hook.created(created))),
+            record_change: None,
         },
     )?;
     for bucket in [staging(), archive()] {

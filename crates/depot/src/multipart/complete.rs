@@ -18,7 +18,7 @@ use crate::records::{
 };
 use crate::row_keys::{self, Order};
 use crate::view::{View as _, successor};
-use crate::{Depot, Error, PartOfObject, Result, Transaction};
+use crate::{ChangeKind, Depot, Error, PartOfObject, Result, Transaction};
 
 /// How long a completion can be repeated. An answer that was lost is asked for again within minutes; a day lets also a
 /// page do so that was closed meanwhile and remembers its uploads for as long.
@@ -192,7 +192,7 @@ impl Transaction<'_> {
         self.insert(to, order, &record)?;
         let newest = versions::newest(&*self.engine, to)?;
         let is_latest = newest.is_some_and(|(newest, _)| newest == order);
-        let written = self.announce(to, order, &record, is_latest)?;
+        let written = self.announce(to, order, &record, is_latest, ChangeKind::Completed)?;
         let completed = CompletedRecord {
             completed_at: self.engine.now(),
             is_null,

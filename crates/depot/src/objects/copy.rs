@@ -5,7 +5,7 @@ use two_buckets_objects::{Algorithm, Checksum, ETag, Metadata, ObjectRef, Versio
 use super::{CopyMetadata, CopyObject, FoundObject, Selector, check_size_beside, versions};
 use crate::records::{Content, ObjectRecord, VersionRecord, VersionState};
 use crate::row_keys::Order;
-use crate::{Depot, Error, Reader, Result, Transaction};
+use crate::{ChangeKind, Depot, Error, Reader, Result, Transaction};
 
 /// How many bytes are read at a time where bytes must be read.
 pub(crate) const READ_BYTES: usize = 1 << 20;
@@ -163,7 +163,7 @@ impl Transaction<'_> {
             state: VersionState::Object(object),
         };
         self.insert(to, order, &record)?;
-        let written = self.announce(to, order, &record, true)?;
+        let written = self.announce(to, order, &record, true, ChangeKind::Copied)?;
         Ok((found, written))
     }
 }

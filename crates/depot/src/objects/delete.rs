@@ -4,7 +4,7 @@ use two_buckets_objects::{BucketName, LIST_PAGE_MAX, ObjectRef, WriteCondition};
 
 use super::{Deleted, Selector, versions};
 use crate::records::{VersionRecord, VersionState};
-use crate::{Depot, Error, Result, Transaction, Versioning};
+use crate::{ChangeKind, Depot, Error, ObjectChange, Result, Transaction, Versioning};
 
 /// The most deletes in one call (S3 API, `DeleteObjects`).
 const DELETES_MAX: usize = LIST_PAGE_MAX;
@@ -67,6 +67,7 @@ impl Transaction<'_> {
                     .is_some_and(|(_, record)| record.object().is_none());
                 if let Some((order, record)) = found {
                     self.remove(at, order, &record)?;
+                    self.record_removed(at, order, &record)?;
                 } else {
                     self.state.just_moved.forget(at);
                 }
@@ -83,7 +84,9 @@ impl Transaction<'_> {
     fn hide(&mut self, at: &ObjectRef) -> Result<Deleted> {
         let versioning = versions::bucket(&*self.engine, &at.bucket)?.versioning;
         if versioning == Versioning::Unversioned {
-            self.remove_null(at)?;
+            if let Some((order, record)) = self.remove_null(at)? {
+                self.record_removed(at, order, &record)?;
+            }
             self.state.just_moved.forget(at);
             return Ok(Deleted {
                 version_id: None,
@@ -97,8 +100,16 @@ impl Transaction<'_> {
             state: VersionState::DeleteMarker,
         };
         self.insert(at, order, &marker)?;
+        let version_id = versions::id_of(&self.state.store, order, &marker);
+        self.record(&ObjectChange {
+            kind: ChangeKind::DeleteMarkerMade,
+            at,
+            version_id: version_id.clone(),
+            size_bytes: None,
+            etag: None,
+        })?;
         Ok(Deleted {
-            version_id: Some(versions::id_of(&self.state.store, order, &marker)),
+            version_id: Some(version_id),
             is_delete_marker: true,
         })
     }

@@ -5,7 +5,7 @@ use two_buckets_objects::{ObjectRef, VersionRef};
 use super::copy::{missing_target_fails_the_condition, set_user_pairs};
 use super::{FoundObject, check_size_beside, versions};
 use crate::records::{VersionRecord, VersionState};
-use crate::{Error, MoveVersion, Moved, Result, Selector, Transaction};
+use crate::{ChangeKind, Error, MoveVersion, Moved, Result, Selector, Transaction};
 
 impl Transaction<'_> {
     /// The key's current version, or `NoSuchKey`. A version that was just moved away is not there.
@@ -58,7 +58,8 @@ impl Transaction<'_> {
         // First out, then in: where both are the version `null` of one key, the insert must not let go of the bytes.
         self.remove_row(&old_place, old_order, &source);
         self.insert(&to, order, &record)?;
-        let written = self.announce(&to, order, &record, true)?;
+        let written = self.announce(&to, order, &record, true, ChangeKind::Copied)?;
+        self.record_removed(&old_place, old_order, &source)?;
         self.moved.push((old_place, old_order, source));
         Ok(Moved {
             source: found,

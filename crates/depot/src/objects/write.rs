@@ -8,7 +8,7 @@ use super::{Created, PutObject, Selector, check_single_put, check_size_beside, v
 use crate::engine::Table;
 use crate::records::{Content, ObjectRecord, VersionRecord, VersionState, beside};
 use crate::row_keys::{self, Order};
-use crate::{Body, Depot, Error, Facts, Result, Transaction, Versioning};
+use crate::{Body, ChangeKind, Depot, Error, Facts, ObjectChange, Result, Transaction, Versioning};
 
 impl Depot {
     /// Writes an object in one piece and makes it the key's current version (S3 API, `PutObject`).
@@ -75,7 +75,7 @@ impl Transaction<'_> {
             })),
         };
         self.insert(to, order, &record)?;
-        self.announce(to, order, &record, true)
+        self.announce(to, order, &record, true, ChangeKind::Put)
     }
 
     fn set_tags(
@@ -141,16 +141,17 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Takes away the version `null`, if there is one, for good.
-    pub(crate) fn remove_null(&mut self, at: &ObjectRef) -> Result<()> {
+    /// Takes away the version `null`, if there is one, for good; gives it.
+    pub(crate) fn remove_null(&mut self, at: &ObjectRef) -> Result<Option<(Order, VersionRecord)>> {
         let Some(order) = versions::null_order(&*self.engine, at)? else {
-            return Ok(());
+            return Ok(None);
         };
         let record =
             versions::at_order(&*self.engine, at, order)?.ok_or_else(|| Error::Corrupt {
                 what: "a null version row that names no version".into(),
             })?;
-        self.remove(at, order, &record)
+        self.remove(at, order, &record)?;
+        Ok(Some((order, record)))
     }
 
     /// Takes away a version and lets go of its bytes.
@@ -165,6 +166,23 @@ impl Transaction<'_> {
             Some(object) => self.release(object.content),
             None => Ok(()),
         }
+    }
+
+    /// Records that this version is gone for good.
+    pub(crate) fn record_removed(
+        &mut self,
+        at: &ObjectRef,
+        order: Order,
+        record: &VersionRecord,
+    ) -> Result<()> {
+        let version_id = versions::id_of(&self.state.store, order, record);
+        self.record(&ObjectChange {
+            kind: ChangeKind::Removed,
+            at,
+            version_id,
+            size_bytes: None,
+            etag: None,
+        })
     }
 
     /// Takes away a version's row only; its bytes go on in another place.
@@ -237,13 +255,15 @@ impl Transaction<'_> {
         }
     }
 
-    /// Has `on_created` called for this version once the transaction is durable; gives what the write made.
+    /// Records that this version was made, and has `on_created` called for it once the transaction is durable; gives what
+    /// the write made.
     pub(crate) fn announce(
         &mut self,
         to: &ObjectRef,
         order: Order,
         record: &VersionRecord,
         is_latest: bool,
+        kind: ChangeKind,
     ) -> Result<Written> {
         let VersionState::Object(object) = &record.state else {
             return Err(Error::IsDeleteMarker {
@@ -251,6 +271,13 @@ impl Transaction<'_> {
             });
         };
         let version_id = versions::id_of(&self.state.store, order, record);
+        self.record(&ObjectChange {
+            kind,
+            at: to,
+            version_id: version_id.clone(),
+            size_bytes: Some(object.size_bytes),
+            etag: Some(&object.etag),
+        })?;
         self.created.push(Created {
             at: VersionRef {
                 bucket: to.bucket.clone(),

@@ -38,6 +38,7 @@ impl TestClock {
             just_moved_grace: Duration::from_secs(5),
             small_body_bytes_max: 128,
             on_created: None,
+            record_change: None,
         }
     }
 }

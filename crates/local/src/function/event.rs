@@ -1,28 +1,11 @@
-//! What the function is told: S3's own notification.
-//!
-//! Shape: S3 User Guide, "Event message structure", version 2.x: `{"Records": [...]}`, the key form-encoded as S3 does
-//! it (a space is `+`, a slash stays), the sequencer hexadecimal and comparable within one key as S3 documents: the
-//! shorter padded with zeros on its left, then letter by letter.
+//! What the function is told: S3's own notification, as [`EventRecord`] writes it.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::macros::format_description;
-use two_buckets_objects::Timestamp;
 use two_buckets_pipeline::Incoming;
+use two_buckets_s3_api::notifications::EventRecord;
 
-/// The version of the structure that is written; readers compare the major number only.
-const VERSION: &str = "2.6";
-/// The bucket's owner and who sent the file, as far as this account knows them.
+/// Who sent the file, as far as this account knows them.
 const PRINCIPAL: &str = "000000000000";
-/// What form encoding leaves as it is, and the slash, which S3 leaves as well.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'*')
-    .remove(b'/')
-    .remove(b' ');
 
 /// The event of these uploads, a record for each in their order, as the JSON that S3 sends.
 pub(super) fn of(uploads: &[&Incoming], region: &str) -> Vec<u8> {
@@ -32,93 +15,39 @@ pub(super) fn of(uploads: &[&Incoming], region: &str) -> Vec<u8> {
 
 fn record(upload: &Incoming, region: &str) -> Value {
     let source = &upload.source;
-    let bucket = source.at.bucket.as_str();
     // The store does not keep how a version was made; a multipart upload's tag ends with its number of parts.
     let name = if source.etag.as_str().contains('-') {
         "ObjectCreated:CompleteMultipartUpload"
     } else {
         "ObjectCreated:Put"
     };
-    json!({
-        "eventVersion": VERSION,
-        "eventSource": "aws:s3",
-        "awsRegion": region,
-        "eventTime": iso(source.last_modified),
-        "eventName": name,
-        "userIdentity": { "principalId": PRINCIPAL },
-        "requestParameters": { "sourceIPAddress": "127.0.0.1" },
-        "responseElements": {
-            "x-amz-request-id": format!("{:016X}", upload.token.0),
-            "x-amz-id-2": source.at.version_id.as_str(),
-        },
-        "s3": {
-            "s3SchemaVersion": "1.0",
-            "configurationId": "two-buckets",
-            "bucket": {
-                "name": bucket,
-                "ownerIdentity": { "principalId": PRINCIPAL },
-                "arn": format!("arn:aws:s3:::{bucket}"),
-            },
-            "object": {
-                "key": form_encoded(source.at.key.as_str()),
-                "size": source.size_bytes,
-                "eTag": source.etag.as_str(),
-                "versionId": source.at.version_id.as_str(),
-                "sequencer": sequencer(upload),
-            },
-        },
-        // Not S3's: what a function with effects of its own needs to know a repeat. Readers of S3 events skip it.
-        "twoBuckets": {
-            "idempotencyKey": upload.idempotency_key(),
-            "attempt": upload.attempt,
-        },
-    })
-}
-
-/// A key as S3 puts it into events.
-fn form_encoded(key: &str) -> String {
-    utf8_percent_encode(key, ENCODED)
-        .to_string()
-        .replace(' ', "+")
+    let mut record = EventRecord {
+        region,
+        at: source.last_modified,
+        name,
+        principal: PRINCIPAL,
+        source_address: None,
+        request_id: &format!("{:016X}", upload.token.0),
+        host_id: source.at.version_id.as_str(),
+        configuration_id: "two-buckets",
+        bucket: &source.at.bucket,
+        key: source.at.key.as_str(),
+        size_bytes: Some(source.size_bytes),
+        etag: Some(source.etag.as_str()),
+        version_id: Some(&source.at.version_id),
+        sequencer: &sequencer(upload),
+    }
+    .to_json();
+    // Not S3's: what a function with effects of its own needs to know a repeat. Readers of S3 events skip it.
+    record["twoBuckets"] = json!({
+        "idempotencyKey": upload.idempotency_key(),
+        "attempt": upload.attempt,
+    });
+    record
 }
 
 /// Grows with the uploads of a key, as their order does. Always 28 digits, so that plain text comparison is right too.
 fn sequencer(upload: &Incoming) -> String {
     let millis = u64::try_from(upload.order.last_modified.millis()).unwrap_or(0);
     format!("{millis:012X}{:016X}", upload.order.number)
-}
-
-fn iso(at: Timestamp) -> String {
-    let format =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.millis()) * 1_000_000)
-        .ok()
-        .and_then(|at| at.format(format).ok())
-        .unwrap_or_else(|| "1970-01-01T00:00:00.000Z".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_form_encoded_as_s3_does() {
-        for (key, encoded) in [
-            ("folder/a file.txt", "folder/a+file.txt"),
-            ("a+b", "a%2Bb"),
-            ("100%", "100%25"),
-            ("übersicht", "%C3%BCbersicht"),
-            ("a&b=c?d", "a%26b%3Dc%3Fd"),
-            ("tilde~star*", "tilde%7Estar*"),
-            ("line\nbreak", "line%0Abreak"),
-        ] {
-            assert_eq!(form_encoded(key), encoded);
-        }
-    }
-
-    #[test]
-    fn times_have_milliseconds() {
-        let at = Timestamp::from_millis(1_700_000_000_007);
-        assert_eq!(iso(at), "2023-11-14T22:13:20.007Z");
-    }
 }

@@ -58,6 +58,7 @@ pub(crate) fn open(storage: Arc<MemoryStorage>) -> Bench {
                     drop(sender.send(created.clone()));
                 }
             })),
+            record_change: None,
         },
     )
     .unwrap();

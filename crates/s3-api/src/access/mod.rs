@@ -18,7 +18,7 @@ use crate::policy::{Context, Decision, Question, Value, decide_all};
 use crate::query::Query;
 use crate::refusal::Refusal;
 pub(crate) use crate::server::Peer;
-use crate::sts::{Session, Who};
+use crate::sts::{ACCOUNT, Session, Who};
 use crate::target::Target;
 pub(crate) use facts::of as context;
 pub(crate) use needs::Need;
@@ -131,6 +131,14 @@ impl Access {
         match self {
             Self::Root => None,
             Self::Session(access) => access.invocation.as_ref(),
+        }
+    }
+
+    /// Who it is, as events name them: the account, or a session of one of its roles.
+    pub(crate) fn principal(&self) -> String {
+        match self {
+            Self::Root => ACCOUNT.to_owned(),
+            Self::Session(access) => format!("AWS:{}", access.session.assumed_role_id),
         }
     }
 

@@ -53,8 +53,16 @@ impl Backend {
         req: S3Request<DeleteBucketInput>,
     ) -> S3Result<S3Response<DeleteBucketOutput>> {
         let name = convert::bucket(&req.input.bucket)?;
+        let notifications = self.notifications.clone();
         self.store
-            .call(move |depot| depot.delete_bucket(&name))
+            .call(move |depot| {
+                depot.delete_bucket(&name)?;
+                // A bucket of this name that is made later has no rules.
+                match notifications {
+                    Some(known) => known.refresh(depot, &name).map(drop),
+                    None => Ok(()),
+                }
+            })
             .await?;
         Ok(S3Response::new(DeleteBucketOutput::default()))
     }

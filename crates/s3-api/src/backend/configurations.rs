@@ -25,6 +25,7 @@ use two_buckets_objects::BucketName;
 
 use super::{Backend, convert};
 use crate::cors;
+use crate::notifications;
 use crate::refusal::Refusal;
 
 /// The most rules of one lifecycle configuration (S3 User Guide, "Lifecycle configuration elements").
@@ -173,12 +174,28 @@ impl Backend {
     ) -> S3Result<S3Response<PutBucketNotificationConfigurationOutput>> {
         let input = req.input;
         let bucket = convert::bucket(&input.bucket)?;
-        self.keep(
-            bucket,
-            ConfigKind::Notification,
-            &input.notification_configuration,
-        )
-        .await?;
+        let mut configuration = input.notification_configuration;
+        let notifications = self.notifications.clone();
+        notifications::check(&configuration, notifications.as_ref())?;
+        notifications::fill_ids(&mut configuration)?;
+        self.keep(bucket.clone(), ConfigKind::Notification, &configuration)
+            .await?;
+        let queues = configuration.queue_configurations.iter().flatten();
+        let mut arns: Vec<String> = queues.map(|queue| queue.queue_arn.clone()).collect();
+        arns.sort();
+        arns.dedup();
+        let is_tested = input.skip_destination_validation != Some(true);
+        if let Some(notifications) = notifications {
+            self.store
+                .call(move |depot| {
+                    notifications.refresh(depot, &bucket)?;
+                    if is_tested {
+                        notifications.test(depot, &bucket, &arns)?;
+                    }
+                    Ok(())
+                })
+                .await?;
+        }
         Ok(S3Response::new(PutBucketNotificationConfigurationOutput {}))
     }
 

@@ -54,6 +54,7 @@ use two_buckets_objects::{BucketName, ObjectRef};
 
 use crate::RefuseWrite;
 use crate::access::Access;
+use crate::notifications::Notifications;
 use crate::refusal::Refusal;
 use crate::store::Store;
 
@@ -64,6 +65,7 @@ pub(crate) struct Backend {
     pub(crate) region: Arc<str>,
     pub(crate) refuse_write: Option<RefuseWrite>,
     pub(crate) staging_buckets: Arc<[BucketName]>,
+    pub(crate) notifications: Option<Notifications>,
 }
 
 impl Backend {

@@ -13,7 +13,7 @@ use two_buckets_objects::Timestamp;
 use super::fields::Fields;
 use super::policy::Policy;
 use super::{Form, Step};
-use crate::access::{self, Asked};
+use crate::access::{self, Access, Asked};
 use crate::auth;
 use crate::payload::{BoxError, RawBody, entity_too_large, receive};
 use crate::pins::Pins;
@@ -30,6 +30,8 @@ const FRONT_TIME_MAX: Duration = Duration::from_mins(1);
 pub(crate) struct Allowed<'a> {
     /// The fields in front of the file.
     pub(crate) fields: Fields,
+    /// What whoever signed it may do.
+    pub(crate) access: Access,
     sizes: RangeInclusive<u64>,
     form: Form,
     raw: &'a mut RawBody,
@@ -54,9 +56,10 @@ impl<'a> Allowed<'a> {
                     ),
                 )
             })??;
-        let sizes = check(&fields, sender)?;
+        let (sizes, access) = check(&fields, sender)?;
         Ok(Self {
             fields,
+            access,
             sizes,
             form,
             raw,
@@ -73,6 +76,7 @@ impl<'a> Allowed<'a> {
     ) {
         let Self {
             fields,
+            access: _,
             sizes,
             form,
             raw,
@@ -107,8 +111,11 @@ pub(crate) struct Sender<'a> {
 }
 
 /// What a form may upload, if its signature holds, its policy allows its fields, and whoever signed it could PUT the
-/// same object himself: the sizes.
-pub(crate) fn check(fields: &Fields, sender: &Sender<'_>) -> Result<RangeInclusive<u64>, Refusal> {
+/// same object himself: the sizes, and what that one may do.
+pub(crate) fn check(
+    fields: &Fields,
+    sender: &Sender<'_>,
+) -> Result<(RangeInclusive<u64>, Access), Refusal> {
     let form = auth::form(fields, sender.sts, sender.now)?;
     let policy = Policy::parse(&form.policy)?;
     let sizes = policy.check(fields, sender.bucket, sender.now)?;
@@ -126,7 +133,7 @@ pub(crate) fn check(fields: &Fields, sender: &Sender<'_>) -> Result<RangeInclusi
             headers.insert(name, value.clone());
         }
     }
-    access::authorize(
+    let access = access::authorize(
         &form.who,
         &Asked {
             method: &Method::PUT,
@@ -139,7 +146,7 @@ pub(crate) fn check(fields: &Fields, sender: &Sender<'_>) -> Result<RangeInclusi
         },
         sender.pins,
     )?;
-    Ok(sizes)
+    Ok((sizes, access))
 }
 
 async fn fields(form: &mut Form, raw: &mut RawBody) -> Result<Fields, Refusal> {

@@ -184,13 +184,7 @@ async fn access_control_lists_are_private_and_stay_so() {
 async fn configurations_are_kept() {
     let server = Server::start().await;
     let tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
-    let notification = "<NotificationConfiguration><QueueConfiguration><Id>q</Id>\
-        <Queue>arn:aws:sqs:us-east-1:1:q</Queue><Event>s3:ObjectCreated:*</Event>\
-        </QueueConfiguration></NotificationConfiguration>";
-    for (name, document, shown) in [
-        ("tagging", tagging, "<Key>a</Key>"),
-        ("notification", notification, "arn:aws:sqs:us-east-1:1:q"),
-    ] {
+    for (name, document, shown) in [("tagging", tagging, "<Key>a</Key>")] {
         on(Method::PUT, name)
             .body(document.as_bytes())
             .send(&server)

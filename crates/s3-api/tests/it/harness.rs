@@ -43,6 +43,13 @@ impl Server {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_on(|options| options, change).await
+    }
+
+    pub(crate) async fn start_on(
+        options: impl FnOnce(Options) -> Options,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(START_MILLIS));
         let read = {
@@ -51,12 +58,13 @@ impl Server {
         };
         let depot = Depot::open(
             folder.path(),
-            Options {
+            options(Options {
                 clock: read.clone(),
                 just_moved_grace: Duration::from_secs(5),
                 small_body_bytes_max: 128 << 10,
                 on_created: None,
-            },
+                record_change: None,
+            }),
         )
         .unwrap();
         for name in ["plain", "versioned"] {
@@ -73,6 +81,7 @@ impl Server {
             pins: None,
             refuse_write: None,
             faults: None,
+            notifications: None,
             staging_buckets: Vec::new(),
             domain: None,
             limits: Limits::default(),

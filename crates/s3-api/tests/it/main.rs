@@ -22,6 +22,7 @@ mod harness;
 mod keys;
 mod listing;
 mod multipart;
+mod notifications;
 mod permissions;
 mod pins;
 mod presigned;

@@ -42,6 +42,16 @@ fn etag(answer: &Answer) -> String {
     answer.header("etag").unwrap().to_owned()
 }
 
+/// Uploads an object of one part to the bucket `plain`.
+pub(crate) async fn upload(server: &Server, key: &str) {
+    let id = create(server, key).await;
+    let tag = etag(&part(key, &id, 1).body(b"part").send(server).await);
+    complete(key, &id, &[(1, &tag)])
+        .send(server)
+        .await
+        .assert_ok();
+}
+
 #[tokio::test]
 async fn parts_become_one_object() {
     let server = Server::start().await;

@@ -9,6 +9,7 @@ mod env;
 mod faults;
 mod logs;
 pub(crate) mod meaning;
+mod notifications;
 mod patience;
 mod pause;
 mod print;
@@ -21,7 +22,7 @@ mod sweep;
 mod trouble;
 mod typed;
 mod wire;
-mod xml;
+pub(crate) mod xml;
 
 use crate::config::{Environment, Settings};
 use crate::failure::Failure;

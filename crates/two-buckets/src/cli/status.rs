@@ -7,6 +7,7 @@ use super::absent::no_upload_of;
 use super::api::Api;
 use super::faults;
 use super::meaning::{Output, STATES, Status};
+use super::notifications;
 use super::pause::sentence;
 use super::print;
 use super::wire::{Archived, Page, Progress, Upload, read};
@@ -22,6 +23,7 @@ pub(super) const PAGE_MAX: usize = 1000;
 pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Failure> {
     let api = Api::find(settings)?;
     let (faults, warning) = faults::of_server(&api).await;
+    let (notifications, undelivered) = notifications::of_server(&api).await;
     let (uploads, first_page, is_cut) = uploads(&api, status).await?;
     if status.output == Output::Program {
         return print::json(&json!({
@@ -29,6 +31,7 @@ pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Fail
             "counts": first_page.counts,
             "oldest_unfinished": first_page.oldest_unfinished,
             "faults": faults,
+            "notifications": notifications,
             "paused": first_page.paused,
         }));
     }
@@ -66,7 +69,11 @@ pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Fail
                     shown.len()
                 ))?;
             }
-            print::text(&summary(&first_page))
+            print::text(&summary(&first_page))?;
+            match undelivered {
+                Some(lines) => print::text(&lines),
+                None => Ok(()),
+            }
         }
     }
 }

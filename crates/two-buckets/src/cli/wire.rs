@@ -124,6 +124,27 @@ pub(super) struct Faults {
     pub(super) rules: Vec<FaultRule>,
 }
 
+/// The targets of notifications.
+#[derive(Deserialize, Debug, Default)]
+pub(super) struct Notifications {
+    pub(super) targets: Vec<NotificationTarget>,
+}
+
+/// How it stands with a target.
+#[derive(Deserialize, Debug)]
+pub(super) struct NotificationTarget {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) undelivered: u64,
+    pub(super) oldest_age_s: Option<u64>,
+    #[serde(default)]
+    pub(super) failing: bool,
+    pub(super) last_error: Option<String>,
+    #[serde(default)]
+    pub(super) lost: u64,
+    pub(super) lost_since: Option<String>,
+}
+
 /// A rule of faults.
 #[derive(Deserialize, Debug)]
 pub(super) struct FaultRule {

@@ -1,7 +1,7 @@
 //! What we read of S3's documents, in which the elements we ask for have no attributes.
 
 /// The text of the first element of this name.
-pub(super) fn element(document: &[u8], name: &str) -> Option<String> {
+pub(crate) fn element(document: &[u8], name: &str) -> Option<String> {
     elements(document, name).next().map(unescaped)
 }
 

@@ -6,6 +6,7 @@ mod callers;
 mod command;
 mod function;
 mod job;
+mod notifications;
 mod origin;
 mod reach;
 mod roles;
@@ -26,6 +27,7 @@ pub(crate) use callers::CallerSettings;
 pub(crate) use command::CommandSettings;
 pub(crate) use function::FunctionSettings;
 pub(crate) use job::JobSettings;
+pub(crate) use notifications::{NotificationTarget, Secret, Sender, TargetKind};
 pub(crate) use origin::{Origin, Setting};
 use reach::Exposure;
 pub(crate) use reach::Reach;
@@ -119,6 +121,8 @@ pub(crate) struct Settings {
     pub(crate) routes: RouteSettings,
     /// Roles beside the uploader's, by `[[role]]` in the file.
     pub(crate) roles: Setting<Vec<Role>>,
+    /// Where events of buckets can be sent, by `[notifications.NAME]` in the file.
+    pub(crate) notifications: Setting<Vec<NotificationTarget>>,
     /// How to write logs.
     pub(crate) log_format: Setting<LogFormat>,
     /// Which logs to write, in the words of `tracing_subscriber::EnvFilter`.
@@ -131,6 +135,7 @@ impl Settings {
         let (file, mut table) = read_file(flags, environment)?;
         let (roles, role_problems) = roles::take(&mut table, file.as_deref());
         let (routes, route_problems) = routes::take(&mut table, file.as_deref());
+        let notifications = table.remove(notifications::ENTRY);
         let mut sources = Sources::new(flags, environment, file.as_deref(), table);
         let data = sources.setting("data", folder, default_data_folder());
         let s3 = sources.setting(
@@ -189,8 +194,15 @@ impl Settings {
         );
         let log_format = sources.setting("log-format", log_format, Some(LogFormat::Text));
         let log = sources.setting("log", log_filter, Some(LOG_DEFAULT.to_owned()));
+        let server_region = region.as_ref().map_or("", |region| &region.value);
+        let (notifications, notification_problems) =
+            notifications::take(notifications, file.as_deref(), environment, server_region);
         sources.refuse_unknown_names();
-        for problem in role_problems.into_iter().chain(route_problems) {
+        for problem in role_problems
+            .into_iter()
+            .chain(route_problems)
+            .chain(notification_problems)
+        {
             sources.problem(problem);
         }
         if let (Some(staging), Some(archive)) = (&staging, &archive)
@@ -256,6 +268,7 @@ impl Settings {
                 history_max: history_max?,
                 routes,
                 roles,
+                notifications,
                 log_format: log_format?,
                 log: log?,
                 file: file.clone(),
@@ -347,6 +360,7 @@ impl Settings {
             "log-format",
             "history-days",
             "history-max",
+            "notifications",
         ];
         let rows: Vec<_> = self
             .rows()
@@ -495,6 +509,16 @@ impl Settings {
                     .collect::<Vec<_>>()
                     .join(", "),
                 &self.roles.origin,
+            ),
+            (
+                "notifications",
+                self.notifications
+                    .value
+                    .iter()
+                    .map(|target| format!("{} {}", target.kind.word(), target.arns[0]))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                &self.notifications.origin,
             ),
             (
                 "log-format",

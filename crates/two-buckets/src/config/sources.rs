@@ -44,7 +44,12 @@ impl Environment {
 }
 
 /// The entries that are tables or lists of them, and read before the settings are.
-const TABLES: [&str; 3] = ["[[route]]", "[processor.NAME]", "[[role]]"];
+const TABLES: [&str; 4] = [
+    "[[route]]",
+    "[processor.NAME]",
+    "[[role]]",
+    "[notifications.NAME]",
+];
 
 const VIRTUAL_ENV: &str = "VIRTUAL_ENV";
 

@@ -48,6 +48,7 @@ use crate::faults;
 use crate::job::starter::Starter;
 use crate::job::{Tickets, desk};
 use crate::metrics;
+use crate::notifications::{self, Delivery};
 use crate::root_key::{RootKey, random_text};
 use banner::Banner;
 use functions::Found;
@@ -84,6 +85,7 @@ pub(crate) async fn run<P: Processor>(
     let functions = Found::find(settings, environment).await?;
     let queue = WakeQueue::default();
     let faults = faults_of(settings)?;
+    let keeper = notifications::keeper(&settings.region.value, &settings.notifications.value);
     let depot = folder::open_store(
         data,
         Options {
@@ -94,8 +96,10 @@ pub(crate) async fn run<P: Processor>(
                 staging.clone(),
                 Some(faults.for_events(staging.clone(), clock::now)),
             )),
+            record_change: Some(keeper.recorder()),
         },
     )?;
+    let delivery = Delivery::open(keeper.clone(), depot.clone(), &settings.notifications.value)?;
     let s3 = Listener::bind("S3", "s3", settings.s3.value).await?;
     let web = Listener::bind("the page", "web", settings.web.value).await?;
     let jobs_listener =
@@ -177,6 +181,7 @@ pub(crate) async fn run<P: Processor>(
         pins: Some(pins),
         refuse_write: Some(Arc::new(refuse_reserved(staging, archive))),
         staging_buckets: vec![staging.clone()],
+        notifications: Some(keeper),
         faults: Some(faults.for_calls()),
         domain: reach.s3_url.value.as_ref().map(|url| url.host().to_owned()),
         limits,
@@ -210,6 +215,7 @@ pub(crate) async fn run<P: Processor>(
                 s3: s3_service.clone(),
                 functions: running.functions(),
             },
+            delivery: delivery.clone(),
         },
         |facts| LedgerTracker {
             facts,
@@ -288,6 +294,7 @@ pub(crate) async fn run<P: Processor>(
             web.serve_web(page, web_listening, told(&stopping)),
             renewal.keep_up(&record, told(&stopping)),
             issuer::keep_fresh(issuer, told(&stopping)),
+            delivery.run(unneeded),
             async {
                 told(&stopping).await;
                 tokio::join!(workers.drain(), async {

@@ -105,6 +105,7 @@ mod tests {
             just_moved_grace: Duration::ZERO,
             small_body_bytes_max: 1024,
             on_created: None,
+            record_change: None,
         };
         let depot = Depot::open(&folder.path().join("store"), options).unwrap();
         let staging: BucketName = "staging".parse().unwrap();
@@ -162,6 +163,7 @@ mod tests {
             just_moved_grace: Duration::ZERO,
             small_body_bytes_max: 1024,
             on_created: None,
+            record_change: None,
         };
         let depot = Depot::open(&folder.path().join("store"), options).unwrap();
         let staging: BucketName = "staging".parse().unwrap();

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::failure::Failure;
 use crate::faults::Switch;
+use crate::notifications::Delivery;
 use crate::{metrics, page};
 
 /// What answers there.
@@ -40,6 +41,8 @@ pub(super) struct Parts<'a> {
     pub(super) faults: Switch,
     /// What tells a monitoring system's figures.
     pub(super) metrics: metrics::Sources,
+    /// What sends events.
+    pub(super) delivery: Delivery,
 }
 
 /// Puts the service together.
@@ -85,6 +88,7 @@ pub(super) fn service<T: Tracker>(
         }),
         faults: Some(Arc::new(parts.faults.clone())),
         metrics: Some(Arc::new(parts.metrics)),
+        notifications: Some(Arc::new(parts.delivery)),
     });
     let page = page::router(&endpoint).map_err(|error| Failure::failed(error.to_string()))?;
     let guard = GuardLayer::new(parts.access).map_err(|error| Failure::usage(error.to_string()))?;

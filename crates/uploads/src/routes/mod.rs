@@ -7,6 +7,7 @@ pub(crate) mod faults;
 pub(crate) mod form;
 pub(crate) mod logs;
 pub(crate) mod metrics;
+pub(crate) mod notifications;
 pub(crate) mod pausing;
 pub(crate) mod replaying;
 pub(crate) mod s3;

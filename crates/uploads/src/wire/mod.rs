@@ -3,6 +3,7 @@
 mod faults;
 pub(crate) mod grants;
 pub(crate) mod logs;
+mod notifications;
 pub(crate) mod pausing;
 pub(crate) mod replaying;
 
@@ -19,6 +20,7 @@ use crate::{
     UploadHistory, UploadPage,
 };
 pub(crate) use faults::FaultsJson;
+pub(crate) use notifications::NotificationsJson;
 
 #[derive(Serialize)]
 pub(crate) struct ServerJson {

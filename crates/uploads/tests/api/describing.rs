@@ -111,6 +111,7 @@ async fn answers_have_exactly_the_described_fields() {
             .await,
         ),
         ("Faults", crate::faults::one().await),
+        ("Notifications", crate::notifications::one().await),
         ("Problem", get(&app, "/api/uploads/nobody").await),
     ] {
         let description = description();

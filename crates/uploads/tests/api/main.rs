@@ -10,6 +10,7 @@ mod keys;
 mod limits;
 mod metrics;
 mod minting;
+mod notifications;
 mod reading;
 mod shelf;
 mod signer;

@@ -627,6 +627,7 @@ fn service_until(until_stop: UntilStop) -> (Router, Arc<Shelf>) {
         until_stop,
         faults: Some(Arc::new(OneFault::default())),
         metrics: Some(Arc::new(crate::metrics::Told)),
+        notifications: Some(Arc::new(crate::notifications::OneTarget)),
     };
     (router(api), shelf)
 }

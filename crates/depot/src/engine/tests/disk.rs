@@ -21,6 +21,7 @@ fn open(folder: &Path) -> Result<Depot, OpenError> {
             just_moved_grace: Duration::ZERO,
             small_body_bytes_max: 1 << 10,
             on_created: None,
+            record_change: None,
         },
     )
 }

@@ -31,6 +31,12 @@ pub(crate) struct Form {
     headers: Vec<(String, String)>,
 }
 
+/// Uploads `up/photo.jpg` to the bucket `plain`.
+pub(crate) async fn upload(server: &Server) {
+    let answer = Form::signed(server, &[]).send(server).await;
+    assert_eq!(answer.status, 204, "{}", answer.text());
+}
+
 impl Form {
     pub(crate) fn of(fields: Vec<(String, String)>) -> Self {
         Self {
