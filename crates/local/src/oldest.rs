@@ -140,6 +140,7 @@ mod tests {
                         Waits::new(created.last_modified, at.key.clone(), &at.version_id)
                     });
                 })),
+                record_change: None,
             },
         )
         .unwrap();
