@@ -6,4 +6,5 @@
 
 mod ledger;
 mod moto;
+mod s3;
 mod wire;

@@ -1,0 +1,6 @@
+//! `S3Store` on our own S3, through the SDK and HTTP.
+
+mod contract;
+mod copies;
+mod outcomes;
+mod server;
