@@ -181,7 +181,11 @@ async fn a_copy_has_a_checksum_that_its_source_has_whatever_that_is() {
 /// Whatever a key has in it, every call means that key: in a path, in `x-amz-copy-source`, in a list.
 #[tokio::test]
 async fn any_legal_key_can_be_written_read_copied_listed_and_deleted() {
-    let store = served(in_parts()).await;
+    let store = served(S3StoreOptions {
+        single_copy_bytes_max: 10,
+        ..S3StoreOptions::default()
+    })
+    .await;
     let keys = [
         "plain",
         "sp ace",
@@ -197,14 +201,16 @@ async fn any_legal_key_can_be_written_read_copied_listed_and_deleted() {
         "e\u{301}",
         "dots/../in/./it",
         "quo\"te'<>\\^`{|}~[]@!$*,;:",
-        "tab\tline\n\u{1}",
+        "tab\tline\n",
+        "control\u{1}",
         &"k".repeat(1024),
     ];
     let mut seen = Vec::new();
     for key in keys {
-        for (copy_bytes, body) in [(9, b"the bytes".to_vec()), (6 * MIB, noise(6 * MIB))] {
-            // A body above the threshold takes the other way, for a few keys that differ in kind.
-            if copy_bytes > MIB && !["p+lus", "per%2Fcent", "ä/漢字/🎉"].contains(&key) {
+        // Copied at once, and in parts.
+        for body in [b"the bytes".to_vec(), b"some more bytes".to_vec()] {
+            // S3 repeats the key of an upload of parts in XML, which cannot hold this one.
+            if body.len() > 10 && key.contains('\u{1}') {
                 continue;
             }
             let source = put(&store, key, body.clone(), PutOptions::default()).await;

@@ -3,4 +3,5 @@
 mod contract;
 mod copies;
 mod outcomes;
+mod probe;
 mod server;
