@@ -3,6 +3,8 @@
 mod clients;
 pub mod ledger;
 mod store;
+pub mod wake;
+mod words;
 
 pub use clients::{ClientOptions, Clients, NoRegion};
-pub use store::{S3Store, S3StoreOptions};
+pub use store::{Finding, Need, Report, S3Store, S3StoreOptions, probe_objects};

@@ -26,7 +26,8 @@ impl S3Store {
         let algorithm = algorithm_for_parts(copying.source);
         let upload = self
             .begin_upload(copying.to, copying.metadata, &tags, algorithm)
-            .await?;
+            .await
+            .map_err(of_target)?;
         let copied = self.copy_all(from, copying, &upload).await;
         if let Err(error) = &copied {
             self.abort_after(&upload, error).await;
@@ -54,7 +55,7 @@ impl S3Store {
             size_bytes,
             checksum: copying.source.full_checksum(upload.algorithm).cloned(),
         };
-        self.complete(upload, complete).await
+        self.complete(upload, complete).await.map_err(of_target)
     }
 
     /// `UploadPartCopy` (S3 API). Repeating it replaces the part by itself, so all that the SDK repeats is welcome.
@@ -107,5 +108,16 @@ impl S3Store {
             Err(error) if error.code() == Some("NotImplemented") => Ok(Tags::default()),
             Err(error) => Err(failure(&name_of_version(at), Does::Read, error)),
         }
+    }
+}
+
+/// Behind the parts only the target can be missing, which does not make the source gone.
+fn of_target(error: Error) -> Error {
+    match error {
+        Error::NotFound { what } => Error::Unavailable {
+            reason: format!("{what}: the target of a copy is not there"),
+            source: None,
+        },
+        error => error,
     }
 }

@@ -8,6 +8,7 @@ mod list;
 mod metadata;
 mod names;
 mod part_size;
+mod probe;
 mod put;
 mod put_parts;
 mod read;
@@ -22,6 +23,7 @@ use two_buckets_objects::{
     ObjectStore, PutOptions, Result, SINGLE_PUT_SIZE_BYTES_MAX, VersionPage, VersionRef, Written,
 };
 
+pub use probe::{Finding, Need, Report, probe_objects};
 use retries::OnlyWhatDidNothing;
 
 /// How an [`S3Store`] works.

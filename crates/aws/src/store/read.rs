@@ -6,8 +6,9 @@ use aws_sdk_s3::types::ChecksumMode;
 use two_buckets_objects::{Body, ByteRange, Error, ObjectInfo, ObjectRef, Result, VersionRef};
 
 use super::S3Store;
-use super::failure::{Does, chain, failure, name, name_of_version};
+use super::failure::{Does, failure, name, name_of_version};
 use super::metadata::info;
+use crate::words::chain;
 
 impl S3Store {
     pub(super) async fn head_current(&self, at: &ObjectRef) -> Result<ObjectInfo> {

@@ -6,4 +6,6 @@
 
 mod ledger;
 mod moto;
+mod queue;
+mod s3;
 mod wire;
