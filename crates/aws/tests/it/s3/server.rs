@@ -56,6 +56,7 @@ impl Server {
             just_moved_grace: Duration::from_secs(5),
             small_body_bytes_max: 128 << 10,
             on_created: None,
+            record_change: None,
         };
         let depot = Depot::open_on(Arc::new(MemoryStorage::new()), options).unwrap();
         depot.create_bucket(&bucket()).unwrap();
@@ -91,6 +92,7 @@ impl Server {
             refuse_write: None,
             faults: Some(Arc::new(faults)),
             staging_buckets: Vec::new(),
+            notifications: None,
             domain: None,
             limits: Limits::default(),
         };
