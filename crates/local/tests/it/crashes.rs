@@ -61,6 +61,17 @@ pub(crate) struct Mortal<T> {
     is_in_one: bool,
 }
 
+impl<T> Mortal<T> {
+    /// One that lives, and moves uploads step by step.
+    pub(crate) fn step_by_step(inner: T) -> Self {
+        Self {
+            inner,
+            plan: Arc::default(),
+            is_in_one: false,
+        }
+    }
+}
+
 macro_rules! mortal {
     ($(async fn $name:ident(&self $(, $arg:ident: $type:ty)*) -> $out:ty;)*) => {
         $(async fn $name(&self $(, $arg: $type)*) -> $out {

@@ -14,6 +14,7 @@ mod history;
 mod jobs;
 mod minted;
 mod oldest;
+mod overtaken;
 mod pausing;
 mod replaying;
 mod workers;

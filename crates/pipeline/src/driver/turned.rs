@@ -45,6 +45,18 @@ where
         let Some(mut lease) = self.lease.take() else {
             return self.perform_unclaimed(action).await;
         };
+        // A copy is what fencing does not hold back. A worker whose lease has run out by its own clock, because it stood
+        // still or the clock jumped, asks for it again first: another may have the key, and have set the upload aside.
+        if matches!(action, Action::Copy { .. }) && driver.clock.now() >= lease.expires_at {
+            let expires_at = driver.clock.now().after(self.life);
+            match driver.ledger.renew(&lease, expires_at).await {
+                Ok(renewed) => lease = renewed,
+                Err(error) => {
+                    self.lease = Some(lease);
+                    return refused(&error);
+                }
+            }
+        }
         let tally = &mut self.tally;
         let (action, mut running) = match action {
             Action::Process { upload, source } => {
