@@ -11,9 +11,9 @@ mod check;
 mod event;
 mod outbox;
 mod rules;
+mod undelivered;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Notify;
@@ -28,6 +28,7 @@ pub use event::{EventRecord, key_in_event};
 use outbox::Losses;
 pub use outbox::Waiting;
 use rules::{EventName, Rule};
+use undelivered::Undelivered;
 
 /// The most bytes of a target's name.
 pub const TARGET_NAME_BYTES_MAX: usize = 64;
@@ -94,7 +95,7 @@ struct Inner {
 
 struct Slot {
     target: Target,
-    waiting: AtomicU64,
+    undelivered: Undelivered,
     arrived: Notify,
 }
 
@@ -103,7 +104,7 @@ impl Notifications {
     pub fn new(region: &str, targets: Vec<Target>) -> Self {
         let slots = targets.into_iter().map(|target| Slot {
             target,
-            waiting: AtomicU64::new(0),
+            undelivered: Undelivered::default(),
             arrived: Notify::new(),
         });
         Self {
@@ -133,7 +134,7 @@ impl Notifications {
         }
         for slot in &self.inner.targets {
             let waiting = outbox::count(depot, &slot.target.name)?;
-            slot.waiting.store(waiting, Ordering::Relaxed);
+            slot.undelivered.set(waiting);
         }
         for target in outbox::targets(depot)? {
             if self.slot(&target).is_none() {
@@ -150,9 +151,7 @@ impl Notifications {
 
     /// How it stands with a target. Blocks on the disk.
     pub fn standing(&self, depot: &Depot, target: &str) -> Result<Standing> {
-        let undelivered = self
-            .slot(target)
-            .map_or(0, |slot| slot.waiting.load(Ordering::Relaxed));
+        let undelivered = self.slot(target).map_or(0, |slot| slot.undelivered.count());
         let oldest = outbox::waiting(depot, target, None, 1)?;
         let losses = outbox::losses(depot, target)?;
         Ok(Standing {
@@ -182,7 +181,7 @@ impl Notifications {
         }
         let gone = outbox::forget(depot, target, numbers)?;
         if let Some(slot) = self.slot(target) {
-            slot.waiting.fetch_sub(gone, Ordering::Relaxed);
+            slot.undelivered.forgotten(gone);
         }
         Ok(())
     }
@@ -316,7 +315,7 @@ impl Notifications {
     ) -> Result<()> {
         let slot = &self.inner.targets[index];
         let target = &slot.target;
-        if slot.waiting.load(Ordering::Relaxed) >= target.waiting_max {
+        if slot.undelivered.count() >= target.waiting_max {
             let losses = Losses::one_more(outbox::losses_in(tx, &target.name)?, tx.now());
             outbox::set_losses(tx, &target.name, losses);
             let name = target.name.clone();
@@ -338,7 +337,7 @@ impl Notifications {
         let notifications = self.clone();
         tx.when_durable(move || {
             let slot = &notifications.inner.targets[index];
-            slot.waiting.fetch_add(1, Ordering::Relaxed);
+            slot.undelivered.one_more();
             slot.arrived.notify_one();
         });
         Ok(())
