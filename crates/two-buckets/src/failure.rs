@@ -57,3 +57,15 @@ impl From<anyhow::Error> for Failure {
         Self::failed(format!("{error:#}"))
     }
 }
+
+/// The words of an error and of all that led to it: hyper's own say little.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}

@@ -9,6 +9,7 @@ use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::rt::TokioExecutor;
 
 use super::message::Outcome;
+use crate::failure::causes;
 use crate::tls_client::{self, Connector};
 
 /// How much of an answer is read: enough for an error of SQS.
@@ -77,16 +78,4 @@ fn shown(text: &str) -> String {
         .take(SHOWN_CHARS_MAX)
         .collect();
     line.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The words of an error and of all that led to it: hyper's own say little.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    words
 }

@@ -12,7 +12,7 @@ use two_buckets_uploads::{FetchDocument, Issuer, KeysAddress, TokenRules, WebOri
 
 use crate::clock;
 use crate::config::CallerSettings;
-use crate::failure::Failure;
+use crate::failure::{Failure, causes};
 use crate::tls_client::{self, Connector};
 
 /// The longest wait for a document of the issuer. A caller may be waiting for it.
@@ -113,16 +113,4 @@ async fn fetch(client: &Client<Connector, Empty<Bytes>>, url: &str) -> Result<By
         .await
         .map_err(|error| format!("the answer broke off: {error}"))?;
     Ok(body.to_bytes())
-}
-
-/// The words of an error and of all that led to it: hyper's own say little.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    words
 }
