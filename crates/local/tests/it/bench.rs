@@ -43,13 +43,20 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn open(storage: Arc<MemoryStorage>) -> Bench {
+    open_by(storage, ticking())
+}
+
+pub(crate) fn open_by(
+    storage: Arc<MemoryStorage>,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+) -> Bench {
     let queue = WakeQueue::default();
     let wake = queue.on_created(bucket("staging"), None);
     let (sender, archived) = tokio::sync::mpsc::unbounded_channel();
     let depot = Depot::open_on(
         storage,
         Options {
-            clock: ticking(),
+            clock,
             just_moved_grace: Duration::ZERO,
             small_body_bytes_max: 1 << 10,
             on_created: Some(Arc::new(move |created: &Created| {

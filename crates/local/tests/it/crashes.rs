@@ -2,7 +2,8 @@
 //! Both ways are tried: step by step as on a store that knows no ledger, and in one transaction as on this one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{Either, select};
@@ -428,4 +429,54 @@ async fn a_wake_up_for_another_bucket_than_staging_moves_and_deletes_nothing() {
     driver.run(&archive("a"), Why::Gone, &|| false).await;
     assert_eq!(bench.versions("archive"), before);
     assert_eq!(driver.ledger.counts().await.unwrap(), Counts::default());
+}
+
+/// How many effects it takes to finish an upload whose worker died behind this effect, where the archive had so many
+/// versions of the key, as large as the upload, an hour before. None if it had not copied it by then.
+async fn effects_to_recover(at: usize, older: usize) -> Option<usize> {
+    let hours = Arc::new(AtomicU64::new(0));
+    let ticks = bench::ticking();
+    let clock = {
+        let hours = Arc::clone(&hours);
+        Arc::new(move || ticks().after(Duration::from_hours(hours.load(Ordering::Relaxed))))
+    };
+    let bench = bench::open_by(Arc::new(MemoryStorage::new()), clock);
+    for _ in 0..older {
+        bench::put(&bench.depot, &archive("a"), b"old");
+    }
+    hours.store(1, Ordering::Relaxed);
+    bench.put("a", b"new");
+    let mortal = Arc::new(Plan {
+        at,
+        is_after: true,
+        ..Plan::default()
+    });
+    let before = driver(&bench, &mortal, false);
+    let key = staging("a");
+    {
+        let work = Box::pin(before.run(&key, Why::Event, &|| false));
+        let died = Box::pin(mortal.died.notified());
+        assert!(matches!(select(work, died).await, Either::Right(_)));
+    }
+    if bench.versions("archive").len() == older {
+        return None;
+    }
+    let alive = Arc::default();
+    let after = driver(&bench, &alive, false);
+    after.run(&key, Why::Event, &|| false).await;
+    assert_eq!(bench.versions("archive").len(), older + 1);
+    assert_eq!(bench.versions("staging"), []);
+    Some(alive.effects.load(Ordering::Relaxed))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_archived_and_not_recorded_is_found_without_a_look_at_all_that_is_older() {
+    let mut at = 1;
+    let with_one = loop {
+        match effects_to_recover(at, 1).await {
+            Some(effects) => break effects,
+            None => at += 1,
+        }
+    };
+    assert_eq!(effects_to_recover(at, 40).await, Some(with_one));
 }
