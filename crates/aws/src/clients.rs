@@ -63,6 +63,13 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// a body is sent well within it. Above SQS's longest poll of 20 s.
 const READ_TIME_MAX: Duration = Duration::from_mins(1);
 
+/// The longest wait for a connection to the ledger.
+const LEDGER_CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
+/// The longest try of one call on the ledger, which answers within tens of milliseconds.
+const LEDGER_TRY_TIME_MAX: Duration = Duration::from_secs(2);
+/// The longest call on the ledger, tries and the pauses between them together: a fifth of a lease's life.
+const LEDGER_CALL_TIME_MAX: Duration = Duration::from_secs(6);
+
 impl Clients {
     /// By the environment, as far as the options do not say otherwise.
     pub async fn from_environment(options: &ClientOptions) -> Result<Self, NoRegion> {
@@ -114,9 +121,15 @@ impl Clients {
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// A client of DynamoDB.
+    /// A client of DynamoDB. It gives up well within the life of a lease, for while a renewal waits so does all else.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.sdk)
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(LEDGER_CONNECT_TIME_MAX)
+            .operation_attempt_timeout(LEDGER_TRY_TIME_MAX)
+            .operation_timeout(LEDGER_CALL_TIME_MAX)
+            .build();
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk).timeout_config(timeouts);
+        aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
     /// A client of SQS.

@@ -55,6 +55,7 @@ impl Sweeps {
         found.explained += swept.explained;
         found.markers_removed += swept.markers_removed;
         found.expired += swept.expired;
+        found.passed_over += swept.passed_over;
     }
 
     pub(crate) fn figures(&self) -> SweepFigures {

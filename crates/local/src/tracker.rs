@@ -242,6 +242,7 @@ impl<P: Processor> Tracker for LedgerTracker<P> {
                 woken: swept.woken,
                 finished: swept.finished,
                 explained: swept.explained,
+                passed_over: swept.passed_over,
             }),
             Err(error) => Err(Error::Unavailable {
                 reason: "the sweep ended early".into(),

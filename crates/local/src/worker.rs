@@ -331,13 +331,20 @@ pub async fn sweep_always<S, L, P, C>(
     loop {
         let wait = match sweep_once(&*driver, &is_stopping, &sweeping).await {
             Ok(swept) => {
-                if swept.woken + swept.finished + swept.explained + swept.expired > 0 {
+                if swept.woken
+                    + swept.finished
+                    + swept.explained
+                    + swept.expired
+                    + swept.passed_over
+                    > 0
+                {
                     info!(
                         listed = swept.listed,
                         woken = swept.woken,
                         finished = swept.finished,
                         explained = swept.explained,
                         expired = swept.expired,
+                        passed_over = swept.passed_over,
                         "the sweep found work"
                     );
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use two_buckets_objects::{
     BucketName, CopyOptions, Error, Key, ListVersions, ListedVersion, ObjectRef, ObjectStore,
@@ -14,6 +15,8 @@ use crate::step::{CopyFailure, Input};
 /// The most versions of one key that a turn looks at, the oldest first; some ten megabytes of them.
 /// A key with more is worked on from its oldest end as ever.
 pub(crate) const VERSIONS_OF_KEY_MAX: usize = 100_000;
+/// By how much two of a store's machines may differ about the time.
+const CLOCKS_DIFFER_MAX: Duration = Duration::from_mins(1);
 
 /// Gathers the versions of exactly one key out of the pages of a list that begins with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -126,34 +129,45 @@ pub(crate) async fn find_archived<S: ObjectStore>(
     Input::FoundArchived(None)
 }
 
+/// From the newest on. A copy is made when its source is whole, so it is not older than that, and what is older was not
+/// looked for: a key that is overwritten every minute has many versions, and an interrupted upload is soon found.
 async fn find_marked<S: ObjectStore>(
     store: &S,
     at: &ObjectRef,
     mark: &Mark,
     size_bytes: u64,
 ) -> Result<Option<VersionRef>> {
-    let (versions, is_complete) = versions_of(store, at).await?;
-    for version in versions.into_iter().rev() {
-        if version.size_bytes != size_bytes {
-            continue;
+    let mut options = ListVersions {
+        prefix: at.key.as_str().into(),
+        ..ListVersions::default()
+    };
+    loop {
+        let page = store.list_versions(&at.bucket, options.clone()).await?;
+        for version in page.versions {
+            // The key itself comes before all keys it is a prefix of.
+            let is_older =
+                version.last_modified.after(CLOCKS_DIFFER_MAX) < mark.order.last_modified;
+            if version.key != at.key || is_older {
+                return Ok(None);
+            }
+            if version.is_delete_marker || version.size_bytes != size_bytes {
+                continue;
+            }
+            let at = VersionRef {
+                bucket: at.bucket.clone(),
+                key: version.key,
+                version_id: version.version_id,
+            };
+            match store.head_version(&at).await {
+                Ok(info) if Mark::of(&info.metadata).as_ref() == Some(mark) => return Ok(Some(at)),
+                Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
-        let at = VersionRef {
-            bucket: at.bucket.clone(),
-            key: at.key.clone(),
-            version_id: version.version_id,
-        };
-        match store.head_version(&at).await {
-            Ok(info) if Mark::of(&info.metadata).as_ref() == Some(mark) => return Ok(Some(at)),
-            Ok(_) | Err(Error::NotFound { .. }) => {}
-            Err(error) => return Err(error),
+        match page.next {
+            Some(next) => options.after = Some(next),
+            None => return Ok(None),
         }
-    }
-    if is_complete {
-        Ok(None)
-    } else {
-        Err(Error::Refused {
-            reason: format!("{} has more than {VERSIONS_OF_KEY_MAX} versions", at.key),
-        })
     }
 }
 

@@ -6,7 +6,7 @@ use two_buckets_objects::{
     VersionRef,
 };
 
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     Clock, Driver, Ledger, Processor, State, Upload, UploadId, WakeUp, WakeUps, Why, ledger,
@@ -15,6 +15,9 @@ use crate::{
 
 /// How many unfinished rows are walked at a time.
 const WALK_PAGE: usize = 200;
+/// How many keys and rows in a row may be passed over, because store or ledger failed at them, before a sweep ends: by
+/// then it is not they that are the trouble.
+const PASSED_OVER_IN_A_ROW_MAX: u32 = 10;
 
 /// What a sweep did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -31,6 +34,36 @@ pub struct Swept {
     pub markers_removed: u64,
     /// Uploads that were expected and did not come, given up.
     pub expired: u64,
+    /// Keys and rows passed over because store or ledger failed at them: others do not wait for what cannot be read.
+    pub passed_over: u64,
+}
+
+/// What a sweep that is under way has done.
+#[derive(Default)]
+struct Sweeping {
+    swept: Swept,
+    passed_over_in_a_row: u32,
+}
+
+impl Sweeping {
+    /// Passes over what failed, unless everything does.
+    fn pass_over(
+        &mut self,
+        key: &ObjectRef,
+        looked: Result<(), SweepError>,
+    ) -> Result<(), SweepError> {
+        let Err(error) = looked else {
+            self.passed_over_in_a_row = 0;
+            return Ok(());
+        };
+        self.passed_over_in_a_row += 1;
+        if self.passed_over_in_a_row >= PASSED_OVER_IN_A_ROW_MAX {
+            return Err(error);
+        }
+        self.swept.passed_over += 1;
+        warn!(bucket = %key.bucket, key = %key.key, %error, "a sweep passes over a key");
+        Ok(())
+    }
 }
 
 /// Why a sweep ended early. What it did stays done.
@@ -38,10 +71,10 @@ pub struct Swept {
 #[non_exhaustive]
 pub enum SweepError {
     /// The store failed.
-    #[error("the sweep ended early: {0}")]
+    #[error("the store fails: {0}")]
     Store(#[from] Error),
     /// The ledger failed.
-    #[error("the sweep ended early: {0}")]
+    #[error("the ledger fails: {0}")]
     Ledger(#[from] ledger::Error),
 }
 
@@ -177,21 +210,21 @@ where
         stopping: &(dyn Fn() -> bool + Sync),
         is_paused: &(dyn Fn() -> bool + Sync),
     ) -> Result<Swept, SweepError> {
-        let mut swept = Swept::default();
-        self.list_staging(&mut swept, stopping).await?;
+        let mut sweeping = Sweeping::default();
+        self.list_staging(&mut sweeping, stopping).await?;
         if !is_paused() {
-            self.walk_unfinished(&mut swept, stopping, is_paused)
+            self.walk_unfinished(&mut sweeping, stopping, is_paused)
                 .await?;
         }
-        self.walk_overdue(&mut swept, stopping).await?;
-        Ok(swept)
+        self.walk_overdue(&mut sweeping, stopping).await?;
+        Ok(sweeping.swept)
     }
 
     /// Gives up what was expected and did not come. The store is asked after the list of overdue rows was made, and a
     /// version that comes after the question is noted whatever the row says.
     async fn walk_overdue(
         &self,
-        swept: &mut Swept,
+        sweeping: &mut Sweeping,
         stopping: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), SweepError> {
         let driver = self.driver;
@@ -210,28 +243,41 @@ where
                 if stopping() {
                     return Ok(());
                 }
-                // Before the versions: a multipart that is completed in between is seen as one or the other.
-                let has_open_multipart = driver.store.has_open_multipart(&row.key).await?;
-                let has_come = self.has_unnoted_version(&row).await?;
-                match Overdue::of(has_come, has_open_multipart) {
-                    Overdue::Leave => {}
-                    Overdue::Wake => {
-                        let wake_up = WakeUp {
-                            key: row.key.clone(),
-                            why: Why::Event,
-                        };
-                        driver.wake_ups.wake(wake_up, None).await;
-                    }
-                    Overdue::Expire => {
-                        let row = driver.ledger.expire(&row.id, now).await?;
-                        if row.state == State::Failed {
-                            swept.expired += 1;
-                            info!(bucket = %row.key.bucket, key = %row.key.key, "an expected upload never arrived");
-                        }
-                    }
+                let looked = self.give_up(&row, now, &mut sweeping.swept).await;
+                sweeping.pass_over(&row.key, looked)?;
+            }
+        }
+    }
+
+    /// Gives up one that did not come, if it did not.
+    async fn give_up(
+        &self,
+        row: &Upload,
+        now: Timestamp,
+        swept: &mut Swept,
+    ) -> Result<(), SweepError> {
+        let driver = self.driver;
+        // Before the versions: a multipart that is completed in between is seen as one or the other.
+        let has_open_multipart = driver.store.has_open_multipart(&row.key).await?;
+        let has_come = self.has_unnoted_version(row).await?;
+        match Overdue::of(has_come, has_open_multipart) {
+            Overdue::Leave => {}
+            Overdue::Wake => {
+                let wake_up = WakeUp {
+                    key: row.key.clone(),
+                    why: Why::Event,
+                };
+                driver.wake_ups.wake(wake_up, None).await;
+            }
+            Overdue::Expire => {
+                let row = driver.ledger.expire(&row.id, now).await?;
+                if row.state == State::Failed {
+                    swept.expired += 1;
+                    info!(bucket = %row.key.bucket, key = %row.key.key, "an expected upload never arrived");
                 }
             }
         }
+        Ok(())
     }
 
     /// Whether staging has a version of the key that has no row, so that it will become this upload's.
@@ -253,7 +299,7 @@ where
 
     async fn list_staging(
         &self,
-        swept: &mut Swept,
+        sweeping: &mut Sweeping,
         stopping: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), SweepError> {
         let driver = self.driver;
@@ -263,12 +309,12 @@ where
         while !stopping() {
             let page = driver.store.list_versions(bucket, options.clone()).await?;
             for entry in page.versions {
-                swept.listed += 1;
+                sweeping.swept.listed += 1;
                 let mut key = match seen.take() {
                     Some(key) if key.key == entry.key => key,
                     before => {
                         if let Some(before) = before {
-                            self.apply(before, swept).await?;
+                            self.apply(before, sweeping).await?;
                         }
                         KeySeen::new(entry.key.clone())
                     }
@@ -290,7 +336,7 @@ where
                 Some(next) => options.after = Some(next),
                 None => {
                     return match seen {
-                        Some(last) => self.apply(last, swept).await,
+                        Some(last) => self.apply(last, sweeping).await,
                         None => Ok(()),
                     };
                 }
@@ -299,12 +345,23 @@ where
         Ok(())
     }
 
-    async fn apply(&self, seen: KeySeen, swept: &mut Swept) -> Result<(), SweepError> {
-        let driver = self.driver;
+    /// Does what is to be done about one key, whose versions were all seen.
+    async fn apply(&self, seen: KeySeen, sweeping: &mut Sweeping) -> Result<(), SweepError> {
         let key = ObjectRef {
-            bucket: driver.settings.staging.clone(),
+            bucket: self.driver.settings.staging.clone(),
             key: seen.key.clone(),
         };
+        let applied = self.decided(&key, seen, &mut sweeping.swept).await;
+        sweeping.pass_over(&key, applied)
+    }
+
+    async fn decided(
+        &self,
+        key: &ObjectRef,
+        seen: KeySeen,
+        swept: &mut Swept,
+    ) -> Result<(), SweepError> {
+        let driver = self.driver;
         let not_before = match seen.decide() {
             Decision::Nothing => return Ok(()),
             Decision::Wake => None,
@@ -325,7 +382,7 @@ where
         // Its holder looks again by itself.
         if driver
             .ledger
-            .live_lease(&key, driver.clock.now())
+            .live_lease(key, driver.clock.now())
             .await?
             .is_some()
         {
@@ -333,7 +390,7 @@ where
         }
         driver.wake_ups.room().await;
         let wake_up = WakeUp {
-            key,
+            key: key.clone(),
             why: Why::Event,
         };
         driver.wake_ups.wake(wake_up, not_before).await;
@@ -344,7 +401,7 @@ where
     /// Finishes or explains uploads whose version is gone from staging.
     async fn walk_unfinished(
         &self,
-        swept: &mut Swept,
+        sweeping: &mut Sweeping,
         stopping: &(dyn Fn() -> bool + Sync),
         is_paused: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), SweepError> {
@@ -364,15 +421,21 @@ where
                     continue;
                 };
                 match driver.store.head_version(&version).await {
-                    Ok(_) => continue,
+                    Ok(_) => {
+                        sweeping.pass_over(&row.key, Ok(()))?;
+                        continue;
+                    }
                     Err(Error::NotFound { .. }) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(error) => {
+                        sweeping.pass_over(&row.key, Err(error.into()))?;
+                        continue;
+                    }
                 }
                 // The turn looks again under the key's lease: the version may have been archived this moment.
                 let draining = || stopping() || is_paused();
                 let outcome = driver.run(&row.key, Why::Gone, &draining).await;
-                swept.finished += outcome.tally.finished;
-                swept.explained += outcome.tally.explained;
+                sweeping.swept.finished += outcome.tally.finished;
+                sweeping.swept.explained += outcome.tally.explained;
             }
         }
     }

@@ -240,6 +240,9 @@ pub struct Upload {
     pub attempts: u32,
     /// All attempts that ever began.
     pub attempts_ever: u32,
+    /// How often in a row it was put off before an attempt began, because a store failed; the waits grow with it.
+    /// At most [`Self::DEFERRALS_MAX`].
+    pub deferrals: u32,
     /// The latest attempts, oldest first, at most [`Self::LOG_MAX`].
     pub log: Vec<Attempt>,
     /// How far the attempt that runs said it is.
@@ -349,6 +352,8 @@ pub enum DeclaredOtherwise {
 impl Upload {
     /// The most attempts kept in the log.
     pub const LOG_MAX: usize = 20;
+    /// How far deferrals are counted: by then waits have long reached their bound.
+    pub const DEFERRALS_MAX: u32 = 16;
     /// The longest reason kept, in bytes; longer ones are cut.
     pub const REASON_BYTES_MAX: usize = 2_048;
 
@@ -385,6 +390,7 @@ impl Upload {
             media_type: None,
             attempts: 0,
             attempts_ever: 0,
+            deferrals: 0,
             log: Vec::new(),
             progress: None,
             next_attempt_at: None,
@@ -574,6 +580,7 @@ impl Upload {
         }
         self.attempts += 1;
         self.attempts_ever += 1;
+        self.deferrals = 0;
         if self.log.len() == Self::LOG_MAX {
             self.log.remove(0);
         }
@@ -637,6 +644,9 @@ impl Upload {
                 look_in_archive,
             } => {
                 let reason = cut(reason);
+                if self.log.last().is_none_or(|last| last.ended.is_some()) {
+                    self.deferrals = (self.deferrals + 1).min(Self::DEFERRALS_MAX);
+                }
                 self.end_attempt(now, AttemptOutcome::Transient, Some(reason.clone()));
                 if !is_counted {
                     self.attempts = self.attempts.saturating_sub(1);
@@ -716,6 +726,7 @@ impl Upload {
         self.state = State::Pending;
         self.is_job = false;
         self.attempts = 0;
+        self.deferrals = 0;
         self.next_attempt_at = None;
         self.finished_at = None;
         self.reason = self.difference();

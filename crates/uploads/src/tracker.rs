@@ -311,4 +311,6 @@ pub struct Swept {
     pub finished: u64,
     /// How many uploads gone from staging it could only explain.
     pub explained: u64,
+    /// How many keys it could not look at, for store or ledger failed at them.
+    pub passed_over: u64,
 }

@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, ReturnValue, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem, Update,
@@ -229,7 +230,10 @@ impl DynamoLedger {
              #token = if_not_exists(#token, :first) + :one, #number = if_not_exists(#number, :first)";
         let mut request = self
             .update_lease(&claim.key)
-            .condition_expression("attribute_not_exists(#holder) OR #expires <= :now")
+            .condition_expression(
+                "(attribute_not_exists(#holder) OR #expires <= :now) \
+                 AND (attribute_not_exists(#format) OR #format <= :format)",
+            )
             .expression_attribute_names("#format", "format")
             .expression_attribute_names("#change", "change")
             .expression_attribute_names("#expires", "expires_at_ms")
@@ -253,7 +257,7 @@ impl DynamoLedger {
                 .expression_attribute_values(":job", AttributeValue::S(id.as_str().to_owned())),
             None => request.update_expression(format!("{set} REMOVE #dirty, #forget, #job")),
         };
-        match request.send().await {
+        match self.sent(request).await? {
             Ok(updated) => {
                 let item = updated.attributes.unwrap_or_default();
                 let held = LeaseRow::from(&claim.key, &item)?.held;
@@ -266,26 +270,47 @@ impl DynamoLedger {
         }
     }
 
+    /// Sends it, and again while it meets a transaction on the same item: the holder's own change, most often. The SDK
+    /// does not repeat that.
+    async fn sent(
+        &self,
+        update: UpdateItemFluentBuilder,
+    ) -> Result<std::result::Result<UpdateItemOutput, SdkError<UpdateItemError>>> {
+        for tries in 1.. {
+            let sent = update.clone().send().await;
+            let is_conflict = sent
+                .as_ref()
+                .err()
+                .and_then(SdkError::as_service_error)
+                .is_some_and(UpdateItemError::is_transaction_conflict_exception);
+            if !is_conflict {
+                return Ok(sent);
+            }
+            self.table
+                .wait(tries, "a key's lease met others' changes again and again")
+                .await?;
+        }
+        unreachable!("the wait ends it")
+    }
+
     /// Has the holder of this lease look again; false if it is gone.
     async fn make_dirty(&self, held: &Lease) -> Result<bool> {
-        let sent = self
+        let update = self
             .update_lease(&held.key)
             .condition_expression(IS_HELD)
             .update_expression("SET #dirty = :true")
             .expression_attribute_names("#token", "token")
             .expression_attribute_names("#dirty", "dirty")
             .expression_attribute_values(":token", number(held.token.0))
-            .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .send()
-            .await;
-        match sent {
+            .expression_attribute_values(":true", AttributeValue::Bool(true));
+        match self.sent(update).await? {
             Ok(_) => Ok(true),
             Err(error) => refused(error, condition).map(|_| false),
         }
     }
 
     pub(super) async fn renew_lease(&self, lease: &Lease, expires_at: Timestamp) -> Result<Lease> {
-        let sent = self
+        let update = self
             .update_lease(&lease.key)
             .condition_expression(IS_HELD)
             .update_expression("SET #expires = :expires")
@@ -293,10 +318,8 @@ impl DynamoLedger {
             .expression_attribute_names("#expires", "expires_at_ms")
             .expression_attribute_values(":token", number(lease.token.0))
             .expression_attribute_values(":expires", number(expires_at.millis()))
-            .return_values(ReturnValue::AllNew)
-            .send()
-            .await;
-        match sent {
+            .return_values(ReturnValue::AllNew);
+        match self.sent(update).await? {
             Ok(updated) => {
                 let item = updated.attributes.unwrap_or_default();
                 let held = LeaseRow::from(&lease.key, &item)?.held;
@@ -311,7 +334,7 @@ impl DynamoLedger {
 
     pub(super) async fn release_lease(&self, lease: &Lease) -> Result<Release> {
         let change = random::name()?;
-        let sent = self
+        let update = self
             .update_lease(&lease.key)
             .condition_expression(format!("{IS_HELD} AND attribute_not_exists(#dirty)"))
             .update_expression(
@@ -326,10 +349,8 @@ impl DynamoLedger {
             .expression_attribute_values(":token", number(lease.token.0))
             .expression_attribute_values(":change", AttributeValue::S(change.clone()))
             .expression_attribute_values(":forget", number(self.forget_released()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let item = match sent {
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let item = match self.sent(update).await? {
             Ok(_) => return Ok(Release::Released),
             Err(error) => refused(error, condition)?,
         };
@@ -359,10 +380,8 @@ impl DynamoLedger {
             .update_expression("REMOVE #dirty")
             .expression_attribute_names("#token", "token")
             .expression_attribute_names("#dirty", "dirty")
-            .expression_attribute_values(":token", number(lease.token.0))
-            .send()
-            .await;
-        match sent {
+            .expression_attribute_values(":token", number(lease.token.0));
+        match self.sent(update).await? {
             Ok(_) => Ok(true),
             Err(error) => refused(error, condition).map(|_| false),
         }

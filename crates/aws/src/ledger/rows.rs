@@ -173,6 +173,10 @@ pub(super) fn upload_to(upload: &Upload, at: &At, change: &str, history: Duratio
     row.text_if("media_type", upload.media_type.as_deref());
     row.number("attempts", upload.attempts);
     row.number("attempts_ever", upload.attempts_ever);
+    row.number_if(
+        "deferrals",
+        (upload.deferrals > 0).then_some(upload.deferrals),
+    );
     if !upload.log.is_empty() {
         let log = upload.log.iter().map(attempt_to).collect();
         row.value("log", AttributeValue::L(log));
@@ -294,6 +298,7 @@ pub(super) fn upload_from(item: &Item) -> Result<Kept> {
         media_type: row.text_if("media_type")?.map(Into::into),
         attempts: row.number("attempts")?,
         attempts_ever: row.number("attempts_ever")?,
+        deferrals: row.number_if("deferrals")?.unwrap_or(0),
         log: log.iter().map(attempt_from).collect::<Result<_>>()?,
         progress,
         next_attempt_at: row.moment_if("next_attempt_at")?,

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::error::operation::BuildError;
 use two_buckets_objects::{Error, ObjectRef, VersionRef};
 
 use super::retries::was_never_reached;
@@ -30,9 +31,9 @@ pub(super) fn name_of_version(at: &VersionRef) -> String {
 
 /// What a failed call on `what` means (S3 API, "Error responses").
 ///
-/// Two answers are taken to be less than they say. 403 and everything about credentials is `Unavailable` and not
-/// `Refused`: it is about us and not about the file, and a file is not to be set aside because a role lacks a
-/// permission. 502 and 504 of a write are `Unknown`, because they are said by whoever stands before the store.
+/// Some answers are taken to be less than they say. 403 and everything about credentials, a wrong region and 501 are
+/// `Unavailable` and not `Refused`: they are about us or the store and not about the file, and a file is not to be set
+/// aside because a role lacks a permission. 502 and 504 of a write are `Unknown`, because they are said by whoever stands before the store.
 pub(super) fn failure<E>(what: &str, does: Does, error: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -43,7 +44,9 @@ where
             let status = answer.raw().status().as_u16();
             answered(what, does, status, answer.err().code(), reason)
         }
-        // Nothing was sent: no credentials, or a request that cannot be made.
+        // Nothing was sent: what the file brings with it is no request that can be made, and never will be.
+        SdkError::ConstructionFailure(_) if is_unbuildable(&error) => Error::Refused { reason },
+        // Nothing was sent: no credentials.
         SdkError::ConstructionFailure(_) => unavailable(reason, error),
         SdkError::DispatchFailure(failure)
             if failure
@@ -60,6 +63,11 @@ where
             },
         },
     }
+}
+
+/// Whether the SDK found a value that no request can carry, such as a header beyond visible ASCII.
+fn is_unbuildable(error: &(dyn StdError + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<BuildError>())
 }
 
 fn unavailable(reason: String, error: impl StdError + Send + Sync + 'static) -> Error {
@@ -101,10 +109,12 @@ fn answered(what: &str, does: Does, status: u16, code: Option<&str>, reason: Str
             "ExpiredToken"
             | "InvalidToken"
             | "TokenRefreshRequired"
-            | "AuthorizationHeaderMalformed",
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException"
+            | "NotImplemented",
             _,
         )
-        | (_, 300..=399 | 401 | 403) => Error::Unavailable {
+        | (_, 300..=399 | 401 | 403 | 501) => Error::Unavailable {
             reason,
             source: None,
         },
@@ -112,7 +122,6 @@ fn answered(what: &str, does: Does, status: u16, code: Option<&str>, reason: Str
             reason,
             source: None,
         },
-        ("NotImplemented", _) | (_, 501) => Error::Refused { reason },
         // A success without a code is one that the SDK could not read: XML cannot hold every key, and S3 repeats the key
         // of an upload of parts.
         (_, 502 | 504) | ("", 200..=299) if does == Does::Write => Error::Unknown {
@@ -179,7 +188,13 @@ mod tests {
             (Write, 403, "InvalidObjectState", "refused"),
             (Write, 400, "MetadataTooLarge", "refused"),
             (Read, 416, "InvalidRange", "refused"),
-            (Write, 501, "NotImplemented", "refused"),
+            (Write, 501, "NotImplemented", "unavailable"),
+            (
+                Read,
+                400,
+                "IllegalLocationConstraintException",
+                "unavailable",
+            ),
             (Write, 400, "BadDigest", "integrity"),
         ] {
             assert_eq!(kind(does, status, code), wanted, "{status} {code}");

@@ -423,6 +423,30 @@ async fn what_the_service_puts_off_is_done_a_moment_later() {
     assert_eq!(fresh.minted_for(&key("b")).await.unwrap(), None);
 }
 
+/// A single write that meets a transaction is refused, which the SDK takes for final: claims, renewals, releases and who is
+/// turned away meet the holder's transactions all the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_changed_a_moment_after_it_met_a_transaction() {
+    let Some(fresh) = Fresh::new(1).await else {
+        return;
+    };
+    let wire = &fresh.wire;
+    wire.plan("UpdateItem", Trouble::Conflict);
+    let lease = hold(&*fresh, "a", NOW).await;
+    wire.plan("UpdateItem", Trouble::Conflict);
+    let later = NOW.after(Duration::from_mins(1));
+    assert_eq!(fresh.renew(&lease, later).await.unwrap().expires_at, later);
+    // The second claim is refused by its condition and then makes the lease dirty.
+    wire.plan("UpdateItem", Trouble::Conflict);
+    let other = fresh.elsewhere();
+    assert_eq!(other.claim(&claim("a", "two", NOW)).await.unwrap(), Claim::Busy);
+    wire.plan("UpdateItem", Trouble::Conflict);
+    assert_eq!(fresh.release(&lease).await.unwrap(), Release::LookAgain);
+    wire.plan("UpdateItem", Trouble::Conflict);
+    assert_eq!(fresh.release(&lease).await.unwrap(), Release::Released);
+    assert_eq!(wire.met(), 5);
+}
+
 /// Two that change a row at the same moment both do, one after the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_one_row_at_the_same_moment_are_all_made() {

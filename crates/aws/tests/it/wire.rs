@@ -44,6 +44,8 @@ pub(crate) enum Trouble {
     Lost,
     /// Nothing is done: one of the transaction's items is refused with this code.
     Cancelled(&'static str),
+    /// Nothing is done: a single write meets a transaction on the same item.
+    Conflict,
     /// Nothing of a batch is read this time, and the service asks for it again.
     Unprocessed,
 }
@@ -163,6 +165,13 @@ impl HttpConnector for Connection {
                     return Err(ConnectorError::io("the answer was lost".into()));
                 }
                 Some(Trouble::Cancelled(code)) => return Ok(cancelled(&body, code)),
+                Some(Trouble::Conflict) => {
+                    let answer = serde_json::json!({
+                        "__type": "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
+                        "message": "Transaction is ongoing for the item",
+                    });
+                    return Ok(answered(400, &answer));
+                }
                 Some(Trouble::Unprocessed) => {
                     let answer = serde_json::json!({
                         "Responses": {}, "UnprocessedKeys": body["RequestItems"],

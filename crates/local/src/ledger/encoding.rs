@@ -23,6 +23,8 @@ const VERSION_PROGRESS: u32 = 3;
 const VERSION_JOB: u32 = 4;
 /// The version of replays, whatever else they say: an older program would archive them as newer than they are.
 const VERSION_REPLAY: u32 = 5;
+/// The version of uploads that a store's failure put off before an attempt, whatever else they say.
+const VERSION_DEFERRED: u32 = 6;
 /// The version of leases of jobs.
 const VERSION_JOB_LEASE: u32 = 2;
 
@@ -73,6 +75,9 @@ struct UploadRow {
     media_type: Option<String>,
     attempts: u32,
     attempts_ever: u32,
+    /// From version 6 on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    deferrals: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     log: Vec<AttemptRow>,
     /// From version 3 on.
@@ -177,6 +182,10 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
 pub(super) fn lease_to(lease: &Lease) -> Vec<u8> {
     serde_json::to_vec(&LeaseRow {
         v: if lease.job.is_some() {
@@ -220,7 +229,9 @@ fn unknown_version() -> two_buckets_pipeline::ledger::Error {
 
 pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
     serde_json::to_vec(&UploadRow {
-        v: if upload.replay.is_some() {
+        v: if upload.deferrals > 0 {
+            VERSION_DEFERRED
+        } else if upload.replay.is_some() {
             VERSION_REPLAY
         } else if upload.is_job {
             VERSION_JOB
@@ -259,6 +270,7 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
         media_type: upload.media_type.clone(),
         attempts: upload.attempts,
         attempts_ever: upload.attempts_ever,
+        deferrals: upload.deferrals,
         log: upload.log.iter().map(attempt_to).collect(),
         progress: upload.progress.as_ref().map(|progress| ProgressRow {
             done: progress.done,
@@ -287,6 +299,8 @@ pub(super) fn upload_to(upload: &Upload) -> Vec<u8> {
 pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
     let row: UploadRow = serde_json::from_slice(value).map_err(|_| corrupt("an upload"))?;
     match (row.v, &row.expected, &row.progress, row.job, &row.replay) {
+        (VERSION_DEFERRED, ..) if row.deferrals > 0 => {}
+        _ if row.deferrals > 0 => return Err(unknown_version()),
         (VERSION, None, None, false, None)
         | (VERSION_EXPECTED, Some(_), None, false, None)
         | (VERSION_PROGRESS, _, Some(_), false, None)
@@ -320,6 +334,7 @@ pub(super) fn upload_from(id: UploadId, value: &[u8]) -> Result<Upload> {
         media_type: row.media_type,
         attempts: row.attempts,
         attempts_ever: row.attempts_ever,
+        deferrals: row.deferrals,
         log: row
             .log
             .into_iter()
@@ -558,6 +573,8 @@ mod tests {
             at(6),
         );
         archived.close();
+        let mut put_off = bare.clone();
+        put_off.deferrals = 3;
         let mut speaking = processing.clone();
         let progress = ProgressAt {
             done: 3,
@@ -575,6 +592,7 @@ mod tests {
         for upload in [
             speaking,
             speaking_job,
+            put_off,
             bare,
             given_up,
             processing,

@@ -2,7 +2,8 @@
 //! Both ways are tried: step by step as on a store that knows no ledger, and in one transaction as on this one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{Either, select};
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     /// Whether the effect happens and its answer does not come.
     is_after: bool,
     died: tokio::sync::Notify,
+    /// Keys of which the store says nothing.
+    unreadable: Vec<String>,
 }
 
 impl Plan {
@@ -85,9 +88,23 @@ impl ObjectStore for Mortal<DepotStore> {
         self.inner.capabilities()
     }
 
+    async fn head_version(&self, at: &VersionRef) -> two_buckets_objects::Result<ObjectInfo> {
+        if self
+            .plan
+            .unreadable
+            .iter()
+            .any(|key| key == at.key.as_str())
+        {
+            return Err(two_buckets_objects::Error::Unavailable {
+                reason: "it is under a key of somebody else".into(),
+                source: None,
+            });
+        }
+        self.plan.run(self.inner.head_version(at)).await
+    }
+
     mortal! {
         async fn head(&self, at: &ObjectRef) -> two_buckets_objects::Result<ObjectInfo>;
-        async fn head_version(&self, at: &VersionRef) -> two_buckets_objects::Result<ObjectInfo>;
         async fn read_version(&self, at: &VersionRef, range: Option<ByteRange>) -> two_buckets_objects::Result<Body>;
         async fn put(&self, to: &ObjectRef, body: Body, options: PutOptions) -> two_buckets_objects::Result<Written>;
         async fn copy_version(&self, from: &VersionRef, to: &ObjectRef, options: CopyOptions) -> two_buckets_objects::Result<Written>;
@@ -327,35 +344,150 @@ async fn what_has_come_and_waits_for_a_worker_is_not_given_up_though_its_moment_
     assert_eq!(states().await, [State::Archived, State::Failed]);
 }
 
+/// Uploads in an attempt whose worker died, and whose versions were deleted since.
+async fn gone(bench: &Bench, keys: &[String]) -> Vec<VersionRef> {
+    let mut gone = Vec::new();
+    for key in keys {
+        let version_id = bench.put(key, b"one");
+        let mortal = Arc::new(Plan {
+            at: 6,
+            ..Plan::default()
+        });
+        let before = driver(bench, &mortal, false);
+        let at = staging(key);
+        let work = Box::pin(before.run(&at, Why::Event, &|| false));
+        let died = Box::pin(mortal.died.notified());
+        assert!(matches!(select(work, died).await, Either::Right(_)));
+        let version = VersionRef {
+            bucket: at.bucket,
+            key: at.key,
+            version_id,
+        };
+        DepotStore::new(bench.depot.clone())
+            .delete_version(&version)
+            .await
+            .unwrap();
+        gone.push(version);
+    }
+    gone
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_went_away_before_it_was_archived_is_explained_by_the_sweep() {
     let bench = bench::open(Arc::new(MemoryStorage::new()));
-    let version_id = bench.put("a", b"one");
-    let mortal = Arc::new(Plan {
-        at: 6,
-        ..Plan::default()
-    });
-    let before = driver(&bench, &mortal, false);
-    {
-        let key = staging("a");
-        let work = Box::pin(before.run(&key, Why::Event, &|| false));
-        let died = Box::pin(mortal.died.notified());
-        assert!(matches!(select(work, died).await, Either::Right(_)));
-    }
-    let gone = VersionRef {
-        bucket: bucket("staging"),
-        key: "a".parse().unwrap(),
-        version_id,
-    };
-    DepotStore::new(bench.depot.clone())
-        .delete_version(&gone)
-        .await
-        .unwrap();
+    let gone = gone(&bench, &["a".into()]).await;
     let alive = Arc::default();
     let after = driver(&bench, &alive, true);
     let swept = Sweeper { driver: &after }.sweep(&|| false).await.unwrap();
     assert_eq!((swept.explained, swept.finished), (1, 0));
-    let upload = after.ledger.find(&gone).await.unwrap().unwrap();
+    let upload = after.ledger.find(&gone[0]).await.unwrap().unwrap();
     assert_eq!(upload.state, State::Failed);
     assert!(upload.reason.unwrap().contains("deleted from staging"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_passes_over_what_cannot_be_read_and_says_so() {
+    let bench = bench::open(Arc::new(MemoryStorage::new()));
+    let gone = gone(&bench, &["a".into(), "b".into(), "c".into()]).await;
+    let never = mint(&bench, &["never"]).await;
+    let plan = Arc::new(Plan {
+        unreadable: vec!["b".into()],
+        ..Plan::default()
+    });
+    let after = driver(&bench, &plan, true);
+    let swept = Sweeper { driver: &after }.sweep(&|| false).await.unwrap();
+    assert_eq!(
+        (swept.explained, swept.passed_over, swept.expired),
+        (2, 1, 1)
+    );
+    let states = async || {
+        let mut states = Vec::new();
+        for version in &gone {
+            states.push(after.ledger.find(version).await.unwrap().unwrap().state);
+        }
+        states
+    };
+    assert_eq!(
+        states().await,
+        [State::Failed, State::Processing, State::Failed]
+    );
+    let row = after.ledger.get(&never[0]).await.unwrap().unwrap();
+    assert_eq!(row.state, State::Failed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_ends_when_nothing_can_be_read() {
+    let bench = bench::open(Arc::new(MemoryStorage::new()));
+    let keys: Vec<String> = (0..10).map(|n| format!("k/{n}")).collect();
+    gone(&bench, &keys).await;
+    let plan = Arc::new(Plan {
+        unreadable: keys,
+        ..Plan::default()
+    });
+    let after = driver(&bench, &plan, true);
+    let error = Sweeper { driver: &after }.sweep(&|| false).await;
+    assert!(error.unwrap_err().to_string().contains("somebody else"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wake_up_for_another_bucket_than_staging_moves_and_deletes_nothing() {
+    let bench = bench::open(Arc::new(MemoryStorage::new()));
+    bench::put(&bench.depot, &archive("a"), b"one");
+    bench::put(&bench.depot, &archive("a"), b"two");
+    let before = bench.versions("archive");
+    let driver = driver(&bench, &Arc::default(), true);
+    driver.run(&archive("a"), Why::Event, &|| false).await;
+    driver.run(&archive("a"), Why::Gone, &|| false).await;
+    assert_eq!(bench.versions("archive"), before);
+    assert_eq!(driver.ledger.counts().await.unwrap(), Counts::default());
+}
+
+/// How many effects it takes to finish an upload whose worker died behind this effect, where the archive had so many
+/// versions of the key, as large as the upload, an hour before. None if it had not copied it by then.
+async fn effects_to_recover(at: usize, older: usize) -> Option<usize> {
+    let hours = Arc::new(AtomicU64::new(0));
+    let ticks = bench::ticking();
+    let clock = {
+        let hours = Arc::clone(&hours);
+        Arc::new(move || ticks().after(Duration::from_hours(hours.load(Ordering::Relaxed))))
+    };
+    let bench = bench::open_by(Arc::new(MemoryStorage::new()), clock);
+    for _ in 0..older {
+        bench::put(&bench.depot, &archive("a"), b"old");
+    }
+    hours.store(1, Ordering::Relaxed);
+    bench.put("a", b"new");
+    let mortal = Arc::new(Plan {
+        at,
+        is_after: true,
+        ..Plan::default()
+    });
+    let before = driver(&bench, &mortal, false);
+    let key = staging("a");
+    {
+        let work = Box::pin(before.run(&key, Why::Event, &|| false));
+        let died = Box::pin(mortal.died.notified());
+        assert!(matches!(select(work, died).await, Either::Right(_)));
+    }
+    if bench.versions("archive").len() == older {
+        return None;
+    }
+    let alive = Arc::default();
+    let after = driver(&bench, &alive, false);
+    after.run(&key, Why::Event, &|| false).await;
+    assert_eq!(bench.versions("archive").len(), older + 1);
+    assert_eq!(bench.versions("staging"), []);
+    Some(alive.effects.load(Ordering::Relaxed))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_archived_and_not_recorded_is_found_without_a_look_at_all_that_is_older() {
+    let mut at = 1;
+    let with_one = loop {
+        match effects_to_recover(at, 1).await {
+            Some(effects) => break effects,
+            None => at += 1,
+        }
+    };
+    assert_eq!(effects_to_recover(at, 40).await, Some(with_one));
 }

@@ -134,7 +134,8 @@ where
         }
     }
 
-    /// Takes a turn on a key: does all there is to do about it now, if nobody else does.
+    /// Takes a turn on a key: does all there is to do about it now, if nobody else does. A key of another bucket than
+    /// staging is left alone, whoever sent the wake-up.
     ///
     /// `stopping` is asked before something new is begun. Dropping the future midway is a crash of the worker: nothing
     /// is lost, the lease runs out, and an attempt that had begun counts.
@@ -144,6 +145,14 @@ where
         why: Why,
         stopping: &(dyn Fn() -> bool + Sync),
     ) -> Outcome {
+        if key.bucket != self.settings.staging {
+            // Taking the archive for staging would "archive" what is there and delete it.
+            warn!(bucket = %key.bucket, key = %key.key, "a wake-up for a bucket that is not staging: not looked at");
+            return Outcome {
+                stopped: Stopped::Idle,
+                tally: Tally::default(),
+            };
+        }
         let rules = self.rules();
         let mut turn = self.turn(key, None, self.settings.lease_life);
         let (mut work, mut action) = Work::begin(&rules, key.clone(), why);

@@ -416,7 +416,7 @@ impl Work {
             Phase::Ending { item, turn } => Action::End {
                 id: item.upload.id.clone(),
                 turn: turn.clone(),
-                failures: failures_in_a_row(&item.upload) + 1,
+                failures: failures_in_a_row(&item.upload) + item.upload.deferrals + 1,
                 was_gone: item.is_gone,
             },
             Phase::Releasing { .. } => Action::Release,

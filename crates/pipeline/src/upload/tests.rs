@@ -56,6 +56,33 @@ fn an_attempt_counts_from_the_moment_it_begins_so_crashes_use_attempts_up() {
 }
 
 #[test]
+fn what_a_store_puts_off_before_an_attempt_is_counted_until_one_begins() {
+    let put_off = |row: &mut Upload, now| {
+        let end = End::Deferred {
+            reason: "staging does not answer".into(),
+            next_attempt_at: at(now + 5),
+            is_counted: true,
+            look_in_archive: false,
+        };
+        row.end(end, at(now));
+    };
+    let mut row = upload();
+    for n in 1..=3 {
+        put_off(&mut row, n * 10);
+    }
+    assert_eq!((row.deferrals, row.attempts, row.log.len()), (3, 0, 0));
+    let mut row = begun(row, 1, 50);
+    assert_eq!(row.deferrals, 0);
+    // An attempt that is put off is in the log and counted there.
+    put_off(&mut row, 60);
+    assert_eq!((row.deferrals, row.log.len()), (0, 1));
+    for _ in 0..100 {
+        put_off(&mut row, 70);
+    }
+    assert_eq!(row.deferrals, Upload::DEFERRALS_MAX);
+}
+
+#[test]
 fn a_store_failure_does_not_use_up_the_attempts_of_the_function() {
     let mut row = begun(upload(), 1, 20);
     row.end(

@@ -19,7 +19,14 @@ pub(super) async fn run(output: Output, settings: &Settings) -> Result<(), Failu
                 print::count(number("woken"), "key"),
                 print::count(number("finished"), "upload"),
                 number("explained"),
-            ))
+            ))?;
+            match number("passed_over") {
+                0 => Ok(()),
+                keys => print::text(&format!(
+                    "{} could not be looked at: the server's log says why\n",
+                    print::count(keys, "key")
+                )),
+            }
         }
     }
 }

@@ -148,7 +148,7 @@ fn of_sweeps(text: &mut Text, figures: &SweepFigures) {
     let mut what = text.family(
         "sweep_found_total",
         Kind::Counter,
-        "What completed sweeps have found: keys woken, uploads finished, explained or given up, delete markers removed.",
+        "What completed sweeps have found: keys woken, uploads finished, explained or given up, delete markers removed, and keys passed over because they could not be looked at.",
     );
     for (name, count) in [
         ("woken", found.woken),
@@ -156,6 +156,7 @@ fn of_sweeps(text: &mut Text, figures: &SweepFigures) {
         ("explained", found.explained),
         ("expired", found.expired),
         ("markers_removed", found.markers_removed),
+        ("passed_over", found.passed_over),
     ] {
         what.sample(&[("what", name)], count);
     }

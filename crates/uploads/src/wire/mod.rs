@@ -326,6 +326,7 @@ pub(crate) struct SweptJson {
     woken: u64,
     finished: u64,
     explained: u64,
+    passed_over: u64,
 }
 
 impl From<Swept> for SweptJson {
@@ -335,12 +336,14 @@ impl From<Swept> for SweptJson {
             woken,
             finished,
             explained,
+            passed_over,
         } = swept;
         Self {
             listed,
             woken,
             finished,
             explained,
+            passed_over,
         }
     }
 }

@@ -398,6 +398,7 @@ impl Tracker for Shared {
             woken: 3,
             finished: 2,
             explained: 1,
+            passed_over: 0,
         })
     }
 

@@ -129,7 +129,7 @@ async fn a_sweep_says_what_it_did() {
     let swept = send(&app, request("POST", "/api/sweep", &[], b"")).await;
     assert_eq!(
         swept.json(),
-        json!({"listed": 4, "woken": 3, "finished": 2, "explained": 1})
+        json!({"listed": 4, "woken": 3, "finished": 2, "explained": 1, "passed_over": 0})
     );
 }
 
