@@ -10,10 +10,10 @@ use tracing::warn;
 use two_buckets_depot::Created;
 use two_buckets_objects::ObjectStore;
 use two_buckets_pipeline::{Ledger, Upload};
+use two_buckets_uploads::tracking::{listed, shown, shown_waiting};
 use two_buckets_uploads::{Change, Upload as ShownUpload};
 
-use crate::shown::{listed, shown};
-use crate::{DepotLedger, DepotStore, WakeQueue, waiting};
+use crate::{DepotLedger, DepotStore, WakeQueue};
 
 /// Hears everything from now on. Ends when the ledger's feed is closed.
 pub(crate) fn listen(
@@ -98,7 +98,7 @@ impl Listener {
                 row.arrive(0, &version);
                 shown(&row)
             }
-            None => waiting::shown(created.at.object(), &version),
+            None => shown_waiting(created.at.object(), &version),
         };
         told.inspect_err(
             |error| warn!(key = %created.at.key, %error, "a new upload cannot be told of"),

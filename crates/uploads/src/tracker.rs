@@ -53,7 +53,10 @@ pub trait Tracker: Send + Sync + 'static {
     /// keeps what it has; reserved prefixes are left out. No version of that id is
     /// [`Error::NotFound`](crate::Error::NotFound).
     ///
-    /// A replay of a prefix that was interrupted goes on behind the last key it copied when it is asked for again.
+    /// A replay of a prefix that was interrupted goes on behind the last key it copied when it is asked for again. One
+    /// call copies a bounded number of files, and says whether there are more: then it is to be asked for again, and
+    /// not anew. Where the ledger and the buckets are not one store, a portion of some hundred files that was cut off in
+    /// its middle may be copied twice, and is processed twice then.
     fn replay(&self, replay: Replay) -> impl Future<Output = Result<Replayed>> + Send;
 
     /// Has nothing new processed from now on, jobs included; durable when this returns, so that the server that is
@@ -200,6 +203,9 @@ pub struct UploadPage {
     pub oldest_unfinished: Option<Oldest>,
     /// Whether processing is paused.
     pub paused: Option<Paused>,
+    /// Whether, below a prefix, more uploads have ended than were looked at: then there are at least so many archived,
+    /// late and duplicate ones. Never without a prefix.
+    pub counts_are_least: bool,
 }
 
 /// How many uploads there are in each state.
@@ -237,6 +243,17 @@ pub enum RetrySelection {
     Key(Key),
     /// Those whose reason is meant by this.
     Reason(ReasonPattern),
+}
+
+impl RetrySelection {
+    /// Whether a failed upload of this key is meant that has this reason.
+    pub fn means(&self, key: &Key, reason: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Key(meant) => meant == key,
+            Self::Reason(pattern) => reason.is_some_and(|reason| pattern.matches(reason)),
+        }
+    }
 }
 
 /// A replay.
@@ -280,6 +297,8 @@ pub struct Replayed {
     pub size_bytes: u64,
     /// When the replay began that this one went on with, if it did; what that one had done is not counted here.
     pub continued_since: Option<Timestamp>,
+    /// Whether there is more to replay: ask for the same again, and not anew.
+    pub has_more: bool,
 }
 
 /// A retry of many.

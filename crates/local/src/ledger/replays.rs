@@ -10,6 +10,7 @@ use two_buckets_objects::{
 use two_buckets_pipeline::UploadId;
 use two_buckets_pipeline::archive::{Mark, Replay};
 use two_buckets_pipeline::ledger::{Error, Result};
+use two_buckets_uploads::tracking::{Batch, Before, Run};
 
 use super::changes::is_gone;
 use super::tables::{REPLAYS, Rows, name_bytes};
@@ -17,37 +18,6 @@ use super::{DepotLedger, corrupt, unavailable};
 
 /// The version of the row's layout.
 const VERSION: u32 = 1;
-
-/// How far a replay is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Run {
-    /// The prefix.
-    pub(crate) prefix: String,
-    /// Only what was archived since then.
-    pub(crate) since: Option<Timestamp>,
-    /// When it began.
-    pub(crate) began_at: Timestamp,
-    /// The key it goes on behind; none at its beginning.
-    pub(crate) after: Option<String>,
-}
-
-/// How far the replay must be that a batch goes on with.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Before {
-    /// It begins anew, whatever was there.
-    Whatever,
-    /// It begins, and none of its prefix is unfinished.
-    Nothing,
-    /// It is there.
-    At(Run),
-}
-
-/// What a batch did.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Batch {
-    pub(crate) copied: u64,
-    pub(crate) size_bytes: u64,
-}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
