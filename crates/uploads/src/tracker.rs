@@ -18,6 +18,8 @@ pub trait Tracker: Send + Sync + 'static {
 
     /// A page of uploads, newest first, with the counts of all uploads whatever the query selects; but with a prefix,
     /// the counts and the oldest unfinished are those below it: one tenant learns nothing of another.
+    /// Of versions in staging that no worker has looked at yet, a tracker may know only some: there are at least so many
+    /// pending ones, and the oldest unfinished is the oldest of those it knows.
     /// A cursor it did not hand out is [`Error::Refused`](crate::Error::Refused).
     fn list(&self, query: ListUploads) -> impl Future<Output = Result<UploadPage>> + Send;
 
@@ -83,7 +85,8 @@ pub trait Tracker: Send + Sync + 'static {
     fn minted(&self, key: &UploadKey) -> impl Future<Output = Result<Option<Minted>>> + Send;
 
     /// What changes from now on, in order for each upload. Ends when the server stops. What it holds for a slow
-    /// listener is bounded: it loses the oldest and says so by [`Change::Missed`].
+    /// listener is bounded: it loses the oldest and says so by [`Change::Missed`]. Where nothing tells of changes they are
+    /// looked for every few seconds, and what an upload passed in between is not told of.
     fn changes(&self) -> impl Stream<Item = Change> + Send + 'static;
 }
 

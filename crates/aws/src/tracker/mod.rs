@@ -33,7 +33,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::Stream;
-use tracing::info;
+use tracing::{info, warn};
 use two_buckets_objects::{Body, ByteRange, LIST_PAGE_MAX};
 use two_buckets_pipeline::{self as pipeline, Clock, Ledger as _, SweepError};
 use two_buckets_uploads as uploads;
@@ -173,8 +173,10 @@ impl<C: Clock> Tracker for AwsTracker<C> {
     async fn resume(&self) -> Result<Option<Paused>> {
         let before = self.ledger.keep_resumed().await.map_err(failed)?;
         info!("processing goes on");
-        if let Some(buckets) = &self.buckets {
-            tracking::swept((buckets.sweep)().await)?;
+        if let Some(buckets) = &self.buckets
+            && let Err(error) = (buckets.sweep)().await
+        {
+            warn!(%error, "processing goes on, and the next sweep wakes what waits");
         }
         Ok(before)
     }

@@ -3,7 +3,10 @@
 //! The two are not one change. A portion that was cut off in its middle is done again, and so the keys of one portion
 //! may be copied twice; a key whose copy still waits in staging, or was archived since the replay began, is passed over.
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::StreamExt as _;
+use tracing::error;
 use two_buckets_objects::{
     BucketName, CopyOptions, Error as StoreError, Key, ListVersions, ObjectInfo, ObjectRef,
     ObjectStore as _, Timestamp, VersionMarker, VersionRef, WriteCondition,
@@ -74,7 +77,15 @@ impl S3Replays {
         if self.may_be_begun && self.is_done(&archived, &pairs, run).await? {
             return Ok(Batch::default());
         }
-        Ok(self.copy_archived(&archived, pairs).await?.unwrap_or_default())
+        match self.copy_archived(&archived, pairs).await {
+            Ok(copied) => Ok(copied.unwrap_or_default()),
+            // One that cannot be copied holds up nobody else's: it is matched and not replayed.
+            Err(Error::Refused { reason }) => {
+                error!(bucket = %archived.at.bucket, key = %archived.at.key, reason, "an archived file is left out of its replay");
+                Ok(Batch::default())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Copies an archived version; none if it is gone meanwhile.
@@ -232,12 +243,21 @@ impl Replays for S3Replays {
             let taken = self.ledger.take_replay(before, &found).await;
             self.taken = Some(taken.map_err(failed)?);
         }
-        let this = &*self;
-        let copied: Vec<Batch> = futures::stream::iter(keys)
-            .map(|key| async move { this.copy_current(&key, run).await })
+        let (this, has_failed) = (&*self, &AtomicBool::new(false));
+        let copied: Vec<Result<Batch>> = futures::stream::iter(keys)
+            .map(|key| async move {
+                if has_failed.load(Ordering::Relaxed) {
+                    return Ok(Batch::default());
+                }
+                let copied = this.copy_current(&key, run).await;
+                has_failed.fetch_or(copied.is_err(), Ordering::Relaxed);
+                copied
+            })
             .buffer_unordered(COPIES_AT_ONCE)
-            .try_collect()
-            .await?;
+            // What is under way when one fails is ended, so that nothing of it lands behind whoever goes on.
+            .collect()
+            .await;
+        let copied = copied.into_iter().collect::<Result<Vec<_>>>()?;
         self.may_be_begun = false;
         let Some(taken) = &self.taken else {
             unreachable!("it was taken above");

@@ -1,0 +1,85 @@
+//! What is asked of the services for a look, and who may not look into the buckets.
+
+use two_buckets_contracts::tracker::TrackedHost as _;
+use two_buckets_uploads::{
+    Error, ListUploads, Replay, ReplaySelection, Tracker as _, UploadState,
+};
+
+use super::host::Host;
+
+fn all() -> ListUploads {
+    ListUploads {
+        limit: 100,
+        ..ListUploads::default()
+    }
+}
+
+/// A hundred versions that wait are two batches of reads and not a read for each.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_costs_the_same_however_many_versions_wait() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    host.tracker.list(all()).await.unwrap();
+    host.wire.take_calls();
+    host.tracker.list(all()).await.unwrap();
+    let of_none = host.wire.take_calls();
+    for n in 0..90 {
+        host.put(&format!("k/{n}"), b"x").await;
+    }
+    host.server.calls();
+    let page = host.tracker.list(all()).await.unwrap();
+    assert_eq!(page.uploads.len(), 90);
+    assert_eq!(host.server.calls(), ["ListObjectVersions"]);
+    let of_many = host.wire.take_calls();
+    assert_eq!(of_many.total(), of_none.total() + 2, "{of_many:?}");
+    // With two shards: two for each home of the page and of the counts, two for each that has unfinished ones, and two
+    // for what has ended.
+    assert_eq!(of_none.by_operation["Query"], 2 * 6 + 2 * 5 + 2 + 2 * 3);
+}
+
+/// The upload function's role may only put into staging.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_without_the_buckets_never_asks_them_and_says_who_may() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    host.put("bad", b"x").await;
+    host.put("a", b"x").await;
+    host.settle().await;
+    let mut service = host.tracker.clone();
+    service.buckets = None;
+    host.server.calls();
+    let page = service.list(all()).await.unwrap();
+    assert_eq!((page.counts.archived, page.counts.failed), (1, 1));
+    let failed = page.uploads.iter().find(|it| it.state == UploadState::Failed);
+    let id = failed.unwrap().id.clone();
+    assert_eq!(service.get(&id).await.unwrap().upload.key.as_str(), "bad");
+    host.function().mend();
+    service.retry(&id).await.unwrap();
+    service.pause(None).await.unwrap();
+    assert!(service.resume().await.unwrap().is_some());
+    let replay = Replay {
+        selection: ReplaySelection::Prefix {
+            prefix: String::new(),
+            since: None,
+        },
+        is_dry_run: false,
+        is_anew: false,
+    };
+    let refused = [
+        service.content(&id, None).await.err(),
+        service.replay(replay).await.err(),
+        service.sweep().await.err(),
+    ];
+    for refused in refused {
+        let Some(Error::Refused { reason }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(reason.contains("--stack"), "{reason}");
+    }
+    assert_eq!(host.server.calls(), [""; 0]);
+    // What it asked for is done by those who may.
+    host.settle().await;
+    assert_eq!(service.list(all()).await.unwrap().counts.archived, 2);
+}
