@@ -4,7 +4,7 @@
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use two_buckets_pipeline::ledger::{Error, Result};
+use two_buckets_pipeline::ledger::Result;
 use two_buckets_uploads::tracking::{Before, Run};
 
 use super::item::{Item, Reader, Writer};
@@ -33,14 +33,14 @@ impl DynamoLedger {
         item.map(|item| understood(prefix, &item)).transpose()
     }
 
-    /// Begins a replay or goes on with one, if it still is where the caller found it.
-    pub(crate) async fn take_replay(&self, before: &Before, run: &Run) -> Result<Taken> {
+    /// Begins a replay or goes on with one; none unless it still is where the caller found it.
+    pub(crate) async fn take_replay(&self, before: &Before, run: &Run) -> Result<Option<Taken>> {
         let name = random::name()?;
-        match before {
+        let is_ours = match before {
             Before::Whatever => self.put_run(run, &name, None).await?,
             Before::Nothing => {
                 let none = ("attribute_not_exists(#pk)", Vec::new());
-                self.put_run(run, &name, Some(none)).await?;
+                self.put_run(run, &name, Some(none)).await?
             }
             Before::At(found) => {
                 let there = self.table.get(&place(&found.prefix)).await?;
@@ -48,22 +48,24 @@ impl DynamoLedger {
                     understood(&found.prefix, item).is_ok_and(|there| there == *found)
                 });
                 let by = there.as_ref().and_then(|item| item.get(BY)).cloned();
-                let by = by.ok_or_else(under_way)?;
-                self.put_run(run, &name, Some(("#by = :before", vec![(":before", by)])))
-                    .await?;
+                let Some(by) = by else {
+                    return Ok(None);
+                };
+                let as_found = ("#by = :before", vec![(":before", by)]);
+                self.put_run(run, &name, Some(as_found)).await?
             }
-        }
-        Ok(Taken(name))
+        };
+        Ok(is_ours.then_some(Taken(name)))
     }
 
-    /// Keeps how far it is, if nobody took it.
-    pub(crate) async fn advance_replay(&self, taken: &Taken, run: &Run) -> Result<()> {
+    /// Keeps how far it is; false if somebody else took it.
+    pub(crate) async fn advance_replay(&self, taken: &Taken, run: &Run) -> Result<bool> {
         let ours = ("#by = :before", vec![(":before", text(&taken.0))]);
         self.put_run(run, &taken.0, Some(ours)).await
     }
 
-    /// It has come to its end.
-    pub(crate) async fn end_replay(&self, taken: &Taken, run: &Run) -> Result<()> {
+    /// It has come to its end; false if somebody else took it.
+    pub(crate) async fn end_replay(&self, taken: &Taken, run: &Run) -> Result<bool> {
         let deleted = self
             .table
             .client
@@ -78,21 +80,22 @@ impl DynamoLedger {
             .send()
             .await;
         let Err(error) = deleted else {
-            return Ok(());
+            return Ok(true);
         };
         refused(error, |error| match error {
             DeleteItemError::ConditionalCheckFailedException(_) => Some(Refused(None)),
             _ => None,
         })?;
-        Err(under_way())
+        Ok(false)
     }
 
+    /// Writes it; false if the condition does not hold.
     async fn put_run(
         &self,
         run: &Run,
         by: &str,
         condition: Option<(&str, Vec<(&str, AttributeValue)>)>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let item = written(run, by);
         let mut put = self
             .table
@@ -114,7 +117,7 @@ impl DynamoLedger {
             }
         }
         let Err(error) = put.send().await else {
-            return Ok(());
+            return Ok(true);
         };
         let there = refused(error, |error| match error {
             PutItemError::ConditionalCheckFailedException(failed) => {
@@ -123,17 +126,7 @@ impl DynamoLedger {
             _ => None,
         })?;
         // This very item was written, and the answer was lost.
-        if there.as_ref() == Some(&item) {
-            return Ok(());
-        }
-        Err(under_way())
-    }
-}
-
-fn under_way() -> Error {
-    Error::Unavailable {
-        reason: "another replay of this prefix is under way; this one ends here".into(),
-        source: None,
+        Ok(there.as_ref() == Some(&item))
     }
 }
 

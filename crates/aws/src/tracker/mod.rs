@@ -9,6 +9,7 @@
 //! | `get`, `minted` | one S3 request, two or three to the ledger |
 //! | `list`, each page | one `ListObjectVersions` of staging (two with a key, none behind the first page but for the counts), two `BatchGetItem` for each 100 versions there, and a `Query` of each shard of each home three times: the page, the counts, the oldest; 125 with 8 shards. Of one key two instead of 48 for the page |
 //! | `list` below a prefix | as many, but the counts read all that is unfinished or failed, and up to 20,000 rows of what has ended |
+//! | `list` by many at once | one of these for the page each; the rest once for all who ask meanwhile |
 //! | `changes` | every 5 s 96 `Query` and a `GetItem`, while somebody listens |
 //! | `replay` | for each file `HeadObject` of the archive and of the version, `CopyObject`, a `GetItem` and a `BatchGetItem`; for each 100 a `PutItem` |
 //!
@@ -27,6 +28,7 @@
 
 mod changes;
 mod replaying;
+mod together;
 
 use std::fmt;
 use std::pin::Pin;
@@ -47,14 +49,22 @@ use crate::S3Store;
 use crate::ledger::DynamoLedger;
 use crate::wake::SqsWakeUps;
 use replaying::S3Replays;
+use together::Together;
 
 /// A sweep that is under way.
 pub type Sweeping =
     Pin<Box<dyn Future<Output = Result<pipeline::Swept, SweepError>> + Send + 'static>>;
 
-/// The uploads API's view of a deployment on AWS.
+/// The uploads API's view of a deployment on AWS. Cheap to clone; clones look together.
 #[derive(Clone)]
 pub struct AwsTracker<C> {
+    parts: Parts<C>,
+    looks: Arc<Together<Arc<Look>>>,
+}
+
+/// What a tracker is made of.
+#[derive(Clone)]
+pub struct Parts<C> {
     /// What this is.
     pub facts: ServerFacts,
     /// Where the rows are.
@@ -89,38 +99,50 @@ impl fmt::Debug for Buckets {
 impl<C> fmt::Debug for AwsTracker<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AwsTracker")
-            .field("facts", &self.facts)
-            .field("ledger", &self.ledger)
-            .field("buckets", &self.buckets)
+            .field("facts", &self.parts.facts)
+            .field("ledger", &self.parts.ledger)
+            .field("buckets", &self.parts.buckets)
             .finish_non_exhaustive()
+    }
+}
+
+impl<C> AwsTracker<C> {
+    /// A tracker of these parts. Calls nobody.
+    pub fn new(parts: Parts<C>) -> Self {
+        Self {
+            parts,
+            looks: Arc::default(),
+        }
     }
 }
 
 impl<C: Clock> Tracker for AwsTracker<C> {
     async fn server(&self) -> Result<ServerFacts> {
         Ok(ServerFacts {
-            paused: self.ledger.paused().await.map_err(failed)?,
-            ..self.facts.clone()
+            paused: self.parts.ledger.paused().await.map_err(failed)?,
+            ..self.parts.facts.clone()
         })
     }
 
     async fn list(&self, query: ListUploads) -> Result<UploadPage> {
-        let prefix = query.prefix.clone();
         // Staging first: a version that gets its row meanwhile is then seen twice and not never.
-        let all = self.all_waiting(prefix.as_deref()).await?;
-        let on_top = self.on_top(&query, &all).await?;
-        let (page, summary, paused) = futures::join!(
-            self.list_rows(query, on_top),
-            self.summary(prefix.as_deref()),
-            self.ledger.paused(),
-        );
-        let ((uploads, next), summary) = (page?, summary?);
+        let look = match &query.prefix {
+            // Whoever waits for many files asks for each of them, and all of that is the same for each.
+            None => self.looks.look(self.look(None)).await?,
+            Some(prefix) => self.look(Some(prefix)).await?,
+        };
+        let on_top = self.on_top(&query, &look.waiting).await?;
+        let (uploads, next) = self
+            .tracking()
+            .list(query, on_top, DynamoLedger::is_id)
+            .await?;
+        let summary = &look.summary;
         Ok(UploadPage {
             uploads,
             next,
-            counts: counted(summary.counts, all.without_row),
-            oldest_unfinished: oldest_of(summary.oldest, all.oldest()),
-            paused: paused.map_err(failed)?,
+            counts: counted(summary.counts, look.waiting.without_row),
+            oldest_unfinished: oldest_of(summary.oldest.clone(), look.waiting.oldest()),
+            paused: look.paused.clone(),
             counts_are_least: summary.are_least,
         })
     }
@@ -147,22 +169,22 @@ impl<C: Clock> Tracker for AwsTracker<C> {
     }
 
     async fn cancel(&self, id: &uploads::UploadId) -> Result<uploads::Upload> {
-        self.tracking().cancel(id, self.clock.now()).await
+        self.tracking().cancel(id, self.parts.clock.now()).await
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed> {
         let buckets = self.buckets_for("nothing can be replayed here")?;
         let replays = S3Replays::new(
             buckets.store.clone(),
-            self.ledger.clone(),
-            &self.facts,
-            self.clock.now(),
+            self.parts.ledger.clone(),
+            &self.parts.facts,
+            self.parts.clock.now(),
         );
-        tracking::replay(replays, &self.facts.archive, replay).await
+        tracking::replay(replays, &self.parts.facts.archive, replay).await
     }
 
     async fn pause(&self, reason: Option<String>) -> Result<Paused> {
-        let kept = self.ledger.keep_paused(reason.as_deref()).await;
+        let kept = self.parts.ledger.keep_paused(reason.as_deref()).await;
         let paused = kept.map_err(failed)?;
         info!(since = %paused.since, reason = paused.reason, "processing is paused");
         Ok(paused)
@@ -171,9 +193,9 @@ impl<C: Clock> Tracker for AwsTracker<C> {
     /// Sweeps as well, where it may, because workers took no turn on what they were woken for meanwhile; elsewhere the
     /// scheduled sweep wakes it.
     async fn resume(&self) -> Result<Option<Paused>> {
-        let before = self.ledger.keep_resumed().await.map_err(failed)?;
+        let before = self.parts.ledger.keep_resumed().await.map_err(failed)?;
         info!("processing goes on");
-        if let Some(buckets) = &self.buckets
+        if let Some(buckets) = &self.parts.buckets
             && let Err(error) = (buckets.sweep)().await
         {
             warn!(%error, "processing goes on, and the next sweep wakes what waits");
@@ -187,7 +209,7 @@ impl<C: Clock> Tracker for AwsTracker<C> {
     }
 
     async fn expect(&self, expected: Expected) -> Result<uploads::UploadId> {
-        self.tracking().expect(expected, self.clock.now()).await
+        self.tracking().expect(expected, self.parts.clock.now()).await
     }
 
     async fn minted(&self, key: &UploadKey) -> Result<Option<Minted>> {
@@ -195,8 +217,15 @@ impl<C: Clock> Tracker for AwsTracker<C> {
     }
 
     fn changes(&self) -> impl Stream<Item = Change> + Send + 'static {
-        changes::polled(self.ledger.clone(), Arc::clone(&self.clock))
+        changes::polled(self.parts.ledger.clone(), Arc::clone(&self.parts.clock))
     }
+}
+
+/// What there is, whatever of it is asked for.
+struct Look {
+    waiting: Waiting,
+    summary: Summary,
+    paused: Option<Paused>,
 }
 
 /// What is counted of rows.
@@ -209,15 +238,15 @@ struct Summary {
 impl<C: Clock> AwsTracker<C> {
     fn tracking(&self) -> Tracking<'_, S3Store, DynamoLedger, SqsWakeUps<C>> {
         Tracking {
-            ledger: &self.ledger,
-            store: self.buckets.as_ref().map(|buckets| &buckets.store),
-            wake_ups: &self.wake_ups,
-            staging: &self.facts.staging,
+            ledger: &self.parts.ledger,
+            store: self.parts.buckets.as_ref().map(|buckets| &buckets.store),
+            wake_ups: &self.parts.wake_ups,
+            staging: &self.parts.facts.staging,
         }
     }
 
     fn buckets_for(&self, what: &str) -> Result<&Buckets> {
-        self.buckets.as_ref().ok_or_else(|| Error::Refused {
+        self.parts.buckets.as_ref().ok_or_else(|| Error::Refused {
             reason: format!(
                 "{what}: this service may only put into staging; \
                  \"two-buckets --stack NAME\" does it with credentials of your own"
@@ -225,13 +254,19 @@ impl<C: Clock> AwsTracker<C> {
         })
     }
 
-    /// What waits of the first versions in staging, whatever is asked for.
-    async fn all_waiting(&self, prefix: Option<&str>) -> Result<Waiting> {
+    /// Looks at the first versions in staging, and at what rows there are.
+    async fn look(&self, prefix: Option<&str>) -> Result<Arc<Look>> {
         let all = ListUploads {
             prefix: prefix.map(Into::into),
             ..ListUploads::default()
         };
-        self.tracking().waiting(&all, LIST_PAGE_MAX).await
+        let waiting = self.tracking().waiting(&all, LIST_PAGE_MAX).await?;
+        let (summary, paused) = futures::join!(self.summary(prefix), self.parts.ledger.paused());
+        Ok(Arc::new(Look {
+            waiting,
+            summary: summary?,
+            paused: paused.map_err(failed)?,
+        }))
     }
 
     /// Those of them that belong on top of a page. Of one key they are looked for where not all of staging was seen.
@@ -251,19 +286,9 @@ impl<C: Clock> AwsTracker<C> {
         Ok(all.uploads.iter().filter(is_meant).cloned().collect())
     }
 
-    async fn list_rows(
-        &self,
-        query: ListUploads,
-        on_top: Vec<uploads::Upload>,
-    ) -> Result<(Vec<uploads::Upload>, Option<uploads::Cursor>)> {
-        self.tracking()
-            .list(query, on_top, DynamoLedger::is_id)
-            .await
-    }
-
     async fn summary(&self, prefix: Option<&str>) -> Result<Summary> {
         if let Some(prefix) = prefix {
-            let below = self.ledger.below(prefix).await.map_err(failed)?;
+            let below = self.parts.ledger.below(prefix).await.map_err(failed)?;
             let oldest = below.oldest.map(|(key, received_at)| Oldest { key, received_at });
             return Ok(Summary {
                 counts: below.counts,
@@ -271,7 +296,7 @@ impl<C: Clock> AwsTracker<C> {
                 oldest,
             });
         }
-        let (counts, oldest) = futures::join!(self.ledger.counts(), self.ledger.oldest_unfinished());
+        let (counts, oldest) = futures::join!(self.parts.ledger.counts(), self.parts.ledger.oldest_unfinished());
         let oldest = oldest.map_err(failed)?.map(|upload| Oldest {
             key: upload.key.key,
             received_at: upload.received_at,

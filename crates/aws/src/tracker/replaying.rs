@@ -229,7 +229,7 @@ impl Replays for S3Replays {
         before: &Before,
         run: &Run,
         is_last: bool,
-    ) -> Result<Batch> {
+    ) -> Result<Option<Batch>> {
         if self.taken.is_none() {
             // As it was before this portion.
             let found = match before {
@@ -241,7 +241,10 @@ impl Replays for S3Replays {
             };
             self.may_be_begun = matches!(before, Before::At(_));
             let taken = self.ledger.take_replay(before, &found).await;
-            self.taken = Some(taken.map_err(failed)?);
+            self.taken = taken.map_err(failed)?;
+        }
+        if self.taken.is_none() {
+            return Ok(None);
         }
         let (this, has_failed) = (&*self, &AtomicBool::new(false));
         let copied: Vec<Result<Batch>> = futures::stream::iter(keys)
@@ -259,19 +262,15 @@ impl Replays for S3Replays {
             .await;
         let copied = copied.into_iter().collect::<Result<Vec<_>>>()?;
         self.may_be_begun = false;
-        let Some(taken) = &self.taken else {
-            unreachable!("it was taken above");
+        let is_ours = match &self.taken {
+            Some(taken) if is_last => self.ledger.end_replay(taken, run).await,
+            Some(taken) => self.ledger.advance_replay(taken, run).await,
+            None => Ok(false),
         };
-        let kept = if is_last {
-            self.ledger.end_replay(taken, run).await
-        } else {
-            self.ledger.advance_replay(taken, run).await
-        };
-        kept.map_err(failed)?;
-        Ok(Batch {
+        Ok(is_ours.map_err(failed)?.then(|| Batch {
             copied: copied.iter().map(|batch| batch.copied).sum(),
             size_bytes: copied.iter().map(|batch| batch.size_bytes).sum(),
-        })
+        }))
     }
 
     async fn copy_version(&mut self, at: &VersionRef) -> Result<Option<Batch>> {

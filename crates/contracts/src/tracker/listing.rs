@@ -71,8 +71,9 @@ pub async fn what_is_not_there_is_not_found_by_the_tracker<H: TrackedHost>(host:
     host.put("a", b"1").await;
     host.settle().await;
     let known = only(host, "a").await.id;
-    // A version that never was, and what is no id of ours.
-    let other = known.as_str().replace('.', ".AAAA");
+    // That version of another key, "aa", and what is no id of ours.
+    let (_, version) = known.as_str().split_once('.').unwrap();
+    let other = format!("YWE.{version}");
     for id in [other.as_str(), "nothing", "0000000000000009"] {
         let id = id.parse().unwrap();
         let tracker = host.tracker();

@@ -90,14 +90,14 @@ pub trait Replays: Send {
     /// Copies the current versions of these archived keys to staging, and keeps how far the replay is; with `is_last` it
     /// has come to its end. What has no current version any more is passed over.
     ///
-    /// Fails unless the replay is where the caller left it, or found it, so that of two that go on at once one stops.
+    /// None unless the replay is where the caller left it, or found it, so that of two that go on at once one stops.
     fn copy(
         &mut self,
         keys: Vec<Key>,
         before: &Before,
         run: &Run,
         is_last: bool,
-    ) -> impl Future<Output = Result<Batch>> + Send;
+    ) -> impl Future<Output = Result<Option<Batch>>> + Send;
 
     /// Copies one archived version to staging; none if it is not there.
     fn copy_version(
@@ -204,7 +204,10 @@ async fn many<R: Replays>(
             done.size_bytes += wanted.iter().map(|archived| archived.size_bytes).sum::<u64>();
         } else {
             let keys = wanted.into_iter().map(|archived| archived.key).collect();
-            let batch = replays.copy(keys, &before, &run, is_last).await?;
+            let copied = replays.copy(keys, &before, &run, is_last).await?;
+            let batch = copied.ok_or_else(|| Error::Conflict {
+                reason: "another replay of this prefix is under way; this one ends here".into(),
+            })?;
             before = Before::At(run.clone());
             done.replayed += batch.copied;
             done.size_bytes += batch.size_bytes;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use two_buckets_aws::ledger::{DynamoLedger, create_table};
-use two_buckets_aws::tracker::{AwsTracker, Buckets, Sweeping};
+use two_buckets_aws::tracker::{AwsTracker, Buckets, Parts, Sweeping};
 use two_buckets_aws::wake::{Message, SqsWakeUps, read};
 use two_buckets_aws::{S3Store, S3StoreOptions};
 use two_buckets_contracts::tracker::{Picky, TrackedHost};
@@ -43,6 +43,8 @@ pub(crate) struct Host {
     pub(crate) wire: Wire,
     pub(crate) ledger: DynamoLedger,
     pub(crate) tracker: AwsTracker<Swift>,
+    /// What it is made of.
+    pub(crate) parts: Parts<Swift>,
     function: Picky,
     queue: Queue,
     driver: Arc<HostDriver>,
@@ -100,7 +102,7 @@ impl Host {
             Box::pin(async move { Sweeper { driver: &*driver }.sweep(&|| false).await })
         };
         let swift = Arc::new(Swift);
-        let tracker = AwsTracker {
+        let parts = Parts {
             facts: facts(),
             ledger: ledger.clone(),
             wake_ups: SqsWakeUps::new(
@@ -118,7 +120,8 @@ impl Host {
             server,
             wire,
             ledger,
-            tracker,
+            tracker: AwsTracker::new(parts.clone()),
+            parts,
             function,
             queue,
             driver,

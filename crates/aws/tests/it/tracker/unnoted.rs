@@ -1,5 +1,6 @@
 //! What is asked of the services for a look, and who may not look into the buckets.
 
+use two_buckets_aws::tracker::{AwsTracker, Parts};
 use two_buckets_contracts::tracker::TrackedHost as _;
 use two_buckets_uploads::{
     Error, ListUploads, Replay, ReplaySelection, Tracker as _, UploadState,
@@ -38,6 +39,28 @@ async fn a_page_costs_the_same_however_many_versions_wait() {
     assert_eq!(of_none.by_operation["Query"], 2 * 6 + 2 * 5 + 2 + 2 * 3);
 }
 
+/// As `put` asks that waits for many files at once: counting once for each of them would be some hundred calls each.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_the_same_for_all_who_ask_is_looked_at_once() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    host.put("a", b"x").await;
+    host.settle().await;
+    host.wire.take_calls();
+    let of_key = || ListUploads {
+        key: Some("a".parse().unwrap()),
+        ..all()
+    };
+    let pages = futures::future::join_all((0..20).map(|_| host.tracker.list(of_key()))).await;
+    for page in pages {
+        assert_eq!(page.unwrap().counts.archived, 1);
+    }
+    let calls = host.wire.take_calls();
+    // Two looks of 18 queries, and one for each page.
+    assert!(calls.by_operation["Query"] <= 2 * 18 + 20, "{calls:?}");
+}
+
 /// The upload function's role may only put into staging.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_without_the_buckets_never_asks_them_and_says_who_may() {
@@ -47,8 +70,10 @@ async fn a_service_without_the_buckets_never_asks_them_and_says_who_may() {
     host.put("bad", b"x").await;
     host.put("a", b"x").await;
     host.settle().await;
-    let mut service = host.tracker.clone();
-    service.buckets = None;
+    let service = AwsTracker::new(Parts {
+        buckets: None,
+        ..host.parts.clone()
+    });
     host.server.calls();
     let page = service.list(all()).await.unwrap();
     assert_eq!((page.counts.archived, page.counts.failed), (1, 1));
