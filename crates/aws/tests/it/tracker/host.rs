@@ -41,6 +41,8 @@ type HostDriver = Driver<S3Store, DynamoLedger, Picky, MachineClock, SqsWakeUps<
 pub(crate) struct Host {
     pub(crate) server: Server,
     pub(crate) wire: Wire,
+    pub(crate) client: aws_sdk_dynamodb::Client,
+    pub(crate) table: String,
     pub(crate) ledger: DynamoLedger,
     pub(crate) tracker: AwsTracker<Swift>,
     /// What it is made of.
@@ -66,18 +68,22 @@ pub(crate) fn at(name: &str, key: &str) -> ObjectRef {
 impl Host {
     /// None, after saying so, where there is no moto.
     pub(crate) async fn start() -> Option<Self> {
+        Self::with_shards(2).await
+    }
+
+    /// With a ledger of so many shards.
+    pub(crate) async fn with_shards(shards: u8) -> Option<Self> {
         static HOSTS: AtomicU32 = AtomicU32::new(0);
         let name = format!("tracker-{}", HOSTS.fetch_add(1, Ordering::Relaxed));
         let queue = Queue::new(&name).await?;
         let wire = Wire::new();
         let client = wire.dynamodb(&moto()?.endpoint);
         create_table(&client, &name).await.unwrap();
-        let ledger = DynamoLedger::new(client, &name).with_shards_if_new(2);
+        let ledger = DynamoLedger::new(client.clone(), &name).with_shards_if_new(shards);
         let server = Server::start().await;
-        for name in ["staging", "archive"] {
-            let name = bucket(name);
-            server.depot.create_bucket(&name).unwrap();
-            let versioned = server.depot.set_versioning(&name, Versioning::Enabled);
+        for bucket in ["staging", "archive"].map(bucket) {
+            server.depot.create_bucket(&bucket).unwrap();
+            let versioned = server.depot.set_versioning(&bucket, Versioning::Enabled);
             versioned.unwrap();
         }
         let store = server.store(S3StoreOptions::default());
@@ -119,6 +125,8 @@ impl Host {
         Some(Self {
             server,
             wire,
+            client,
+            table: name,
             ledger,
             tracker: AwsTracker::new(parts.clone()),
             parts,

@@ -1,5 +1,8 @@
 //! What is asked of the services for a look, and who may not look into the buckets.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use two_buckets_aws::tracker::{AwsTracker, Parts};
 use two_buckets_contracts::tracker::TrackedHost as _;
 use two_buckets_uploads::{
@@ -107,4 +110,45 @@ async fn a_service_without_the_buckets_never_asks_them_and_says_who_may() {
     // What it asked for is done by those who may.
     host.settle().await;
     assert_eq!(service.list(all()).await.unwrap().counts.archived, 2);
+}
+
+/// History grows for ever, and whoever sees part of it is told how much of it was counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_below_a_prefix_say_where_they_are_of_the_latest_only() {
+    // Of each shard the hundredth part of 20,000 rows is looked at.
+    let Some(host) = Host::with_shards(100).await else {
+        return;
+    };
+    host.put("ours/a", b"x").await;
+    host.settle().await;
+    let scanned = host.client.scan().table_name(&host.table).send().await;
+    let items = scanned.unwrap().items.unwrap();
+    let is_row = |item: &&HashMap<String, AttributeValue>| {
+        item["pk"].as_s().unwrap().starts_with("done#")
+    };
+    let [row] = items.iter().filter(is_row).collect::<Vec<_>>()[..] else {
+        panic!("{items:?}");
+    };
+    for chunk in 0..10 {
+        let writes = (0..25).map(|n| {
+            let mut copy = row.clone();
+            let sort_key = format!("{chunk:02}-{n:02}");
+            copy.insert("sk".into(), AttributeValue::S(sort_key));
+            let put = PutRequest::builder().set_item(Some(copy)).build().unwrap();
+            WriteRequest::builder().put_request(put).build()
+        });
+        let call = host.client.batch_write_item();
+        let call = call.request_items(&host.table, writes.collect());
+        call.send().await.unwrap();
+    }
+    for (prefix, archived, are_least) in [("ours/", 200, true), ("others/", 0, true)] {
+        let below = ListUploads {
+            prefix: Some(prefix.into()),
+            state: Some(UploadState::Failed),
+            ..all()
+        };
+        let page = host.tracker.list(below).await.unwrap();
+        assert_eq!(page.counts.archived, archived, "{prefix}");
+        assert_eq!(page.counts_are_least, are_least, "{prefix}");
+    }
 }
