@@ -6,7 +6,7 @@
 //!
 //! | call | requests |
 //! |---|---|
-//! | `get`, `minted` | one S3 request, two or three to the ledger |
+//! | `get`, `minted` | two or three to the ledger; of what has no row yet a `ListObjectVersions` more |
 //! | `list`, each page | one `ListObjectVersions` of staging (two with a key, none behind the first page but for the counts), two `BatchGetItem` for each 100 versions there, and a `Query` of each shard of each home three times: the page, the counts, the oldest; 125 with 8 shards. Of one key two instead of 48 for the page |
 //! | `list` below a prefix | as many, but the counts read all that is unfinished or failed, and up to 20,000 rows of what has ended |
 //! | `list` by many at once | one of these for the page each; the rest once for all who ask meanwhile |

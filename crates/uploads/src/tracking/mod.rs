@@ -18,7 +18,7 @@ use two_buckets_pipeline::{Swept as PipelineSwept, ledger};
 
 pub use listing::{counted, oldest_of};
 pub use replaying::{Archived, ArchivedPage, Batch, Before, Portion, Replays, Run, replay};
-pub use shown::{listed, shown};
+pub use shown::shown;
 pub use waiting::{Waiting, shown as shown_waiting};
 
 use crate::{Error, Result, Swept};

@@ -1,14 +1,15 @@
 //! One upload: what an id stands for, its bytes, and what may be done about it.
 
 use two_buckets_objects::{
-    Body, ByteRange, Error as StoreError, ObjectInfo, ObjectRef, ObjectStore, Timestamp,
+    Body, ByteRange, Error as StoreError, ListVersions, ListedVersion, ObjectRef, ObjectStore,
+    Timestamp, VersionRef,
 };
 use two_buckets_pipeline::{
     Expectation, Ledger, NotCancelled, NotRetried, State, Upload, WakeUp, WakeUps, Why,
 };
 
 use super::ids::{self, Named};
-use super::shown::{listed, shown, shown_attempt, shown_log};
+use super::shown::{shown, shown_attempt, shown_log};
 use super::{Tracking, failed, unavailable, waiting};
 use crate::{
     self as uploads, Error, Expected, Minted, Result, Retried, RetryMany, UploadHistory, UploadKey,
@@ -19,7 +20,7 @@ enum Found {
     /// A row of the ledger.
     Row(Box<Upload>),
     /// A version in staging that has no row yet.
-    Waits(Box<ObjectInfo>),
+    Waits(VersionRef, Box<ListedVersion>),
 }
 
 impl<S: ObjectStore, L: Ledger, W: WakeUps> Tracking<'_, S, L, W> {
@@ -30,8 +31,8 @@ impl<S: ObjectStore, L: Ledger, W: WakeUps> Tracking<'_, S, L, W> {
                 upload: shown(&upload)?,
                 attempts_log: upload.log.iter().map(shown_attempt).collect(),
             }),
-            Found::Waits(source) => Ok(UploadHistory {
-                upload: waiting::shown(source.at.object(), &listed(&source))?,
+            Found::Waits(at, version) => Ok(UploadHistory {
+                upload: waiting::shown(at.object(), &version)?,
                 attempts_log: Vec::new(),
             }),
         }
@@ -62,7 +63,7 @@ impl<S: ObjectStore, L: Ledger, W: WakeUps> Tracking<'_, S, L, W> {
                     let archived = upload.archive.as_ref().map(|archive| archive.at.clone());
                     archived.into_iter().chain(upload.version()).collect()
                 }
-                Found::Waits(source) => vec![source.at],
+                Found::Waits(at, _) => vec![at],
             };
             for at in &places {
                 match store.read_version(at, range).await {
@@ -91,7 +92,7 @@ impl<S: ObjectStore, L: Ledger, W: WakeUps> Tracking<'_, S, L, W> {
     pub async fn retry(&self, id: &uploads::UploadId) -> Result<uploads::Upload> {
         let row = match self.find(id).await? {
             Found::Row(upload) => upload.id,
-            Found::Waits(_) => {
+            Found::Waits(..) => {
                 return Err(failed(NotRetried::NotFailed(State::Pending).into()));
             }
         };
@@ -110,7 +111,7 @@ impl<S: ObjectStore, L: Ledger, W: WakeUps> Tracking<'_, S, L, W> {
         let row = match self.find(id).await? {
             Found::Row(upload) => upload.id,
             // Only who looks at it finds that it is a job's.
-            Found::Waits(_) => return Err(failed(NotCancelled::NotAJob.into())),
+            Found::Waits(..) => return Err(failed(NotCancelled::NotAJob.into())),
         };
         let upload = self.ledger.cancel_job(&row, now).await.map_err(failed)?;
         // Later versions of the key waited for the job.
@@ -180,22 +181,43 @@ impl<S: ObjectStore, L: Ledger, W: WakeUps> Tracking<'_, S, L, W> {
                 return Ok(Found::Row(Box::new(row)));
             }
         };
-        // Staging first, as in a list.
-        let staged = match self.store {
-            Some(store) => match store.head_version(&at).await {
-                Ok(source) => Ok(Some(source)),
-                Err(StoreError::NotFound { .. }) => Ok(None),
-                Err(error) => Err(error),
-            },
-            None => Ok(None),
-        };
         if let Some(row) = self.ledger.find(&at).await.map_err(failed)? {
             return Ok(Found::Row(Box::new(row)));
         }
-        match staged {
-            Ok(Some(source)) => Ok(Found::Waits(Box::new(source))),
-            Ok(None) => Err(not_found()),
-            Err(error) => Err(unavailable("staging", error)),
+        if let Some(version) = self.staged(&at).await? {
+            return Ok(Found::Waits(at, Box::new(version)));
+        }
+        // It may have got its row and left staging between the two looks.
+        let row = self.ledger.find(&at).await.map_err(failed)?;
+        Ok(Found::Row(Box::new(row.ok_or_else(not_found)?)))
+    }
+
+    /// What staging says of a version. By a list of its key, because stores differ in what they say to who asks for a
+    /// version by an id that is none.
+    async fn staged(&self, at: &VersionRef) -> Result<Option<ListedVersion>> {
+        let Some(store) = self.store else {
+            return Ok(None);
+        };
+        let mut options = ListVersions {
+            prefix: at.key.as_str().to_owned(),
+            ..ListVersions::default()
+        };
+        loop {
+            let page = store.list_versions(&at.bucket, options.clone()).await;
+            let page = page.map_err(|error| unavailable("staging", error))?;
+            for version in page.versions {
+                // The key itself comes before all keys it is a prefix of.
+                if version.key != at.key {
+                    return Ok(None);
+                }
+                if version.version_id == at.version_id && !version.is_delete_marker {
+                    return Ok(Some(version));
+                }
+            }
+            match page.next {
+                Some(next) => options.after = Some(next),
+                None => return Ok(None),
+            }
         }
     }
 

@@ -1,24 +1,11 @@
 //! Rows of the ledger and versions in staging as the upload API shows them.
 
-use two_buckets_objects::{ListedVersion, ObjectInfo, VersionRef};
+use two_buckets_objects::VersionRef;
 use two_buckets_pipeline::archive::Replay;
 use two_buckets_pipeline::{AttemptOutcome, State, Upload};
 
 use super::ids;
 use crate::{self as uploads, Result, UploadState};
-
-/// What a head says of a version, as a list would say it.
-pub fn listed(source: &ObjectInfo) -> ListedVersion {
-    ListedVersion {
-        key: source.at.key.clone(),
-        version_id: source.at.version_id.clone(),
-        is_latest: true,
-        is_delete_marker: false,
-        last_modified: source.last_modified,
-        size_bytes: source.size_bytes,
-        etag: Some(source.etag.clone()),
-    }
-}
 
 pub(super) fn ledger_state(state: UploadState) -> State {
     match state {
