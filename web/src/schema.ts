@@ -777,6 +777,8 @@ export interface components {
              * @description When the replay began that this one went on with; what that one had done is not counted.
              */
             continued_since: string | null;
+            /** @description Whether there is more to replay: send the same again without `anew`, and it goes on behind the last key. */
+            has_more: boolean;
             /** @description How many archived versions are meant. */
             matched: number;
             /** @description How many uploads that made. */
@@ -1073,6 +1075,8 @@ export interface components {
         };
         UploadPage: {
             counts: components["schemas"]["Counts"];
+            /** @description There and true where a caller sees only part of the uploads and more have ended than were looked at: then there are at least so many archived, late and duplicate ones. */
+            counts_are_least?: boolean;
             /** @description Where the next page begins: send it as `after`. Null on the last page. */
             next: string | null;
             oldest_unfinished: components["schemas"]["Oldest"] | null;

@@ -3,6 +3,7 @@
 mod clients;
 pub mod ledger;
 mod store;
+pub mod tracker;
 pub mod wake;
 mod words;
 

@@ -1,8 +1,8 @@
 //! What each trait promises, as tests that any implementation runs.
 //!
 //! A clause is a function here and a test of its own where it is run, so that a report says which clause which
-//! implementation breaks. [`ledger_contract!`] and [`object_store_contract!`] make the tests; each clause gets an
-//! implementation of its own, made anew. Time is given to the calls, so no clause waits.
+//! implementation breaks. [`ledger_contract!`], [`object_store_contract!`] and [`tracker_contract_where_possible!`] make
+//! the tests; each clause gets an implementation of its own, made anew. Time is given to the calls, so no clause waits.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 
 pub mod ledger;
 pub mod object_store;
+pub mod tracker;
 
 /// Makes a test of each clause of the [`Ledger`](two_buckets_pipeline::Ledger)'s contract.
 /// Takes a function that makes an empty ledger, or something that holds one and derefs to it, in a future.
@@ -110,6 +111,34 @@ macro_rules! object_store_contract {
             a_prefix_that_is_a_key_comes_before_longer_keys,
             pages_of_versions_hold_each_once,
             what_is_not_there_is_not_found
+        }
+    };
+}
+
+/// Makes a test of each clause of the [`Tracker`](two_buckets_uploads::Tracker)'s contract.
+/// Takes a function that makes, in a future, an empty [`TrackedHost`](crate::tracker::TrackedHost), or none where there is
+/// nothing to make one with, after it has said so. The tests pass then.
+#[macro_export]
+macro_rules! tracker_contract_where_possible {
+    ($make:expr) => {
+        $crate::clauses_where_possible! { $make, tracker:
+            what_waits_is_an_upload_before_anybody_looked_at_it,
+            an_upload_keeps_its_id_and_its_bytes_on_its_way,
+            what_is_not_there_is_not_found_by_the_tracker,
+            pages_of_uploads_hold_each_once,
+            whoever_sees_a_prefix_learns_nothing_of_others,
+            a_listener_hears_of_what_changes,
+            a_failed_upload_is_retried_and_no_other,
+            many_are_retried_as_they_are_selected,
+            what_is_no_job_is_not_cancelled,
+            a_pause_is_since_it_began_and_ends_once,
+            what_came_during_a_pause_is_processed_after_it,
+            a_sweep_says_what_it_looked_at,
+            an_expected_upload_keeps_its_id_when_it_comes,
+            a_key_made_for_one_file_is_refused_to_another,
+            a_replay_is_processed_again_and_says_where_it_came_from,
+            an_old_version_is_replayed_and_kept_beside,
+            what_is_reserved_or_gone_is_not_replayed
         }
     };
 }

@@ -8,12 +8,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tracing::warn;
 use two_buckets_depot::Created;
-use two_buckets_objects::ObjectStore;
+use two_buckets_objects::{ListedVersion, ObjectInfo, ObjectStore};
 use two_buckets_pipeline::{Ledger, Upload};
+use two_buckets_uploads::tracking::{shown, shown_waiting};
 use two_buckets_uploads::{Change, Upload as ShownUpload};
 
-use crate::shown::{listed, shown};
-use crate::{DepotLedger, DepotStore, WakeQueue, waiting};
+use crate::{DepotLedger, DepotStore, WakeQueue};
 
 /// Hears everything from now on. Ends when the ledger's feed is closed.
 pub(crate) fn listen(
@@ -98,12 +98,25 @@ impl Listener {
                 row.arrive(0, &version);
                 shown(&row)
             }
-            None => waiting::shown(created.at.object(), &version),
+            None => shown_waiting(created.at.object(), &version),
         };
         told.inspect_err(
             |error| warn!(key = %created.at.key, %error, "a new upload cannot be told of"),
         )
         .ok()
+    }
+}
+
+/// What a head says of a version, as a list would say it.
+fn listed(source: &ObjectInfo) -> ListedVersion {
+    ListedVersion {
+        key: source.at.key.clone(),
+        version_id: source.at.version_id.clone(),
+        is_latest: true,
+        is_delete_marker: false,
+        last_modified: source.last_modified,
+        size_bytes: source.size_bytes,
+        etag: Some(source.etag.clone()),
     }
 }
 

@@ -11,14 +11,10 @@ mod ledger;
 mod oldest;
 mod pausing;
 mod replaying;
-mod retrying;
-mod shown;
 mod store;
 mod sweeps;
 mod tracker;
 mod unnoted;
-mod upload_id;
-mod waiting;
 mod wake;
 mod worker;
 

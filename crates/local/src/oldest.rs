@@ -2,6 +2,7 @@
 
 use two_buckets_objects::{BucketName, Error as StoreError, ListVersions, ObjectStore as _};
 use two_buckets_pipeline::Ledger as _;
+use two_buckets_pipeline::ledger::is_below;
 use two_buckets_uploads as uploads;
 use uploads::{Error, Result};
 
@@ -79,7 +80,7 @@ impl Staging<'_> {
             let page = listed.map_err(unavailable)?;
             for version in page.versions {
                 let is_meant =
-                    prefix.is_none_or(|it| crate::waiting::is_below(version.key.as_str(), it));
+                    prefix.is_none_or(|it| is_below(version.key.as_str(), it));
                 if version.is_delete_marker || !is_meant {
                     continue;
                 }

@@ -1,141 +1,89 @@
-//! Copies what is archived to staging, to be processed again: a bounded number of keys in each transaction.
+//! Replays on the embedded store: a portion and how far the replay is with it are one transaction.
 
 use two_buckets_depot::ListObjects;
 use two_buckets_objects::{BucketName, Key, Timestamp, VersionRef};
-use two_buckets_pipeline::archive::is_reserved;
-use two_buckets_pipeline::ledger::Result;
-use two_buckets_uploads::{Replay, ReplaySelection, Replayed};
+use two_buckets_uploads::Result;
+use two_buckets_uploads::tracking::{
+    Archived, ArchivedPage, Batch, Before, Portion, Replays, Run, failed,
+};
 
 use crate::DepotLedger;
-use crate::ledger::{Before, Run};
 
 /// How many keys one transaction copies: others' commits wait for no more than that. No byte is copied.
 const BATCH: usize = 100;
+/// A call's portion: some seconds of transactions. The bytes stay where they are, so they do not count.
+const PORTION: Portion = Portion {
+    files: 20_000,
+    bytes: u64::MAX,
+    pages: 2_000,
+};
 
 /// Where it copies from and to.
-pub(crate) struct Buckets {
+pub(crate) struct DepotReplays {
+    pub(crate) ledger: DepotLedger,
     pub(crate) archive: BucketName,
     pub(crate) staging: BucketName,
 }
 
-/// Replays what is selected, or says what it would.
-pub(crate) async fn replay(
-    ledger: DepotLedger,
-    buckets: Buckets,
-    replay: Replay,
-) -> Result<Option<Replayed>> {
-    match replay.selection {
-        ReplaySelection::Version { key, version_id } => {
-            let at = VersionRef {
-                bucket: buckets.archive.clone(),
-                key,
-                version_id,
-            };
-            one(&ledger, buckets, at, replay.is_dry_run).await
-        }
-        ReplaySelection::Prefix { prefix, since } => {
-            let unfinished = if replay.is_anew {
-                None
-            } else {
-                ledger.replay_run(&prefix).await?
-            };
-            let is_continued = unfinished.is_some();
-            let run = unfinished.unwrap_or_else(|| Run {
-                prefix,
-                since,
-                began_at: ledger.now(),
-                after: None,
-            });
-            let mut done = Replayed {
-                continued_since: is_continued.then_some(run.began_at),
-                ..Replayed::default()
-            };
-            let found = if replay.is_anew {
-                Before::Whatever
-            } else if is_continued {
-                Before::At(run.clone())
-            } else {
-                Before::Nothing
-            };
-            many(&ledger, &buckets, found, run, replay.is_dry_run, &mut done).await?;
-            Ok(Some(done))
-        }
+impl Replays for DepotReplays {
+    fn portion(&self) -> Portion {
+        PORTION
     }
-}
 
-async fn one(
-    ledger: &DepotLedger,
-    buckets: Buckets,
-    at: VersionRef,
-    is_dry_run: bool,
-) -> Result<Option<Replayed>> {
-    if is_dry_run {
-        let size_bytes = ledger.archived_size(at).await?;
-        return Ok(size_bytes.map(|size_bytes| Replayed {
-            matched: 1,
-            size_bytes,
-            ..Replayed::default()
-        }));
+    fn now(&self) -> Timestamp {
+        self.ledger.now()
     }
-    let batch = ledger.replay_version(at, buckets.staging).await?;
-    Ok(batch.map(|batch| Replayed {
-        matched: batch.copied,
-        replayed: batch.copied,
-        size_bytes: batch.size_bytes,
-        continued_since: None,
-    }))
-}
 
-async fn many(
-    ledger: &DepotLedger,
-    buckets: &Buckets,
-    mut before: Before,
-    mut run: Run,
-    is_dry_run: bool,
-    done: &mut Replayed,
-) -> Result<()> {
-    loop {
+    async fn unfinished(&mut self, prefix: &str) -> Result<Option<Run>> {
+        self.ledger.replay_run(prefix).await.map_err(failed)
+    }
+
+    async fn list(&mut self, run: &Run) -> Result<ArchivedPage> {
         let options = ListObjects {
             prefix: run.prefix.clone(),
             after: run.after.clone(),
             limit: Some(BATCH),
             ..ListObjects::default()
         };
-        let page = ledger
-            .list_archived(buckets.archive.clone(), options)
-            .await?;
-        let is_last = page.next.is_none();
-        run.after = page.next.map(|(after, _)| after);
-        let is_wanted = |key: &Key, at: Timestamp| {
-            !is_reserved(key) && run.since.is_none_or(|since| at >= since)
-        };
-        let wanted: Vec<_> = page
-            .entries
-            .into_iter()
-            .filter(|object| is_wanted(&object.key, object.last_modified))
-            .collect();
-        done.matched += wanted.len() as u64;
-        if is_dry_run {
-            done.size_bytes += wanted.iter().map(|object| object.size_bytes).sum::<u64>();
-        } else {
-            let keys = wanted.into_iter().map(|object| object.key).collect();
-            let batch = ledger
-                .replay_batch(
-                    buckets.archive.clone(),
-                    buckets.staging.clone(),
-                    keys,
-                    before,
-                    run.clone(),
-                    is_last,
-                )
-                .await?;
-            before = Before::At(run.clone());
-            done.replayed += batch.copied;
-            done.size_bytes += batch.size_bytes;
-        }
-        if is_last {
-            return Ok(());
-        }
+        let page = self.ledger.list_archived(self.archive.clone(), options);
+        let page = page.await.map_err(failed)?;
+        let current = page.entries.into_iter().map(|object| Archived {
+            key: object.key,
+            last_modified: object.last_modified,
+            size_bytes: object.size_bytes,
+        });
+        Ok(ArchivedPage {
+            current: current.collect(),
+            next: page.next.map(|(after, _)| after),
+        })
+    }
+
+    async fn copy(
+        &mut self,
+        keys: Vec<Key>,
+        before: &Before,
+        run: &Run,
+        is_last: bool,
+    ) -> Result<Option<Batch>> {
+        let batch = self.ledger.replay_batch(
+            self.archive.clone(),
+            self.staging.clone(),
+            keys,
+            before.clone(),
+            run.clone(),
+            is_last,
+        );
+        batch.await.map_err(failed)
+    }
+
+    async fn copy_version(&mut self, at: &VersionRef) -> Result<Option<Batch>> {
+        let copied = self.ledger.replay_version(at.clone(), self.staging.clone());
+        copied.await.map_err(failed)
+    }
+
+    async fn size_of(&mut self, at: &VersionRef) -> Result<Option<u64>> {
+        let size_bytes = self.ledger.archived_size(at.clone());
+        size_bytes.await.map_err(failed)
     }
 }
 
@@ -147,6 +95,7 @@ mod tests {
     use two_buckets_depot::storage::MemoryStorage;
     use two_buckets_depot::{Depot, Options, PutObject, Versioning};
     use two_buckets_objects::ObjectRef;
+    use two_buckets_uploads::{Replay, ReplaySelection, tracking};
 
     use super::*;
 
@@ -188,7 +137,8 @@ mod tests {
             depot.put(&at, body, PutObject::default()).unwrap();
         }
         let ledger = DepotLedger::open(depot.clone()).unwrap();
-        let buckets = || Buckets {
+        let replays = || DepotReplays {
+            ledger: ledger.clone(),
             archive: archive.clone(),
             staging: staging.clone(),
         };
@@ -200,7 +150,7 @@ mod tests {
             is_dry_run: false,
             is_anew,
         };
-        let replay = async |is_anew| super::replay(ledger.clone(), buckets(), all(is_anew)).await;
+        let replay = async |is_anew| tracking::replay(replays(), &archive, all(is_anew)).await;
 
         // Its first batch, and then the server dies.
         let begin = async || {
@@ -220,17 +170,17 @@ mod tests {
                 run,
                 false,
             );
-            assert_eq!(batch.await.unwrap().copied, 100);
+            assert_eq!(batch.await.unwrap().unwrap().copied, 100);
         };
         begin().await;
-        let said = replay(false).await.unwrap().unwrap();
+        let said = replay(false).await.unwrap();
         assert_eq!(
             (said.replayed, said.continued_since),
             (150, Some(Timestamp::from_millis(7)))
         );
         assert_eq!(copies(&depot, &staging), vec![1; 250]);
         // That one has come to its end, so this is another.
-        let said = replay(false).await.unwrap().unwrap();
+        let said = replay(false).await.unwrap();
         assert_eq!((said.replayed, said.continued_since), (250, None));
         assert_eq!(copies(&depot, &staging), vec![2; 250]);
         // Of two at once, the one that the other has overtaken stops.
@@ -242,27 +192,23 @@ mod tests {
         };
         let (archived, staged) = (archive.clone(), staging.clone());
         let key = vec!["k/100".parse().unwrap()];
-        ledger
-            .replay_batch(
-                archived,
-                staged,
-                key.clone(),
-                Before::At(found.clone()),
-                overtaken.clone(),
-                false,
-            )
-            .await
-            .unwrap();
+        let batch = ledger.replay_batch(
+            archived,
+            staged,
+            key.clone(),
+            Before::At(found.clone()),
+            overtaken.clone(),
+            false,
+        );
+        assert!(batch.await.unwrap().is_some());
         let (archived, staged) = (archive.clone(), staging.clone());
-        ledger
-            .replay_batch(archived, staged, key, Before::At(found), overtaken, false)
-            .await
-            .map(|batch| batch.copied)
-            .unwrap_err();
+        let batch =
+            ledger.replay_batch(archived, staged, key, Before::At(found), overtaken, false);
+        assert_eq!(batch.await.unwrap(), None);
         assert_eq!(copies(&depot, &staging)[100], 3);
         // Who does not want to go on with one begins anew.
         begin().await;
-        let said = replay(true).await.unwrap().unwrap();
+        let said = replay(true).await.unwrap();
         assert_eq!((said.replayed, said.continued_since), (250, None));
         assert_eq!(ledger.replay_run("k/").await.unwrap(), None);
     }

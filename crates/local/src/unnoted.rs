@@ -12,8 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use two_buckets_objects::{BucketName, Key, Timestamp, VersionId, VersionRef};
-
-use crate::waiting::is_below;
+use two_buckets_pipeline::ledger::is_below;
 
 /// The most versions kept: some megabytes. The next look through staging is due when so many have got their row.
 const KEPT_MAX: usize = 20_000;

@@ -234,6 +234,28 @@ pub struct ListUploads {
     pub limit: usize,
 }
 
+impl ListUploads {
+    /// Whether all that is asked of an upload itself holds; the key is asked of whoever looks rows up by it.
+    pub fn means(&self, upload: &Upload) -> bool {
+        let key = upload.key.key.as_str();
+        self.state.is_none_or(|state| state == upload.state)
+            && self
+                .key_contains
+                .as_ref()
+                .is_none_or(|text| key.contains(text.as_str()))
+            && self
+                .prefix
+                .as_ref()
+                .is_none_or(|prefix| is_below(key, prefix))
+    }
+}
+
+/// Whether a key begins with a prefix and is longer.
+pub fn is_below(key: &str, prefix: &str) -> bool {
+    key.strip_prefix(prefix)
+        .is_some_and(|rest| !rest.is_empty())
+}
+
 /// A page of uploads, the latest first: by when they were noted or, in a ledger that many machines write, by when they
 /// were received or their key was minted, and by when they were noted where that is the same moment.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -450,6 +472,34 @@ pub trait Ledger: Send + Sync + 'static {
     /// The row of this version.
     fn find(&self, version: &VersionRef) -> impl Future<Output = Result<Option<Upload>>> + Send;
 
+    /// The rows of these versions, in their order; each as [`Self::find`] has it, though not all of one moment.
+    fn find_each(
+        &self,
+        versions: &[VersionRef],
+    ) -> impl Future<Output = Result<Vec<Option<Upload>>>> + Send {
+        async move {
+            let mut found = Vec::with_capacity(versions.len());
+            for version in versions {
+                found.push(self.find(version).await?);
+            }
+            Ok(found)
+        }
+    }
+
+    /// The uploads these keys were minted for, in their order; each as [`Self::minted_for`] has it.
+    fn minted_for_each(
+        &self,
+        keys: &[ObjectRef],
+    ) -> impl Future<Output = Result<Vec<Option<Upload>>>> + Send {
+        async move {
+            let mut found = Vec::with_capacity(keys.len());
+            for key in keys {
+                found.push(self.minted_for(key).await?);
+            }
+            Ok(found)
+        }
+    }
+
     /// The unfinished rows of a key, oldest noted first, at most [`PAGE_MAX`].
     fn unfinished_of(&self, key: &ObjectRef) -> impl Future<Output = Result<Vec<Upload>>> + Send;
 
@@ -475,4 +525,24 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Makes a failed upload pending again, see [`Upload::retry`]. The caller wakes its key.
     fn retry(&self, id: &UploadId) -> impl Future<Output = Result<Upload>> + Send;
+
+    /// Makes those of these uploads pending again that have failed, and gives them as they are then. One change, or one
+    /// for each: a failure may leave some of them made. The caller wakes their keys, and asks for a bounded number.
+    fn retry_each(
+        &self,
+        ids: &[UploadId],
+    ) -> impl Future<Output = Result<Vec<Upload>>> + Send {
+        async move {
+            let mut retried = Vec::new();
+            for id in ids {
+                match self.retry(id).await {
+                    Ok(upload) => retried.push(upload),
+                    // Somebody else retried it, or it is gone: nothing is left to do for it.
+                    Err(Error::NotRetried(_) | Error::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(retried)
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! [`router`] serves the routes below `/api`, and `/metrics`, that the page, the command line and other programs speak; `openapi.json`
 //! beside this crate's manifest describes them and is served as `/api/openapi.json`.
 //! It owns two traits and knows nothing of what is behind them: [`Grants`] signs permissions to upload, [`Tracker`]
-//! says where each upload is and steers it.
+//! says where each upload is and steers it. [`tracking`] is what trackers of every ledger and store have in common.
 //!
 //! It promises that whatever is sent gets an answer in problem JSON (RFC 9457) with words a person understands, that
 //! no input makes it fail with a 5xx, that every list and body is bounded, and that a file's content is only ever
@@ -33,6 +33,7 @@ mod reason_pattern;
 mod routes;
 mod service;
 mod tracker;
+pub mod tracking;
 mod upload;
 mod wire;
 

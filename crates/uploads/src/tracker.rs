@@ -18,6 +18,8 @@ pub trait Tracker: Send + Sync + 'static {
 
     /// A page of uploads, newest first, with the counts of all uploads whatever the query selects; but with a prefix,
     /// the counts and the oldest unfinished are those below it: one tenant learns nothing of another.
+    /// Of versions in staging that no worker has looked at yet, a tracker may know only some: there are at least so many
+    /// pending ones, and the oldest unfinished is the oldest of those it knows.
     /// A cursor it did not hand out is [`Error::Refused`](crate::Error::Refused).
     fn list(&self, query: ListUploads) -> impl Future<Output = Result<UploadPage>> + Send;
 
@@ -53,7 +55,10 @@ pub trait Tracker: Send + Sync + 'static {
     /// keeps what it has; reserved prefixes are left out. No version of that id is
     /// [`Error::NotFound`](crate::Error::NotFound).
     ///
-    /// A replay of a prefix that was interrupted goes on behind the last key it copied when it is asked for again.
+    /// A replay of a prefix that was interrupted goes on behind the last key it copied when it is asked for again. One
+    /// call copies a bounded number of files, and says whether there are more: then it is to be asked for again, and
+    /// not anew. Where the ledger and the buckets are not one store, a portion of some hundred files that was cut off in
+    /// its middle may be copied twice, and is processed twice then.
     fn replay(&self, replay: Replay) -> impl Future<Output = Result<Replayed>> + Send;
 
     /// Has nothing new processed from now on, jobs included; durable when this returns, so that the server that is
@@ -80,7 +85,8 @@ pub trait Tracker: Send + Sync + 'static {
     fn minted(&self, key: &UploadKey) -> impl Future<Output = Result<Option<Minted>>> + Send;
 
     /// What changes from now on, in order for each upload. Ends when the server stops. What it holds for a slow
-    /// listener is bounded: it loses the oldest and says so by [`Change::Missed`].
+    /// listener is bounded: it loses the oldest and says so by [`Change::Missed`]. Where nothing tells of changes they are
+    /// looked for every few seconds, and what an upload passed in between is not told of.
     fn changes(&self) -> impl Stream<Item = Change> + Send + 'static;
 }
 
@@ -200,6 +206,9 @@ pub struct UploadPage {
     pub oldest_unfinished: Option<Oldest>,
     /// Whether processing is paused.
     pub paused: Option<Paused>,
+    /// Whether, below a prefix, more uploads have ended than were looked at: then there are at least so many archived,
+    /// late and duplicate ones. Never without a prefix.
+    pub counts_are_least: bool,
 }
 
 /// How many uploads there are in each state.
@@ -237,6 +246,17 @@ pub enum RetrySelection {
     Key(Key),
     /// Those whose reason is meant by this.
     Reason(ReasonPattern),
+}
+
+impl RetrySelection {
+    /// Whether a failed upload of this key is meant that has this reason.
+    pub fn means(&self, key: &Key, reason: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Key(meant) => meant == key,
+            Self::Reason(pattern) => reason.is_some_and(|reason| pattern.matches(reason)),
+        }
+    }
 }
 
 /// A replay.
@@ -280,6 +300,8 @@ pub struct Replayed {
     pub size_bytes: u64,
     /// When the replay began that this one went on with, if it did; what that one had done is not counted here.
     pub continued_since: Option<Timestamp>,
+    /// Whether there is more to replay: ask for the same again, and not anew.
+    pub has_more: bool,
 }
 
 /// A retry of many.

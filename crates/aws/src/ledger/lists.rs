@@ -51,7 +51,7 @@ impl DynamoLedger {
         while let Some(Kept { upload, .. }) = walk.next().await? {
             let id = upload.id.clone();
             looked_at += 1;
-            if is_wanted(&upload, options) {
+            if options.means(&upload) {
                 page.uploads.push(upload);
             }
             if page.uploads.len() == limit || looked_at == SCAN_MAX {
@@ -81,7 +81,7 @@ impl DynamoLedger {
             rows.sort_by(|one, other| other.upload.id.cmp(&one.upload.id));
             for Kept { upload, .. } in rows {
                 let id = upload.id.clone();
-                if is_wanted(&upload, options) {
+                if options.means(&upload) {
                     page.uploads.push(upload);
                 }
                 if page.uploads.len() == limit {
@@ -269,17 +269,4 @@ fn ids_in(items: &[Item]) -> Result<Vec<UploadId>> {
     // A minted upload that has arrived is found by its version and by its key.
     ids.dedup();
     Ok(ids)
-}
-
-fn is_wanted(upload: &Upload, options: &ListUploads) -> bool {
-    let key = upload.key.key.as_str();
-    options.state.is_none_or(|state| state == upload.state)
-        && options
-            .key_contains
-            .as_ref()
-            .is_none_or(|text| key.contains(text.as_str()))
-        && options
-            .prefix
-            .as_ref()
-            .is_none_or(|prefix| key.len() > prefix.len() && key.starts_with(prefix.as_str()))
 }

@@ -16,14 +16,20 @@
 //! | `key#{key}` | `{bucket}#mint` | the id of the upload the key was minted for |
 //! | `log#{id}` | the attempt's number in ten digits | the log of an attempt |
 //! | `ended#`, and the shard | a number in two digits | part of the counts of rows in `done#` |
+//! | `replay#{prefix}` | `replay` | how far the replay of a prefix is, until it has come to its end |
+//! | `pause` | `pause` | since when processing is paused and why, while it is |
 //! | `table` | `table` | how many shards there are |
 
+mod below;
 mod id;
 mod item;
 mod leases;
 mod lists;
+mod many;
 mod noting;
+mod pause;
 mod random;
+mod replays;
 mod rows;
 mod said;
 mod schema;
@@ -51,6 +57,7 @@ use two_buckets_pipeline::{
 use item::{Reader, Writer, corrupt};
 use leases::{mint_at, version_at};
 use rows::Home;
+pub(crate) use replays::Taken;
 pub use schema::{SCHEMA, TableSchema, create_table};
 use table::{At, Table};
 
@@ -113,6 +120,11 @@ impl DynamoLedger {
     #[must_use]
     pub fn with_history(self, history: Duration) -> Self {
         Self { history, ..self }
+    }
+
+    /// Whether this ledger could have made this id.
+    pub(crate) fn is_id(id: &UploadId) -> bool {
+        id::parts(id).is_some()
     }
 
     /// How many shards the table has: what its first user said.
@@ -336,6 +348,14 @@ impl Ledger for DynamoLedger {
             .await
     }
 
+    async fn find_each(&self, versions: &[VersionRef]) -> Result<Vec<Option<Upload>>> {
+        self.find_all(versions).await
+    }
+
+    async fn minted_for_each(&self, keys: &[ObjectRef]) -> Result<Vec<Option<Upload>>> {
+        self.minted_for_all(keys).await
+    }
+
     async fn unfinished_of(&self, key: &ObjectRef) -> Result<Vec<Upload>> {
         self.unfinished_of_key(key).await
     }
@@ -365,5 +385,9 @@ impl Ledger for DynamoLedger {
     async fn retry(&self, id: &UploadId) -> Result<Upload> {
         self.change(id, None, |upload| upload.retry().map_err(Error::from))
             .await
+    }
+
+    async fn retry_each(&self, ids: &[UploadId]) -> Result<Vec<Upload>> {
+        self.retry_all(ids).await
     }
 }

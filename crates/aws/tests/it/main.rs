@@ -8,4 +8,5 @@ mod ledger;
 mod moto;
 mod queue;
 mod s3;
+mod tracker;
 mod wire;

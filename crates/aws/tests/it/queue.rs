@@ -15,7 +15,7 @@ use two_buckets_pipeline::{Clock, WakeUp, WakeUps as _, Why};
 
 use crate::moto::moto;
 
-struct MachineClock;
+pub(crate) struct MachineClock;
 
 impl Clock for MachineClock {
     #[expect(
@@ -34,13 +34,13 @@ impl Clock for MachineClock {
     }
 }
 
-struct Queue {
-    client: aws_sdk_sqs::Client,
-    url: String,
+pub(crate) struct Queue {
+    pub(crate) client: aws_sdk_sqs::Client,
+    pub(crate) url: String,
 }
 
 impl Queue {
-    async fn new(name: &str) -> Option<Self> {
+    pub(crate) async fn new(name: &str) -> Option<Self> {
         let credentials = Credentials::new("TESTKEY", "test/secret", None, None, "test");
         let options = ClientOptions {
             region: Some("us-east-1".into()),

@@ -33,7 +33,6 @@ use feed::Feed;
 pub use history::History;
 pub use observed::LedgerFigures;
 use observed::{Observation, Observed};
-pub(crate) use replays::{Before, Run};
 use tables::Rows;
 
 /// The ledger of an embedded store.
@@ -111,23 +110,6 @@ impl DepotLedger {
     /// Ends when an upload was left to a job or its job was cancelled since it last ended. For one listener.
     pub(crate) async fn jobs_changed(&self) {
         self.jobs_changed.notified().await;
-    }
-
-    /// Makes those of these uploads pending again that have failed, in one change; gives them as they are then.
-    pub(crate) async fn retry_those(&self, ids: Vec<UploadId>) -> Result<Vec<Upload>> {
-        self.change(move |rows| {
-            let mut retried = Vec::new();
-            for id in ids {
-                match rows.retry(&id) {
-                    Ok(upload) => retried.push(upload),
-                    // Somebody else retried it, or it is gone: nothing is left to do for it.
-                    Err(Error::NotRetried(_) | Error::NotFound(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(retried)
-        })
-        .await
     }
 
     /// Has jobs looked for that may begin now.
@@ -454,6 +436,24 @@ impl Ledger for DepotLedger {
     async fn retry(&self, id: &UploadId) -> Result<Upload> {
         let id = id.clone();
         self.change(move |rows| rows.retry(&id)).await
+    }
+
+    /// In one change.
+    async fn retry_each(&self, ids: &[UploadId]) -> Result<Vec<Upload>> {
+        let ids = ids.to_vec();
+        self.change(move |rows| {
+            let mut retried = Vec::new();
+            for id in ids {
+                match rows.retry(&id) {
+                    Ok(upload) => retried.push(upload),
+                    // Somebody else retried it, or it is gone: nothing is left to do for it.
+                    Err(Error::NotRetried(_) | Error::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(retried)
+        })
+        .await
     }
 }
 

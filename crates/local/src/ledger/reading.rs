@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use two_buckets_depot::{Depot, RowTable};
 use two_buckets_objects::{ObjectRef, Timestamp, VersionRef};
-use two_buckets_pipeline::ledger::{Counts, KeptLog, ListUploads, PAGE_MAX, Result, UploadPage};
+use two_buckets_pipeline::ledger::{Counts, KeptLog, ListUploads, PAGE_MAX, Result, UploadPage, is_below};
 use two_buckets_pipeline::{Lease, State, Upload, UploadId};
 
 use super::tables::{
@@ -13,7 +13,6 @@ use super::tables::{
     version_bytes,
 };
 use super::{corrupt, encoding, log_encoding, unavailable};
-use crate::waiting::is_below;
 
 /// How many rows one search for a text looks at before it gives an unfinished page back.
 const SCAN_MAX: usize = 5_000;
@@ -268,17 +267,6 @@ pub(super) fn list(depot: &Depot, options: &ListUploads) -> Result<UploadPage> {
             None => return Ok(UploadPage::default()),
         },
     };
-    let wanted = |upload: &Upload| {
-        options.state.is_none_or(|state| state == upload.state)
-            && options
-                .key_contains
-                .as_ref()
-                .is_none_or(|text| upload.key.key.as_str().contains(text.as_str()))
-            && options
-                .prefix
-                .as_ref()
-                .is_none_or(|prefix| is_below(upload.key.key.as_str(), prefix))
-    };
     let mut page = UploadPage::default();
     let mut source = match &options.key {
         Some(key) => Source::of_key(depot, key, before)?,
@@ -299,7 +287,7 @@ pub(super) fn list(depot: &Depot, options: &ListUploads) -> Result<UploadPage> {
                 continue;
             };
             looked_at += 1;
-            if wanted(&upload) {
+            if options.means(&upload) {
                 page.uploads.push(upload);
             }
             if page.uploads.len() == limit || looked_at == SCAN_MAX {

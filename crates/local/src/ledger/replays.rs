@@ -9,7 +9,8 @@ use two_buckets_objects::{
 };
 use two_buckets_pipeline::UploadId;
 use two_buckets_pipeline::archive::{Mark, Replay};
-use two_buckets_pipeline::ledger::{Error, Result};
+use two_buckets_pipeline::ledger::Result;
+use two_buckets_uploads::tracking::{Batch, Before, Run};
 
 use super::changes::is_gone;
 use super::tables::{REPLAYS, Rows, name_bytes};
@@ -17,37 +18,6 @@ use super::{DepotLedger, corrupt, unavailable};
 
 /// The version of the row's layout.
 const VERSION: u32 = 1;
-
-/// How far a replay is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Run {
-    /// The prefix.
-    pub(crate) prefix: String,
-    /// Only what was archived since then.
-    pub(crate) since: Option<Timestamp>,
-    /// When it began.
-    pub(crate) began_at: Timestamp,
-    /// The key it goes on behind; none at its beginning.
-    pub(crate) after: Option<String>,
-}
-
-/// How far the replay must be that a batch goes on with.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Before {
-    /// It begins anew, whatever was there.
-    Whatever,
-    /// It begins, and none of its prefix is unfinished.
-    Nothing,
-    /// It is there.
-    At(Run),
-}
-
-/// What a batch did.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Batch {
-    pub(crate) copied: u64,
-    pub(crate) size_bytes: u64,
-}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,8 +69,8 @@ impl DepotLedger {
     /// Copies the current versions of these archived keys to staging, and keeps how far the replay is; with `is_last`
     /// it has come to its end. What has no current version any more is passed over.
     ///
-    /// Nothing is copied unless the replay is where the caller left it, or found it, so that of two that go on at once one
-    /// stops.
+    /// Nothing is copied, and none given, unless the replay is where the caller left it, or found it, so that of two that
+    /// go on at once one stops.
     pub(crate) async fn replay_batch(
         &self,
         archive: BucketName,
@@ -109,7 +79,7 @@ impl DepotLedger {
         before: Before,
         run: Run,
         is_last: bool,
-    ) -> Result<Batch> {
+    ) -> Result<Option<Batch>> {
         self.change(move |rows| {
             let mut batch = Batch::default();
             let row = name_bytes(&run.prefix);
@@ -121,10 +91,7 @@ impl DepotLedger {
             if let Some(expected) = expected
                 && rows.row(REPLAYS, &row)? != expected
             {
-                return Err(Error::Unavailable {
-                    reason: "another replay of this prefix is under way; this one ends here".into(),
-                    source: None,
-                });
+                return Ok(None);
             }
             for key in keys {
                 let at = ObjectRef {
@@ -146,7 +113,7 @@ impl DepotLedger {
             } else {
                 rows.tx.set_row(REPLAYS, &row, &written(&run));
             }
-            Ok(batch)
+            Ok(Some(batch))
         })
         .await
     }

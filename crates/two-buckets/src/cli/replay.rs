@@ -27,7 +27,14 @@ pub(super) async fn run(replay: &Replay, settings: &Settings) -> Result<(), Fail
         }
     };
     body["dry_run"] = replay.is_dry_run.into();
-    let answer = Api::find(settings)?.post("/api/replay", &body).await?;
+    let api = Api::find(settings)?;
+    let mut answer = api.post("/api/replay", &body).await?;
+    // One call does a portion, so that none takes minutes; who stops in between goes on with the same command.
+    while answer.get("has_more").and_then(Value::as_bool) == Some(true) {
+        body["anew"] = false.into();
+        let more = api.post("/api/replay", &body).await?;
+        answer = added(&answer, &more);
+    }
     if replay.output == Output::Program {
         return print::json(&answer);
     }
@@ -43,4 +50,15 @@ pub(super) async fn run(replay: &Replay, settings: &Settings) -> Result<(), Fail
         let count = print::count(number("replayed"), "upload");
         format!("{count} ({size}) to be processed again\n")
     })
+}
+
+/// What two portions of one replay did together.
+fn added(before: &Value, more: &Value) -> Value {
+    let mut both = before.clone();
+    for name in ["matched", "replayed", "size"] {
+        let number = |answer: &Value| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
+        both[name] = (number(before) + number(more)).into();
+    }
+    both["has_more"] = more.get("has_more").cloned().unwrap_or_default();
+    both
 }

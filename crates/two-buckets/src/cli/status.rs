@@ -29,6 +29,7 @@ pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Fail
         return print::json(&json!({
             "uploads": uploads,
             "counts": first_page.counts,
+            "counts_are_least": first_page.counts_are_least,
             "oldest_unfinished": first_page.oldest_unfinished,
             "faults": faults,
             "notifications": notifications,
@@ -117,6 +118,7 @@ pub(super) async fn uploads(
                 counts: first.counts.clone(),
                 oldest_unfinished: first.oldest_unfinished.clone(),
                 paused: first.paused.clone(),
+                counts_are_least: first.counts_are_least,
             };
             return Ok((found, first, is_cut));
         }
@@ -256,6 +258,9 @@ fn summary(page: &Page) -> String {
     } else {
         format!("{}\n", counts.join(", "))
     };
+    if page.counts_are_least {
+        text.push_str("more than these have ended; only the latest were counted\n");
+    }
     let oldest = &page.oldest_unfinished;
     if let (Some(key), Some(age)) = (
         oldest.get("key").and_then(Value::as_str),

@@ -109,6 +109,8 @@ pub(super) struct Page {
     pub(super) oldest_unfinished: Value,
     #[serde(default)]
     pub(super) paused: Option<Paused>,
+    #[serde(default)]
+    pub(super) counts_are_least: bool,
 }
 
 /// That nothing new is processed.

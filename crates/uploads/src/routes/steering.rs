@@ -99,10 +99,9 @@ async fn retry_below<T: Tracker>(
         let page = tracker.list(query.clone()).await?;
         // Asked for below the prefix, and looked at again: this is what keeps tenants apart.
         let ours = |upload: &Upload| prefix.covers(upload.key.as_str());
-        let chosen = page
-            .uploads
-            .into_iter()
-            .filter(|upload| ours(upload) && is_selected(upload, &retry.selection));
+        let chosen = page.uploads.into_iter().filter(|upload| {
+            ours(upload) && retry.selection.means(&upload.key, upload.reason.as_deref())
+        });
         for upload in chosen {
             done.matched += 1;
             if retry.is_dry_run {
@@ -118,17 +117,6 @@ async fn retry_below<T: Tracker>(
         match page.next {
             Some(next) => query.after = Some(next),
             None => return Ok(done),
-        }
-    }
-}
-
-fn is_selected(upload: &Upload, selection: &RetrySelection) -> bool {
-    match selection {
-        RetrySelection::All => true,
-        RetrySelection::Key(key) => upload.key == *key,
-        RetrySelection::Reason(wanted) => {
-            let reason = upload.reason.as_ref();
-            reason.is_some_and(|reason| wanted.matches(reason))
         }
     }
 }

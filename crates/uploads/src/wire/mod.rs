@@ -243,6 +243,8 @@ pub(crate) struct PageJson {
     counts: CountsJson,
     oldest_unfinished: Option<OldestJson>,
     paused: Option<PausedJson>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    counts_are_least: bool,
 }
 
 #[derive(Serialize)]
@@ -304,6 +306,7 @@ impl PageJson {
                 .filter(|oldest| caller.sees(&oldest.key))
                 .map(|oldest| OldestJson::at(&oldest, now)),
             paused: page.paused.map(Into::into),
+            counts_are_least: page.counts_are_least,
         }
     }
 }

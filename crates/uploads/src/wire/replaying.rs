@@ -43,6 +43,7 @@ pub(crate) struct ReplayedJson {
     replayed: u64,
     size: u64,
     continued_since: Option<String>,
+    has_more: bool,
 }
 
 impl From<Replayed> for ReplayedJson {
@@ -52,6 +53,7 @@ impl From<Replayed> for ReplayedJson {
             replayed: replayed.replayed,
             size: replayed.size_bytes,
             continued_since: replayed.continued_since.map(|at| at.to_string()),
+            has_more: replayed.has_more,
         }
     }
 }

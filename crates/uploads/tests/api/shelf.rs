@@ -266,6 +266,7 @@ impl Tracker for Shared {
                 received_at: Timestamp::from_millis(NOW.millis() - 90_500),
             }),
             paused: self.0.paused.lock().expect("unpoisoned").clone(),
+            counts_are_least: false,
         })
     }
 
@@ -374,6 +375,7 @@ impl Tracker for Shared {
                 replayed,
                 size_bytes: 30,
                 continued_since: (replayed > 0).then_some(NOW),
+                has_more: false,
             })
         } else {
             Err(Error::NotFound {

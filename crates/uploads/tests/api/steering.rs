@@ -174,7 +174,7 @@ async fn a_replay_is_of_a_prefix_or_of_one_version() {
         replay(r#"{"prefix":"2026/","since":"2026-11-23T12:50:50.007+02:00"}"#)
             .await
             .json(),
-        json!({"matched": 3, "replayed": 3, "size": 30, "continued_since": NOW.to_string()})
+        json!({"matched": 3, "replayed": 3, "size": 30, "continued_since": NOW.to_string(), "has_more": false})
     );
     assert_eq!(
         replay(r#"{"prefix":"","dry_run":true,"anew":true}"#)

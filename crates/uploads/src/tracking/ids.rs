@@ -5,10 +5,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use two_buckets_objects::{BucketName, ObjectRef, VersionId, VersionRef};
 use two_buckets_pipeline as pipeline;
-use two_buckets_uploads::{Error, Result, UploadId};
+
+use crate::{Error, Result, UploadId};
 
 /// What an id names.
-pub(crate) enum Named {
+pub(super) enum Named {
     /// A version that is or was in staging.
     Version(VersionRef),
     /// The row of an upload whose key was minted.
@@ -16,7 +17,7 @@ pub(crate) enum Named {
 }
 
 /// The id of a version in staging: key and version id in base64, with a dot between.
-pub(crate) fn of_version(key: &ObjectRef, version_id: &VersionId) -> Result<UploadId> {
+pub(super) fn of_version(key: &ObjectRef, version_id: &VersionId) -> Result<UploadId> {
     let id = format!(
         "{}.{}",
         BASE64.encode(key.key.as_str()),
@@ -29,7 +30,7 @@ pub(crate) fn of_version(key: &ObjectRef, version_id: &VersionId) -> Result<Uplo
 }
 
 /// The id of a row: that of its version, or the ledger's own if its key was minted, so that it stays when it arrives.
-pub(crate) fn of_row(upload: &pipeline::Upload) -> Result<UploadId> {
+pub(super) fn of_row(upload: &pipeline::Upload) -> Result<UploadId> {
     match &upload.staged {
         Some(staged) if !upload.minted => of_version(&upload.key, &staged.version_id),
         _ => of_named(&upload.id),
@@ -37,7 +38,7 @@ pub(crate) fn of_row(upload: &pipeline::Upload) -> Result<UploadId> {
 }
 
 /// The ledger's own id, which is one of ours too.
-pub(crate) fn of_named(id: &pipeline::UploadId) -> Result<UploadId> {
+pub(super) fn of_named(id: &pipeline::UploadId) -> Result<UploadId> {
     id.as_str().parse().map_err(|_| Error::Broken {
         reason: format!("the ledger's id {id} cannot be in a URL"),
         source: None,
@@ -45,7 +46,7 @@ pub(crate) fn of_named(id: &pipeline::UploadId) -> Result<UploadId> {
 }
 
 /// What an id names; none if it cannot be one of ours.
-pub(crate) fn read(id: &UploadId, staging: &BucketName) -> Option<Named> {
+pub(super) fn read(id: &UploadId, staging: &BucketName) -> Option<Named> {
     let Some((key, version_id)) = id.as_str().split_once('.') else {
         return pipeline::UploadId::new(id.as_str()).map(Named::Row);
     };

@@ -1,27 +1,13 @@
 //! Rows of the ledger and versions in staging as the upload API shows them.
 
-use two_buckets_objects::{ListedVersion, ObjectInfo, VersionRef};
+use two_buckets_objects::VersionRef;
 use two_buckets_pipeline::archive::Replay;
 use two_buckets_pipeline::{AttemptOutcome, State, Upload};
-use two_buckets_uploads as uploads;
-use uploads::{Result, UploadState};
 
-use crate::upload_id;
+use super::ids;
+use crate::{self as uploads, Result, UploadState};
 
-/// What a head says of a version, as a list would say it.
-pub(crate) fn listed(source: &ObjectInfo) -> ListedVersion {
-    ListedVersion {
-        key: source.at.key.clone(),
-        version_id: source.at.version_id.clone(),
-        is_latest: true,
-        is_delete_marker: false,
-        last_modified: source.last_modified,
-        size_bytes: source.size_bytes,
-        etag: Some(source.etag.clone()),
-    }
-}
-
-pub(crate) fn ledger_state(state: UploadState) -> State {
+pub(super) fn ledger_state(state: UploadState) -> State {
     match state {
         UploadState::Pending => State::Pending,
         UploadState::Processing => State::Processing,
@@ -53,12 +39,13 @@ fn replay_of(upload: &Upload, replay: &Replay) -> Result<uploads::ReplayOf> {
         upload: replay
             .upload
             .as_ref()
-            .map(upload_id::of_named)
+            .map(ids::of_named)
             .transpose()?,
     })
 }
 
-pub(crate) fn shown(upload: &Upload) -> Result<uploads::Upload> {
+/// A row as the API shows it.
+pub fn shown(upload: &Upload) -> Result<uploads::Upload> {
     let staged = upload.staged.as_ref();
     let expectation = upload.expectation.as_ref();
     let report = upload
@@ -70,7 +57,7 @@ pub(crate) fn shown(upload: &Upload) -> Result<uploads::Upload> {
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
     Ok(uploads::Upload {
-        id: upload_id::of_row(upload)?,
+        id: ids::of_row(upload)?,
         bucket: upload.key.bucket.clone(),
         key: upload.key.key.clone(),
         version_id: staged.map(|staged| staged.version_id.clone()),
@@ -125,7 +112,7 @@ struct Findings {
     sha256: Option<String>,
 }
 
-pub(crate) fn shown_log(kept: two_buckets_pipeline::ledger::KeptLog) -> uploads::AttemptLog {
+pub(super) fn shown_log(kept: two_buckets_pipeline::ledger::KeptLog) -> uploads::AttemptLog {
     uploads::AttemptLog {
         attempt: kept.attempt,
         first: kept.log.first,
@@ -134,7 +121,7 @@ pub(crate) fn shown_log(kept: two_buckets_pipeline::ledger::KeptLog) -> uploads:
     }
 }
 
-pub(crate) fn shown_attempt(attempt: &two_buckets_pipeline::Attempt) -> uploads::Attempt {
+pub(super) fn shown_attempt(attempt: &two_buckets_pipeline::Attempt) -> uploads::Attempt {
     uploads::Attempt {
         number: attempt.number,
         started_at: attempt.started_at,
