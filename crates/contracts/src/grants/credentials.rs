@@ -5,7 +5,10 @@ use two_buckets_objects::BucketName;
 use two_buckets_uploads::{CredentialScope, Error, Grants as _, UploadCredentials};
 
 use super::http::Answer;
-use super::{Call, MINUTE, Place, Problems, assert_unchanged, holds, key, refusal};
+use super::{
+    Call, MINUTE, Place, Problems, assert_unchanged, everything, holds, key, put_as_owner,
+    put_part_as_owner, refusal, stored,
+};
 
 async fn given<P: Place>(place: &P, of_key: &str, must_be_new: bool) -> UploadCredentials {
     let scope = CredentialScope::Key {
@@ -76,10 +79,10 @@ pub async fn credentials_upload_their_key_at_once_and_in_parts<P: Place>(place: 
         let made = given(place, name, false).await;
         let answer = put(place.staging(), name).by(place, &made).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        assert!(holds(place, name, b"x"));
+        assert!(holds(place, name, b"x").await);
         let answer = in_parts(place, &made, name, b"in parts", None).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        assert!(holds(place, name, b"in parts"));
+        assert!(holds(place, name, b"in parts").await);
         let begin = Call::new(Method::POST, place.staging(), name).query("uploads", "");
         let begun = begin.by(place, &made).await;
         let upload = begun.element("UploadId").unwrap();
@@ -92,12 +95,13 @@ pub async fn credentials_upload_their_key_at_once_and_in_parts<P: Place>(place: 
 pub async fn credentials_do_nothing_but_upload_their_key<P: Place>(place: &P) {
     let (staging, other) = (place.staging(), place.other());
     let made = given(place, "mine/a", false).await;
-    place.put_as_owner(staging, "mine/a", b"mine");
-    place.put_as_owner(staging, "theirs/b", b"theirs");
-    place.put_as_owner(other, "theirs/b", b"theirs");
-    let version = place.head("theirs/b").unwrap().at.version_id;
-    let version = version.as_str();
-    let own = place.head("mine/a").unwrap().at.version_id;
+    put_as_owner(place, staging, "mine/a", b"mine").await;
+    put_as_owner(place, staging, "theirs/b", b"theirs").await;
+    put_as_owner(place, other, "theirs/b", b"theirs").await;
+    let theirs = stored(place, "theirs/b").await.unwrap();
+    let version = theirs.header("x-amz-version-id").unwrap();
+    let mine = stored(place, "mine/a").await.unwrap();
+    let own = mine.header("x-amz-version-id").unwrap();
     let owned_upload = Call::new(Method::POST, staging, "mine/a").query("uploads", "");
     let owned_upload = owned_upload.by(place, &made).await;
     let owned_upload = owned_upload.element("UploadId").unwrap();
@@ -113,14 +117,14 @@ pub async fn credentials_do_nothing_but_upload_their_key<P: Place>(place: &P) {
     let tries = [
         ("read", get("mine/a")),
         ("look", Call::new(Method::HEAD, staging, "mine/a")),
-        ("read a version", get("mine/a").query("versionId", own.as_str())),
+        ("read a version", get("mine/a").query("versionId", own)),
         ("read theirs", get("theirs/b")),
         ("read their version", get("theirs/b").query("versionId", version)),
         ("read in the other bucket", Call::new(Method::GET, other, "theirs/b")),
         ("attributes", get("mine/a").query("attributes", "").header("x-amz-object-attributes", "ETag")),
         ("tags", get("mine/a").query("tagging", "")),
         ("delete", delete("mine/a")),
-        ("delete a version", delete("mine/a").query("versionId", own.as_str())),
+        ("delete a version", delete("mine/a").query("versionId", own)),
         ("delete theirs", delete("theirs/b")),
         ("delete their version", delete("theirs/b").query("versionId", version)),
         (
@@ -202,14 +206,14 @@ pub async fn credentials_do_nothing_but_upload_their_key<P: Place>(place: &P) {
             },
         ),
     ];
-    let before = place.everything();
+    let before = everything(place).await;
     let mut problems = Problems::default();
     for (what, call) in tries {
         let answer = call.by(place, &made).await;
         if !is_refused(&answer) {
             problems.add(format_args!("{what}: {answer:?}"));
         }
-        if place.everything() != before {
+        if everything(place).await != before {
             problems.add(format_args!("{what}: something has changed"));
             break;
         }
@@ -223,8 +227,8 @@ pub async fn credentials_do_nothing_but_upload_their_key<P: Place>(place: &P) {
         metadata: std::collections::BTreeMap::new(),
     });
     let upload = begun.await.unwrap();
-    place.put_part_as_owner("theirs/b", upload.as_str(), 1, b"one");
-    let before = place.everything();
+    put_part_as_owner(place, "theirs/b", upload.as_str(), 1).await;
+    let before = everything(place).await;
     let document = completion("\"x\"");
     for (of_key, statuses) in [("theirs/b", &[403][..]), ("mine/a", &[404])] {
         let named = |method: Method| {
@@ -243,20 +247,20 @@ pub async fn credentials_do_nothing_but_upload_their_key<P: Place>(place: &P) {
             );
         }
     }
-    assert_unchanged(place, &before, "another's upload");
+    assert_unchanged(place, &before, "another's upload").await;
 }
 
 /// A minted key is written once, by whichever way.
 pub async fn credentials_for_a_key_that_must_be_new_need_the_condition<P: Place>(place: &P) {
     for name in ["new/at-once", "new/in-parts"] {
         let made = given(place, name, true).await;
-        let before = place.everything();
+        let before = everything(place).await;
         let answer = put(place.staging(), name).by(place, &made).await;
         assert_eq!(answer.status, 403, "{answer:?}");
-        assert_unchanged(place, &before, "a put without the condition");
+        assert_unchanged(place, &before, "a put without the condition").await;
         let answer = in_parts(place, &made, name, b"parts", None).await;
         assert_eq!(answer.status, 403, "{answer:?}");
-        assert!(place.head(name).is_none());
+        assert!(stored(place, name).await.is_none());
     }
     let made = given(place, "new/at-once", true).await;
     let once = put(place.staging(), "new/at-once").header("if-none-match", "*");
@@ -267,7 +271,7 @@ pub async fn credentials_for_a_key_that_must_be_new_need_the_condition<P: Place>
     assert_eq!(answer.status, 200, "{answer:?}");
     let answer = in_parts(place, &made, "new/in-parts", b"others", Some("*")).await;
     assert_eq!(answer.status, 412, "{answer:?}");
-    assert!(holds(place, "new/in-parts", b"parts"));
+    assert!(holds(place, "new/in-parts", b"parts").await);
 }
 
 /// The tutorial puts the key into a policy as it is, and the key `*` opens every object.
@@ -290,7 +294,7 @@ pub async fn credentials_for_a_key_that_looks_like_a_pattern_open_no_other<P: Pl
         ("\u{1f642}*", &["\u{1f642}", "\u{1f642}x"]),
     ] {
         let made = given(place, pattern, false).await;
-        let before = place.everything();
+        let before = everything(place).await;
         let longer = [format!("x{pattern}"), format!("{pattern}x")];
         for other in others.iter().copied().chain(longer.iter().map(String::as_str)) {
             let begin = Call::new(Method::POST, place.staging(), other).query("uploads", "");
@@ -301,7 +305,7 @@ pub async fn credentials_for_a_key_that_looks_like_a_pattern_open_no_other<P: Pl
                 }
             }
         }
-        assert_unchanged(place, &before, pattern);
+        assert_unchanged(place, &before, pattern).await;
         let answer = put(place.staging(), pattern).by(place, &made).await;
         if answer.status != 200 {
             problems.add(format_args!("{pattern} does not open itself: {answer:?}"));
@@ -320,7 +324,7 @@ pub async fn credentials_for_a_prefix_stay_below_it<P: Place>(place: &P) {
         let answer = in_parts(place, &made, inside, b"parts", None).await;
         assert_eq!(answer.status, 200, "{inside}: {answer:?}");
     }
-    let before = place.everything();
+    let before = everything(place).await;
     for outside in ["te*m", "team/a", "a/te*m/a", "te*m/../a", "te*m/./a", "x"] {
         let answer = put(place.staging(), outside).by(place, &made).await;
         assert!(is_refused(&answer), "{outside}: {answer:?}");
@@ -333,7 +337,7 @@ pub async fn credentials_for_a_prefix_stay_below_it<P: Place>(place: &P) {
         let answer = call.by(place, &made).await;
         assert!(is_refused(&answer), "{answer:?}");
     }
-    assert_unchanged(place, &before, "outside a folder");
+    assert_unchanged(place, &before, "outside a folder").await;
 }
 
 /// Never a policy that opens more because what it should name does not fit.

@@ -6,7 +6,7 @@ use http::Method;
 use two_buckets_uploads::{FormTarget, FormToSign, Grants as _};
 
 use super::http::{Answer, send};
-use super::{MINUTE, Place, Problems, assert_unchanged, holds, key};
+use super::{MINUTE, Place, Problems, assert_unchanged, everything, holds, key, stored};
 
 const BOUNDARY: &str = "----frontier";
 
@@ -78,24 +78,24 @@ pub async fn a_form_takes_what_it_was_signed_for<P: Place>(place: &P) {
         ("no signature", without("x-amz-signature"), b"hello"),
         ("another's key", with("x-amz-credential", "AKIAX/20261126/eu-central-1/s3/aws4_request"), b"hello"),
     ];
-    let before = place.everything();
+    let before = everything(place).await;
     let mut problems = Problems::default();
     for (what, fields, file) in tries {
         let answer = post(&form.url, &fields, "photo.png", file).await;
         if !(400..500).contains(&answer.status) {
             problems.add(format_args!("{what}: {answer:?}"));
         }
-        assert_unchanged(place, &before, what);
+        assert_unchanged(place, &before, what).await;
     }
     problems.assert_none();
     for file in [&b"abc"[..], b"hello"] {
         let answer = post(&form.url, &good, "photo.png", file).await;
         assert!(answer.is_success(), "{answer:?}");
-        assert!(holds(place, "up/a b.png", file));
+        assert!(holds(place, "up/a b.png", file).await);
     }
-    let stored = place.head("up/a b.png").unwrap().metadata;
-    assert_eq!(stored.content_type.as_deref(), Some("image/png"));
-    assert_eq!(stored.user["who"], "me");
+    let found = stored(place, "up/a b.png").await.unwrap();
+    assert_eq!(found.header("content-type"), Some("image/png"));
+    assert_eq!(found.header("x-amz-meta-who"), Some("me"));
 }
 
 /// Where the page cannot know the name the browser says it, below the prefix and nowhere else.
@@ -110,8 +110,8 @@ pub async fn a_form_below_a_prefix_takes_the_name_of_its_file<P: Place>(place: &
     let form = place.grants().form(form).await.unwrap();
     let answer = post(&form.url, &form.fields, "photo.png", b"hello").await;
     assert!(answer.is_success(), "{answer:?}");
-    assert!(holds(place, "up/te*m/photo.png", b"hello"));
-    let before = place.everything();
+    assert!(holds(place, "up/te*m/photo.png", b"hello").await);
+    let before = everything(place).await;
     for outside in ["up/team/x", "x", "up/te*m", "", "../x"] {
         let mut fields = form.fields.clone();
         fields.insert("key".into(), outside.into());
@@ -120,6 +120,6 @@ pub async fn a_form_below_a_prefix_takes_the_name_of_its_file<P: Place>(place: &
             (400..500).contains(&answer.status),
             "{outside}: {answer:?}"
         );
-        assert_unchanged(place, &before, outside);
+        assert_unchanged(place, &before, outside).await;
     }
 }

@@ -1,15 +1,25 @@
 //! Just enough of an HTTP client: what is sent is exactly what was said, and nothing is added that a grant might bind.
 
+use std::fmt;
+
 use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// An answer.
-#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Everything behind the status line, as text.
-    pub(super) text: String,
+    /// The headers, a line each.
+    head: String,
+    /// The body.
+    pub(super) body: Vec<u8>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.body);
+        write!(f, "{} {body}", self.status)
+    }
 }
 
 impl Answer {
@@ -19,14 +29,14 @@ impl Answer {
 
     /// The text of the first XML element of this name.
     pub(super) fn element(&self, name: &str) -> Option<&str> {
-        let (_, behind) = self.text.split_once(&format!("<{name}>"))?;
+        let text = str::from_utf8(&self.body).unwrap();
+        let (_, behind) = text.split_once(&format!("<{name}>"))?;
         behind.split_once(&format!("</{name}>")).map(|(it, _)| it)
     }
 
     /// A header's value.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let (head, _) = self.text.split_once("\r\n\r\n")?;
-        head.lines().find_map(|line| {
+        self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(':')?;
             found.eq_ignore_ascii_case(name).then(|| value.trim())
         })
@@ -62,13 +72,14 @@ pub(super) async fn send(
     drop(connection.write_all(body).await);
     let mut answer = Vec::new();
     let read = connection.read_to_end(&mut answer).await;
-    let text = String::from_utf8_lossy(&answer);
-    let (status, text) = text
-        .split_once("\r\n")
-        .unwrap_or_else(|| panic!("{method} {host}: no answer: {read:?}"));
-    let status = status.split(' ').nth(1).unwrap().parse().unwrap();
+    let end = answer.windows(4).position(|it| it == b"\r\n\r\n");
+    let end = end.unwrap_or_else(|| panic!("{method} {host}: no answer: {read:?}"));
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Answer {
         status,
-        text: text.to_owned(),
+        head,
+        // A list may come in chunks, which are as long each time, so that lists can be compared as they are.
+        body: answer[end + 4..].to_vec(),
     }
 }

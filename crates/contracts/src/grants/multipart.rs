@@ -9,7 +9,9 @@ use two_buckets_uploads::{
 
 use super::http::{Answer, send};
 use super::urls::signed;
-use super::{Place, assert_unchanged, holds, key, refusal};
+use super::{
+    Place, assert_unchanged, everything, holds, key, put_as_owner, put_part_as_owner, refusal, stored,
+};
 
 /// The least that S3 takes for a part with another behind it.
 const PART: usize = 5 << 20;
@@ -79,15 +81,19 @@ pub async fn a_multipart_upload_is_carried_with_all_that_was_said_of_it<P: Place
         listed,
         [(1, first.1.clone(), PART as u64), (2, second.1.clone(), 7)]
     );
-    assert!(place.head("big/a b.csv").is_none());
+    assert!(stored(place, "big/a b.csv").await.is_none());
     let complete = completion(&at, vec![first, second], true);
     let made = place.grants().complete_multipart(complete).await.unwrap();
-    assert!(holds(place, "big/a b.csv", &bytes));
-    let stored = place.head("big/a b.csv").unwrap();
-    assert_eq!(made.etag, Some(stored.etag));
-    let content_type = stored.metadata.content_type.as_deref();
-    assert_eq!(content_type, Some("text/csv; charset=utf-8"));
-    assert_eq!(stored.metadata.user["who"], "me");
+    assert!(holds(place, "big/a b.csv", &bytes).await);
+    let found = stored(place, "big/a b.csv").await.unwrap();
+    assert_eq!(made.etag, found.header("etag").map(ETag::new));
+    assert_eq!(
+        found.header("content-type"),
+        Some("text/csv; charset=utf-8")
+    );
+    assert_eq!(found.header("x-amz-meta-who"), Some("me"));
+    assert_eq!(found.header("x-amz-checksum-type"), Some("FULL_OBJECT"));
+    assert!(found.header("x-amz-checksum-crc64nvme").is_some());
 }
 
 /// A client whose answer was lost asks again. What is under the key then is its own file.
@@ -101,12 +107,12 @@ pub async fn a_completion_that_is_repeated_never_blames_another_file<P: Place>(p
             place.grants().complete_multipart(complete)
         };
         let made = complete().await.unwrap();
-        let before = place.everything();
+        let before = everything(place).await;
         match complete().await {
             Ok(again) => assert_eq!(again, made),
             Err(error) => assert!(is_not_found(&error), "{error:?}"),
         }
-        assert_unchanged(place, &before, "a completion that was repeated");
+        assert_unchanged(place, &before, "a completion that was repeated").await;
     }
 }
 
@@ -114,16 +120,16 @@ pub async fn a_completion_that_is_repeated_never_blames_another_file<P: Place>(p
 pub async fn completing_over_another_file_is_a_conflict_that_keeps_the_parts<P: Place>(place: &P) {
     let at = begin(place, "taken").await;
     let parts = vec![part(place, &at, 1, b"mine").await];
-    place.put_as_owner(place.staging(), "taken", b"theirs");
-    let before = place.everything();
+    put_as_owner(place, place.staging(), "taken", b"theirs").await;
+    let before = everything(place).await;
     let complete = completion(&at, parts.clone(), true);
     let error = refusal(place.grants().complete_multipart(complete)).await;
     assert!(matches!(error, Error::Conflict { .. }), "{error:?}");
-    assert_unchanged(place, &before, "a completion over another file");
+    assert_unchanged(place, &before, "a completion over another file").await;
     assert_eq!(place.grants().list_parts(&at).await.unwrap().len(), 1);
     let complete = completion(&at, parts, false);
     place.grants().complete_multipart(complete).await.unwrap();
-    assert!(holds(place, "taken", b"mine"));
+    assert!(holds(place, "taken", b"mine").await);
 }
 
 /// A part is named with its tag, so it cannot be exchanged between looking and completing.
@@ -131,7 +137,7 @@ pub async fn parts_that_are_not_as_named_are_refused<P: Place>(place: &P) {
     let at = begin(place, "named").await;
     let (_, etag) = part(place, &at, 1, b"one").await;
     let other = part(place, &at, 2, b"two").await;
-    let before = place.everything();
+    let before = everything(place).await;
     for parts in [
         vec![(number(1), ETag::new("0123456789abcdef0123456789abcdef"))],
         vec![(number(3), etag.clone())],
@@ -145,11 +151,11 @@ pub async fn parts_that_are_not_as_named_are_refused<P: Place>(place: &P) {
             matches!(error, Error::Refused { .. }),
             "{parts:?}: {error:?}"
         );
-        assert_unchanged(place, &before, "parts that are not there");
+        assert_unchanged(place, &before, "parts that are not there").await;
     }
     let complete = completion(&at, vec![other], false);
     place.grants().complete_multipart(complete).await.unwrap();
-    assert!(holds(place, "named", b"two"));
+    assert!(holds(place, "named", b"two").await);
 }
 
 /// The id of an upload is worth nothing without its key, and nothing once it is over.
@@ -157,7 +163,7 @@ pub async fn an_upload_that_is_gone_or_of_another_key_is_not_found<P: Place>(pla
     let at = begin(place, "theirs").await;
     let (one, etag) = part(place, &at, 1, b"one").await;
     let strange: MultipartId = "not-an-upload".parse().unwrap();
-    let before = place.everything();
+    let before = everything(place).await;
     let wrong = [
         MultipartRef {
             key: key("mine"),
@@ -176,7 +182,7 @@ pub async fn an_upload_that_is_gone_or_of_another_key_is_not_found<P: Place>(pla
         let error = refusal(grants.complete_multipart(complete)).await;
         assert!(is_not_found(&error), "{error:?}");
         grants.abort_multipart(wrong).await.unwrap();
-        assert_unchanged(place, &before, "an upload that is not there");
+        assert_unchanged(place, &before, "an upload that is not there").await;
     }
     let grants = place.grants();
     grants.abort_multipart(&at).await.unwrap();
@@ -184,7 +190,7 @@ pub async fn an_upload_that_is_gone_or_of_another_key_is_not_found<P: Place>(pla
     let complete = completion(&at, vec![(one, etag)], false);
     assert!(is_not_found(&refusal(grants.complete_multipart(complete)).await));
     grants.abort_multipart(&at).await.unwrap();
-    assert!(place.head("theirs").is_none());
+    assert!(stored(place, "theirs").await.is_none());
 }
 
 /// However many there are: who resumes sends again what is not in the list.
@@ -192,7 +198,7 @@ pub async fn every_part_that_was_received_is_listed<P: Place>(place: &P) {
     let at = begin(place, "many").await;
     // More than a page of S3's.
     for number in 1..=1_003 {
-        place.put_part_as_owner("many", at.upload.as_str(), number, b"x");
+        put_part_as_owner(place, "many", at.upload.as_str(), number).await;
     }
     let listed = place.grants().list_parts(&at).await.unwrap();
     let numbers: Vec<u32> = listed.iter().map(|part| part.number).collect();
@@ -215,7 +221,7 @@ pub async fn calls_of_a_multipart_upload_are_signed_one_by_one<P: Place>(place: 
         number: number(1),
     };
     let put = signed(place, put, name, &[]).await.url;
-    let before = place.everything();
+    let before = everything(place).await;
     for other in [
         put.replacen("partNumber=1", "partNumber=2", 1),
         put.replacen("by/url", "by/other", 1),
@@ -229,7 +235,7 @@ pub async fn calls_of_a_multipart_upload_are_signed_one_by_one<P: Place>(place: 
         let answer = send(&method, &put, &[], b"").await;
         assert!((400..500).contains(&answer.status), "{answer:?}");
     }
-    assert_unchanged(place, &before, "the URL of a part, used for something else");
+    assert_unchanged(place, &before, "the URL of a part, used for something else").await;
     let (_, etag) = part(place, &at, 1, b"one").await;
 
     let list = Operation::ListParts {
@@ -254,7 +260,7 @@ pub async fn calls_of_a_multipart_upload_are_signed_one_by_one<P: Place>(place: 
     let condition = [("if-none-match".to_owned(), "*".to_owned())];
     let answer = send(&Method::POST, &complete, &condition, document.as_bytes()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert!(holds(place, name, b"one"));
+    assert!(holds(place, name, b"one").await);
 
     let at = begin(place, name).await;
     let abort = Operation::AbortMultipart {

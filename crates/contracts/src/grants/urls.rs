@@ -8,7 +8,9 @@ use two_buckets_uploads::{
 };
 
 use super::http::send;
-use super::{Call, Headers, MINUTE, Place, Problems, assert_unchanged, forms, holds, key};
+use super::{
+    Call, Headers, MINUTE, Place, Problems, assert_unchanged, everything, forms, holds, key, stored,
+};
 
 /// Of `hello`.
 const SHA256: &str = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
@@ -106,21 +108,21 @@ pub async fn a_signed_put_takes_what_it_was_signed_for<P: Place>(place: &P) {
         ("look", &Method::HEAD, url.clone(), Headers::new(), b""),
         ("delete", &Method::DELETE, url.clone(), Headers::new(), b""),
     ];
-    let before = place.everything();
+    let before = everything(place).await;
     let mut problems = Problems::default();
     for (what, method, url, headers, body) in tries {
         let answer = send(method, &url, &headers, body).await;
         if !(400..500).contains(&answer.status) {
             problems.add(format_args!("{what}: {answer:?}"));
         }
-        assert_unchanged(place, &before, what);
+        assert_unchanged(place, &before, what).await;
     }
     problems.assert_none();
     let answer = send(&put, &url, &owned(&bound), hello).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert!(holds(place, "a/b.png", hello));
-    let stored = place.head("a/b.png").unwrap();
-    assert_eq!(stored.metadata.content_type.as_deref(), Some("image/png"));
+    assert!(holds(place, "a/b.png", hello).await);
+    let found = stored(place, "a/b.png").await.unwrap();
+    assert_eq!(found.header("content-type"), Some("image/png"));
     let answer = send(&put, &url, &owned(&bound), hello).await;
     assert_eq!(answer.status, 412, "{answer:?}");
 }
@@ -134,7 +136,7 @@ pub async fn a_url_that_binds_nothing_takes_any_bytes<P: Place>(place: &P) {
     for bytes in [&b"some bytes"[..], b"others", b""] {
         let answer = send(&Method::PUT, &signed.url, &[], bytes).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        assert!(holds(place, "any", bytes));
+        assert!(holds(place, "any", bytes).await);
     }
     // What is not bound may be said, but for what S3 wants signed.
     let more = owned(&[("content-type", "text/csv")]);
@@ -157,7 +159,7 @@ pub async fn awkward_keys_are_signed_as_they_are<P: Place>(place: &P) {
         let url = signed(place, Operation::PutObject, awkward, &[]).await.url;
         let answer = send(&Method::PUT, &url, &[], awkward.as_bytes()).await;
         assert_eq!(answer.status, 200, "{awkward}: {answer:?}");
-        assert!(holds(place, awkward, awkward.as_bytes()), "{awkward}");
+        assert!(holds(place, awkward, awkward.as_bytes()).await, "{awkward}");
     }
 }
 
@@ -198,11 +200,11 @@ pub async fn grants_end_when_they_say<P: Place>(place: &P) {
     }
     let last = ends.iter().max().unwrap();
     place.let_pass(last.since(place.now()).saturating_add(Duration::from_secs(1)));
-    let before = place.everything();
+    let before = everything(place).await;
     for status in uses().await {
         assert!((400..500).contains(&status), "{status}");
     }
-    assert_unchanged(place, &before, "grants that had ended");
+    assert_unchanged(place, &before, "grants that had ended").await;
 }
 
 /// What lets its holder in is never in what is logged.
