@@ -21,7 +21,7 @@ where
             answer.err().message(),
             reason,
         ),
-        _ => unavailable(reason),
+        _ => never_answered(reason, error),
     }
 }
 
@@ -63,7 +63,7 @@ where
             answer.err().code().unwrap_or_default(),
             reason,
         ),
-        _ => unavailable(reason),
+        _ => never_answered(reason, error),
     }
 }
 
@@ -90,6 +90,13 @@ pub(super) fn no_such_upload() -> Error {
 /// An answer that lacks what it must have.
 pub(super) fn without(what: &str) -> Error {
     unavailable(format!("S3 answers without {what}"))
+}
+
+fn never_answered(reason: String, error: impl StdError + Send + Sync + 'static) -> Error {
+    Error::Unavailable {
+        reason,
+        source: Some(Box::new(error)),
+    }
 }
 
 fn unavailable(reason: String) -> Error {

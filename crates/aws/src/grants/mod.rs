@@ -40,7 +40,7 @@ pub struct GrantOptions {
 ///
 /// | method | calls | permissions |
 /// |---|---|---|
-/// | `sign`, `form` | `AssumeRole` about every half hour, without a policy | `sts:AssumeRole` of the uploader role; the session that signs needs what is done with the grant: `s3:PutObject`, `s3:AbortMultipartUpload`, `s3:ListMultipartUploadParts` |
+/// | `sign`, `form` | `AssumeRole` once or twice an hour, without a policy | `sts:AssumeRole` of the uploader role; the session that signs needs what is done with the grant: `s3:PutObject`, `s3:AbortMultipartUpload`, `s3:ListMultipartUploadParts` |
 /// | `credentials` | `AssumeRole` each time, with a session policy | `sts:AssumeRole` of the uploader role |
 /// | `create_multipart` | `CreateMultipartUpload` | `s3:PutObject` |
 /// | `list_parts` | `ListParts` for each 1,000 | `s3:ListMultipartUploadParts` |

@@ -1,5 +1,6 @@
 //! Multipart uploads begun, listed, completed and aborted by the server for its clients.
 
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use two_buckets_objects::{BucketName, ETag};
 use two_buckets_uploads::{
@@ -107,17 +108,19 @@ pub(super) async fn complete(
         )
         .send()
         .await;
-    match answer.map_err(failed) {
+    match answer {
         Ok(made) => Ok(Completed {
             etag: made.e_tag().map(ETag::new),
         }),
         // Something is under the key. While the upload is there it is something else; when it is gone, that may be what
         // an earlier completion made of it, and who may only write cannot look.
-        Err(conflict @ Error::Conflict { .. }) => match list_parts(client, staging, &at).await {
-            Err(Error::NotFound { .. }) => Err(no_such_upload()),
-            _ => Err(conflict),
-        },
-        Err(error) => Err(error),
+        Err(error) if error.code() == Some("PreconditionFailed") => {
+            match list_parts(client, staging, &at).await {
+                Err(Error::NotFound { .. }) => Err(no_such_upload()),
+                _ => Err(failed(error)),
+            }
+        }
+        Err(error) => Err(failed(error)),
     }
 }
 

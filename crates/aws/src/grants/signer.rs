@@ -12,13 +12,14 @@ use two_buckets_uploads::{Error, Result, SIGNED_PUT_LIFE};
 use super::role::{CHAINED_LIFE_MAX, UploaderRole, end_of};
 use crate::words::chain;
 
-/// A session that has less than this left is exchanged, whatever is signed: what is signed for longer is cut to what is
-/// left, and should not be cut to nothing. Half a session, so that no form lasts less than that.
+/// What is signed for longer than a session has left is cut to that, but not below this: then there is a new session.
+/// Half a session, so that a form, which may last a whole one, lasts half of one at least, and not each is a call.
 const LEFT_MIN: Duration = Duration::from_mins(30);
 const _: () = assert!(LEFT_MIN.as_secs() * 2 <= CHAINED_LIFE_MAX.as_secs());
 const _: () = assert!(SIGNED_PUT_LIFE.as_secs() <= LEFT_MIN.as_secs());
-/// A session that seems to last longer than one can, by more than clocks differ, was made before this machine's clock
-/// was set back: what it signs now would be refused.
+/// By how much the clocks of this machine and of AWS may differ before signatures are refused (S3 API, "Error
+/// responses", `RequestTimeTooSkewed`). A session that seems to last longer than one can, by more than that, was made
+/// before this machine's clock was set back.
 const CLOCKS_DIFFER_MAX: Duration = Duration::from_mins(15);
 
 /// Where the credentials come from.
@@ -38,11 +39,10 @@ pub(super) struct Signing {
 
 impl Signing {
     fn new(credentials: Credentials) -> Self {
-        let since = |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).ok();
         let ends_at = credentials.expiry().map(|end| {
-            // Before 1970 is over as well.
-            let millis = since(end).map_or(0, |end| end.as_millis());
-            Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+            // An end before 1970 is past as well.
+            let end = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+            Timestamp::from_millis(i64::try_from(end.as_millis()).unwrap_or(i64::MAX))
         });
         Self {
             credentials,
@@ -63,9 +63,11 @@ impl Signing {
     }
 
     fn lasts(&self, life: Duration, now: Timestamp) -> bool {
-        let longest = now.after(CHAINED_LIFE_MAX).after(CLOCKS_DIFFER_MAX);
-        self.ends_at
-            .is_some_and(|end| (now.after(life)..=longest).contains(&end))
+        self.ends_at.is_some_and(|end| now.after(life) <= end)
+    }
+
+    fn left_at_most(&self, most: Duration, now: Timestamp) -> bool {
+        self.ends_at.is_some_and(|end| end.since(now) <= most)
     }
 }
 
@@ -89,7 +91,14 @@ impl Signer {
     pub(super) async fn lasting(&self, life: Duration, now: Timestamp) -> Result<Signing> {
         let mut held = self.held.lock().await;
         let least = life.min(LEFT_MIN);
-        if let Some(signing) = held.as_ref().filter(|it| it.lasts(least, now)) {
+        let most = match self.source {
+            Source::Role(_) => CHAINED_LIFE_MAX + CLOCKS_DIFFER_MAX,
+            Source::Own(_) => Duration::MAX,
+        };
+        if let Some(signing) = held
+            .as_ref()
+            .filter(|it| it.lasts(least, now) && it.left_at_most(most, now))
+        {
             return Ok(signing.clone());
         }
         match self.fetch().await {
@@ -111,14 +120,14 @@ impl Signer {
         match &self.source {
             Source::Role(role) => {
                 let made = role.assume(None, CHAINED_LIFE_MAX).await?;
-                let mut credentials = Credentials::builder()
+                let end = u64::try_from(end_of(&made).millis()).unwrap_or(0);
+                let credentials = Credentials::builder()
                     .access_key_id(made.access_key_id())
                     .secret_access_key(made.secret_access_key())
                     .session_token(made.session_token())
+                    .expiry(UNIX_EPOCH + Duration::from_millis(end))
                     .provider_name("the uploader role")
                     .build();
-                let end = u64::try_from(end_of(&made).millis()).unwrap_or(0);
-                *credentials.expiry_mut() = Some(UNIX_EPOCH + Duration::from_millis(end));
                 Ok(Signing::new(credentials))
             }
             Source::Own(None) => Err(Error::Unavailable {

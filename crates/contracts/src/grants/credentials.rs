@@ -4,7 +4,7 @@ use http::Method;
 use two_buckets_objects::BucketName;
 use two_buckets_uploads::{CredentialScope, Error, Grants as _, UploadCredentials};
 
-use super::http::Answer;
+use super::client::Answer;
 use super::{
     Call, MINUTE, Place, Problems, assert_unchanged, everything, holds, key, put_as_owner,
     put_part_as_owner, refusal, stored,
@@ -108,7 +108,6 @@ pub async fn credentials_do_nothing_but_upload_their_key<P: Place>(place: &P) {
 
     let get = |name: &str| Call::new(Method::GET, staging, name);
     let delete = |name: &str| Call::new(Method::DELETE, staging, name);
-    let bucket = BucketName::clone;
     let service = |method: Method| Call {
         bucket: None,
         ..Call::new(method, staging, "")
@@ -194,7 +193,7 @@ pub async fn credentials_do_nothing_but_upload_their_key<P: Place>(place: &P) {
                 .query("versioning", "")
                 .body(b"<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>"),
         ),
-        ("make a bucket", Call { bucket: Some("another".into()), ..put(&bucket(staging), "") }),
+        ("make a bucket", Call { bucket: Some("another".into()), ..put(staging, "") }),
         ("delete the bucket", delete("")),
         (
             "more credentials",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::Method;
 use two_buckets_uploads::{FormTarget, FormToSign, Grants as _};
 
-use super::http::{Answer, send};
+use super::client::{Answer, send};
 use super::{MINUTE, Place, Problems, assert_unchanged, everything, holds, key, stored};
 
 const BOUNDARY: &str = "----frontier";

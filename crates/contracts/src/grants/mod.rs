@@ -1,8 +1,8 @@
 //! The clauses of [`Grants`]: each grant is used for what it is for, over HTTP, and tried for more.
 
+mod client;
 mod credentials;
 mod forms;
-mod http;
 mod multipart;
 mod urls;
 
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::time::Duration;
 
-use ::http::Method;
+use http::Method;
 use two_buckets_objects::{BucketName, Timestamp};
 use two_buckets_uploads::{Error, Grants, UploadCredentials, UploadKey};
 
@@ -118,11 +118,11 @@ impl Call {
         self
     }
 
-    async fn by<P: Place>(&self, place: &P, credentials: &UploadCredentials) -> http::Answer {
+    async fn by<P: Place>(&self, place: &P, credentials: &UploadCredentials) -> client::Answer {
         let (target, signed) = place.sign(credentials, self);
         let url = format!("{}{target}", place.endpoint());
         let headers: Headers = self.headers.iter().cloned().chain(signed).collect();
-        http::send(&self.method, &url, &headers, &self.body).await
+        client::send(&self.method, &url, &headers, &self.body).await
     }
 }
 
@@ -133,7 +133,7 @@ fn key(text: &str) -> UploadKey {
 }
 
 /// The current version of a key in staging, as its owner reads it.
-async fn stored<P: Place>(place: &P, key: &str) -> Option<http::Answer> {
+async fn stored<P: Place>(place: &P, key: &str) -> Option<client::Answer> {
     let call = Call::new(Method::GET, place.staging(), key);
     let call = call.header("x-amz-checksum-mode", "ENABLED");
     let answer = call.by(place, &place.owner()).await;

@@ -7,7 +7,7 @@ use two_buckets_uploads::{
     CredentialScope, FormTarget, FormToSign, Grants as _, Operation, RequestToSign, SignedRequest,
 };
 
-use super::http::send;
+use super::client::send;
 use super::{
     Call, Headers, MINUTE, Place, Problems, assert_unchanged, everything, forms, holds, key, stored,
 };
