@@ -15,7 +15,7 @@ use two_buckets_objects::{ETag, PARTS_MAX, Timestamp};
 use crate::{ContentType, KeyPrefix, Result, UploadKey};
 
 pub use form_policy::{FormSigner, UnsignedForm};
-pub use session_policy::too_long as scope_does_not_fit;
+pub use session_policy::scope_does_not_fit;
 
 /// Makes permissions to upload to the staging bucket, and carries multipart uploads for clients that ask the server to.
 ///

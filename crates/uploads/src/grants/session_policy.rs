@@ -51,7 +51,7 @@ impl CredentialScope {
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":{ACTIONS},"Resource":{resource}}}{condition}{key}]}}"#
         );
         if policy.chars().count() > CHARS_MAX {
-            return Err(too_long());
+            return Err(scope_does_not_fit());
         }
         Ok(policy)
     }
@@ -59,7 +59,7 @@ impl CredentialScope {
 
 /// Says that a scope does not fit: counted here, or by STS, which packs policies and limits that as well, in a way it
 /// does not tell before (STS API, `AssumeRole`, `PackedPolicyTooLarge`).
-pub fn too_long() -> Error {
+pub fn scope_does_not_fit() -> Error {
     Error::Refused {
         reason: "credentials for this key cannot be made: it does not fit into a policy of 2,048 characters, where each \
                  of * ? $ takes four and one beyond Latin-1 six or twelve; ask for a signed URL or for parts"

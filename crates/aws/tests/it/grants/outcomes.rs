@@ -102,6 +102,36 @@ async fn a_role_that_cannot_be_taken_is_our_fault_and_signs_nothing() {
     assert!(matches!(error, Error::Broken { .. }), "{error:?}");
 }
 
+/// STS may be away for longer than a session has left at its last renewal.
+#[tokio::test]
+async fn a_session_that_cannot_be_exchanged_signs_until_its_end() {
+    let end = now().after(Duration::from_mins(10));
+    let body = format!(
+        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
+         <AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>s3cret</SecretAccessKey>\
+         <SessionToken>t0ken</SessionToken><Expiration>{end}</Expiration>\
+         </Credentials></AssumeRoleResult></AssumeRoleResponse>"
+    );
+    let (grants, asked) = answering(vec![
+        answer("200 OK", "content-type: text/xml\r\n", &body),
+        sts_error("403 Forbidden", "AccessDenied"),
+    ])
+    .await;
+    for asked_by_then in [1, 2] {
+        let request = RequestToSign {
+            operation: Operation::PutObject,
+            key: "a".parse().unwrap(),
+            headers: Vec::new(),
+            life: Duration::from_mins(15),
+        };
+        let signed = grants.sign(request).await.unwrap();
+        assert!(signed.url.contains("Security-Token=t0ken"));
+        assert!(signed.expires_at <= end);
+        assert_eq!(asked.lock().unwrap().len(), asked_by_then);
+    }
+    assert!(!format!("{grants:?}").contains("s3cret"));
+}
+
 /// S3 begins to answer before it knows (S3 API, `CompleteMultipartUpload`). The SDK must not ask again by itself: the
 /// first one may have been done, and the second would be told that a file is in its way.
 #[tokio::test]
