@@ -9,5 +9,5 @@ pub mod wake;
 mod words;
 
 pub use clients::{ClientOptions, Clients, NoBucketUrl, NoRegion};
-pub use grants::{GrantOptions, S3Grants};
+pub use grants::{S3GrantOptions, S3Grants};
 pub use store::{Finding, Need, Report, S3Store, S3StoreOptions, probe_objects};

@@ -22,7 +22,7 @@ use role::{CHAINED_LIFE_MAX, UploaderRole};
 use signer::{Signer, Source};
 
 /// What [`S3Grants`] is made of, beside clients.
-pub struct GrantOptions {
+pub struct S3GrantOptions {
     /// The staging bucket.
     pub staging: BucketName,
     /// The ARN of the role that may put to the staging bucket and do nothing else. Its sessions sign, and are given away
@@ -68,7 +68,7 @@ pub struct GrantOptions {
 /// A bucket's default encryption with a KMS key (SSE-KMS) needs nothing of a client: no header, in no grant. S3 asks KMS in
 /// the name of whoever signed, so the uploader role, and the caller for multipart calls, need `kms:GenerateDataKey` and
 /// `kms:Decrypt` of that key by way of S3; credentials that are given away need it in their session policy as well, which
-/// is what [`GrantOptions::kms_key_arn`] is for. Grants name no key: one that a client chooses (`x-amz-server-side-encryption-*`),
+/// is what [`S3GrantOptions::kms_key_arn`] is for. Grants name no key: one that a client chooses (`x-amz-server-side-encryption-*`),
 /// or a customer's own (SSE-C), is refused by the signature of a URL, which covers every such header, and by the policy of a
 /// form; by credentials a client may choose among the keys that its role may use, which is that one.
 /// The entity tag of an object that is encrypted so is no MD5; nothing here takes it for one.
@@ -81,12 +81,12 @@ struct Inner {
     signer: Signer,
     region: String,
     bucket_url: String,
-    options: GrantOptions,
+    options: S3GrantOptions,
 }
 
 impl S3Grants {
     /// Puts them together. Calls nobody.
-    pub async fn new(clients: &Clients, options: GrantOptions) -> Result<Self, NoBucketUrl> {
+    pub async fn new(clients: &Clients, options: S3GrantOptions) -> Result<Self, NoBucketUrl> {
         let role = options
             .uploader_role_arn
             .clone()

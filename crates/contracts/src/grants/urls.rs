@@ -132,7 +132,7 @@ pub async fn a_signed_put_takes_what_it_was_signed_for<P: Place>(place: &P) {
 pub async fn a_url_that_binds_nothing_takes_any_bytes<P: Place>(place: &P) {
     let signed = signed(place, Operation::PutObject, "any", &[]).await;
     let url = signed.url.to_ascii_lowercase();
-    assert!(!url.contains("checksum") && !url.contains("x-id"), "{url}");
+    assert!(!url.contains("checksum") && !url.contains("x-id="), "{url}");
     for bytes in [&b"some bytes"[..], b"others", b""] {
         let answer = send(&Method::PUT, &signed.url, &[], bytes).await;
         assert_eq!(answer.status, 200, "{answer:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use two_buckets_aws::{ClientOptions, Clients, GrantOptions, S3Grants};
+use two_buckets_aws::{ClientOptions, Clients, S3GrantOptions, S3Grants};
 use two_buckets_uploads::{FormTarget, FormToSign, Grants as _, Operation, RequestToSign};
 
 use crate::s3::server::now;
@@ -47,7 +47,7 @@ async fn a_bucket_is_where_the_sdk_finds_it() {
 #[tokio::test]
 async fn grants_lead_to_the_bucket_and_show_no_secret() {
     let clients = clients("eu-central-1", None, None).await;
-    let options = GrantOptions {
+    let options = S3GrantOptions {
         staging: "files".parse().unwrap(),
         uploader_role_arn: None,
         kms_key_arn: None,

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use aws_credential_types::Credentials as SdkCredentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use tokio::net::TcpListener;
-use two_buckets_aws::{ClientOptions, Clients, GrantOptions, S3Grants};
+use two_buckets_aws::{ClientOptions, Clients, S3GrantOptions, S3Grants};
 use two_buckets_contracts::grants::{Call, Headers, Place};
 use two_buckets_depot::storage::MemoryStorage;
 use two_buckets_depot::{Depot, Options, Versioning};
@@ -165,7 +165,7 @@ pub(crate) async fn grants(
         credentials: Some(SharedCredentialsProvider::new(caller)),
         ..ClientOptions::default()
     });
-    let options = GrantOptions {
+    let options = S3GrantOptions {
         staging: staging(),
         uploader_role_arn,
         kms_key_arn: None,
