@@ -1,6 +1,6 @@
 //! Just enough of an HTTP client: what is sent is exactly what was said, and nothing is added that a grant might bind.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -60,10 +60,10 @@ pub(super) async fn send(
         .iter()
         .any(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     if !has_length {
-        head.push_str(&format!("content-length: {}\r\n", body.len()));
+        write!(head, "content-length: {}\r\n", body.len()).unwrap();
     }
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     head.push_str("\r\n");
     let mut connection = TcpStream::connect(host).await.unwrap();
