@@ -2,7 +2,8 @@ use std::fmt::Write as _;
 
 use http::Method;
 use two_buckets_depot::ListObjects;
-use two_buckets_s3_api::sign::{Form, FormKey, sign_form};
+use two_buckets_s3_api::sign::sign_text;
+use two_buckets_uploads::{FormSigner, FormTarget, FormToSign};
 
 use crate::server::{HOST, NOW, OWN_KEY, REGION, Server, bucket_name};
 
@@ -26,20 +27,23 @@ pub fn post_form(bytes: &[u8]) {
 /// Says whether the form uploaded its file.
 fn uploads(bytes: &[u8]) -> bool {
     let server = Server::new();
-    let fields = sign_form(
-        &server.root,
-        None,
-        REGION,
-        &Form {
-            bucket: "staging",
-            key: FormKey::Exactly(OWN_KEY),
-            fields: &[("Content-Type", "text/plain")],
-            free_fields: &[],
-            sizes: 0..=SIZE_BYTES_MAX,
-        },
-        std::time::Duration::from_mins(15),
-        NOW,
-    );
+    let life = std::time::Duration::from_mins(15);
+    let form = FormToSign {
+        to: FormTarget::Key(OWN_KEY.parse().expect("a key")),
+        size_bytes: 0..=SIZE_BYTES_MAX,
+        content_type: Some("text/plain".parse().expect("a type")),
+        metadata: std::collections::BTreeMap::new(),
+        life,
+    };
+    let signer = FormSigner {
+        access_key_id: &server.root.access_key_id,
+        session_token: None,
+        region: REGION,
+        now: NOW,
+    };
+    let form = form.unsigned(&bucket_name("staging"), &signer, NOW.after(life));
+    let signature = sign_text(&server.root, REGION, form.text_to_sign(), NOW);
+    let fields = form.signed(signature);
     let mut valid = String::new();
     for (name, value) in fields {
         write!(

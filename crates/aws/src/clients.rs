@@ -9,11 +9,13 @@ use aws_config::retry::{RetryConfig, RetryMode};
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::service_config::ServiceConfigKey;
+use two_buckets_objects::BucketName;
 
 /// What the environment would otherwise decide, where somebody says more. All of it may be left out.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,16 @@ pub struct ClientOptions {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("no AWS region is set: give --region, AWS_REGION, or a region in the profile")]
 pub struct NoRegion;
+
+/// A bucket has no address: the configuration contradicts itself, or an endpoint is no URL.
+#[derive(Debug, thiserror::Error)]
+#[error("the bucket {bucket} has no address: {reason}")]
+pub struct NoBucketUrl {
+    /// Which bucket.
+    pub bucket: BucketName,
+    /// What the SDK says of it.
+    pub reason: String,
+}
 
 /// Makes the SDK's clients from one configuration, so that they share connections and credentials.
 ///
@@ -112,7 +124,7 @@ impl Clients {
     /// client, which is where that default does harm.
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let mut config = aws_sdk_s3::config::Builder::from(&self.sdk)
-            .force_path_style(self.path_style.unwrap_or_else(|| self.s3_is_elsewhere()));
+            .force_path_style(self.names_buckets_in_the_path());
         if self.asked("AWS_RETRY_MODE", "retry_mode").is_none() {
             let retries = self.sdk.retry_config().cloned();
             let retries = retries.unwrap_or_else(RetryConfig::standard);
@@ -137,9 +149,52 @@ impl Clients {
         aws_sdk_sqs::Client::new(&self.sdk)
     }
 
-    fn s3_is_elsewhere(&self) -> bool {
-        self.sdk.endpoint_url().is_some()
-            || self.asked("AWS_ENDPOINT_URL", "endpoint_url").is_some()
+    /// A client of STS, at the region's own endpoint.
+    pub fn sts(&self) -> aws_sdk_sts::Client {
+        aws_sdk_sts::Client::new(&self.sdk)
+    }
+
+    /// Where a bucket is, by the rules that the S3 client goes by: `https://{bucket}.s3.{region}.amazonaws.com`, or with
+    /// the bucket in the path. A key is put behind it with a slash between.
+    pub async fn bucket_url(&self, bucket: &BucketName) -> Result<String, NoBucketUrl> {
+        let failed = |error: &dyn std::error::Error| NoBucketUrl {
+            bucket: bucket.clone(),
+            reason: crate::words::chain(error),
+        };
+        let params = Params::builder()
+            .bucket(bucket.as_str())
+            .set_region(self.sdk.region().map(ToString::to_string))
+            .set_endpoint(self.s3_endpoint())
+            .set_use_fips(self.sdk.use_fips())
+            .set_use_dual_stack(self.sdk.use_dual_stack())
+            .force_path_style(self.names_buckets_in_the_path())
+            .build()
+            .map_err(|error| failed(&error))?;
+        let endpoint = ResolveEndpoint::resolve_endpoint(&DefaultResolver::new(), &params)
+            .await
+            .map_err(|error| failed(&*error))?;
+        Ok(endpoint.url().trim_end_matches('/').to_owned())
+    }
+
+    /// The region that is signed for.
+    pub(crate) fn region(&self) -> &str {
+        // It was looked for before anything was made.
+        self.sdk.region().map_or("", Region::as_ref)
+    }
+
+    fn names_buckets_in_the_path(&self) -> bool {
+        self.path_style
+            .unwrap_or_else(|| self.s3_endpoint().is_some())
+    }
+
+    /// Where S3 is, if it is not at AWS's own address. What a caller says comes first, then what is said of S3 alone, as
+    /// in the SDK.
+    fn s3_endpoint(&self) -> Option<String> {
+        let of_all = self.sdk.endpoint_url().map(str::to_owned);
+        if self.sdk.get_origin("endpoint_url").is_client_config() {
+            return of_all;
+        }
+        self.asked("AWS_ENDPOINT_URL", "endpoint_url").or(of_all)
     }
 
     /// What the environment or the profile says, for S3 alone if it does.

@@ -1,11 +1,14 @@
-//! The traits of Two Buckets on AWS: `ObjectStore` on S3, `Ledger` on `DynamoDB`, wake-ups from SQS.
+//! The traits of Two Buckets on AWS: `ObjectStore` on S3, `Ledger` on `DynamoDB`, wake-ups from SQS, `Grants` on S3
+//! and STS.
 
 mod clients;
+mod grants;
 pub mod ledger;
 mod store;
 pub mod tracker;
 pub mod wake;
 mod words;
 
-pub use clients::{ClientOptions, Clients, NoRegion};
+pub use clients::{ClientOptions, Clients, NoBucketUrl, NoRegion};
+pub use grants::{S3GrantOptions, S3Grants};
 pub use store::{Finding, Need, Report, S3Store, S3StoreOptions, probe_objects};

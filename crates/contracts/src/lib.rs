@@ -1,8 +1,9 @@
 //! What each trait promises, as tests that any implementation runs.
 //!
 //! A clause is a function here and a test of its own where it is run, so that a report says which clause which
-//! implementation breaks. [`ledger_contract!`], [`object_store_contract!`] and [`tracker_contract_where_possible!`] make
-//! the tests; each clause gets an implementation of its own, made anew. Time is given to the calls, so no clause waits.
+//! implementation breaks. [`ledger_contract!`], [`object_store_contract!`], [`tracker_contract_where_possible!`] and
+//! [`grants_contract!`] make the tests; each clause gets an implementation of its own, made anew. Time is given to the
+//! calls, so no clause waits.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,6 +11,7 @@
     reason = "clauses are tests: they panic where a promise is broken"
 )]
 
+pub mod grants;
 pub mod ledger;
 pub mod object_store;
 pub mod tracker;
@@ -139,6 +141,36 @@ macro_rules! tracker_contract_where_possible {
             a_replay_is_processed_again_and_says_where_it_came_from,
             an_old_version_is_replayed_and_kept_beside,
             what_is_reserved_or_gone_is_not_replayed
+        }
+    };
+}
+
+/// Makes a test of each clause of the contract of [`Grants`](two_buckets_uploads::Grants).
+/// Takes a function that makes, in a future, a [`Place`](grants::Place).
+#[macro_export]
+macro_rules! grants_contract {
+    ($make:expr) => {
+        $crate::clauses! { $make, grants:
+            a_signed_put_takes_what_it_was_signed_for,
+            a_url_that_binds_nothing_takes_any_bytes,
+            awkward_keys_are_signed_as_they_are,
+            grants_end_when_they_say,
+            nothing_secret_is_shown,
+            a_form_takes_what_it_was_signed_for,
+            a_form_below_a_prefix_takes_the_name_of_its_file,
+            a_multipart_upload_is_carried_with_all_that_was_said_of_it,
+            a_completion_that_is_repeated_never_blames_another_file,
+            completing_over_another_file_is_a_conflict_that_keeps_the_parts,
+            parts_that_are_not_as_named_are_refused,
+            an_upload_that_is_gone_or_of_another_key_is_not_found,
+            every_part_that_was_received_is_listed,
+            calls_of_a_multipart_upload_are_signed_one_by_one,
+            credentials_upload_their_key_at_once_and_in_parts,
+            credentials_do_nothing_but_upload_their_key,
+            credentials_for_a_key_that_must_be_new_need_the_condition,
+            credentials_for_a_key_that_looks_like_a_pattern_open_no_other,
+            credentials_for_a_prefix_stay_below_it,
+            a_key_that_does_not_fit_into_a_policy_is_refused_in_words
         }
     };
 }

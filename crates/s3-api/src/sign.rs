@@ -4,8 +4,6 @@
 //! the S3 API, "Signature Calculations for the Authorization Header" and "Using Query Parameters": paths are encoded
 //! once and never normalised.
 
-mod form;
-
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -15,8 +13,6 @@ use sha2::{Digest as _, Sha256};
 use two_buckets_objects::Timestamp;
 
 use crate::Credentials;
-
-pub use form::{Form, FormKey, sign_form};
 
 /// The algorithm's name in headers and URLs.
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -213,6 +209,14 @@ pub fn sign_headers_for(
         headers.push((HeaderName::from_static(SESSION_TOKEN), token));
     }
     headers
+}
+
+/// Signs a text for S3 in a region, with the key of the day: the policy of a form in base64 (S3 API, "POST Policy").
+/// Gives lower-case hexadecimal digits.
+pub fn sign_text(credentials: &Credentials, region: &str, text: &str, now: Timestamp) -> String {
+    let moment = Moment::of(now);
+    let scope = Scope::new(&moment.date, region);
+    sign(&signing_key(&credentials.secret_access_key, &scope), text)
 }
 
 /// The lower-case hex SHA-256 of a body, as [`sign_headers`] takes it.

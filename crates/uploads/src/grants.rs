@@ -1,5 +1,8 @@
 //! Permissions to upload, and the multipart calls that a server makes for its clients.
 
+mod form_policy;
+mod session_policy;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -11,9 +14,14 @@ use two_buckets_objects::{ETag, PARTS_MAX, Timestamp};
 
 use crate::{ContentType, KeyPrefix, Result, UploadKey};
 
+pub use form_policy::{FormSigner, UnsignedForm};
+pub use session_policy::scope_does_not_fit;
+
 /// Makes permissions to upload to the staging bucket, and carries multipart uploads for clients that ask the server to.
 ///
 /// What a permission is bound to is decided here, in this crate; an implementation signs all of it or fails.
+/// How long it lasts is decided here as well, and `life` is the most: a permission ends no later than whatever it was
+/// signed with, and its `expires_at` is the truth.
 /// Dropping a future of the first three leaves no trace; a multipart call that was begun may or may not have taken
 /// effect, and calling it again is harmless, except that `create_multipart` begins another one.
 pub trait Grants: Send + Sync + 'static {
@@ -24,7 +32,8 @@ pub trait Grants: Send + Sync + 'static {
     fn form(&self, form: FormToSign) -> impl Future<Output = Result<SignedForm>> + Send;
 
     /// Makes temporary credentials that can upload what the scope says and do nothing else: not read, list, delete,
-    /// tag or copy. A scope that cannot be written down is [`Error::Refused`](crate::Error::Refused).
+    /// tag or copy. A scope that cannot be written down is [`Error::Refused`](crate::Error::Refused), and so is a life
+    /// shorter than 15 minutes where no session is as short.
     fn credentials(
         &self,
         scope: CredentialScope,
@@ -129,7 +138,7 @@ pub struct RequestToSign {
     /// The headers that must be covered by the signature, beside `host`: a request without one of them, or with
     /// another value, must be refused. Names are unique, values visible ASCII.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// How long after now the request may be begun.
+    /// How long after now the request may be begun, at most.
     pub life: Duration,
 }
 
@@ -162,7 +171,7 @@ pub struct FormToSign {
     pub content_type: Option<ContentType>,
     /// The user's metadata that it must have: names in lower case without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
-    /// How long after now it may be posted.
+    /// How long after now it may be posted, at most.
     pub life: Duration,
 }
 

@@ -42,9 +42,10 @@ pub use content_type::{ContentType, InvalidContentType};
 pub use error::{Error, Result};
 pub use faults::{FaultRule, Faults};
 pub use grants::{
-    CompleteMultipart, Completed, CreateMultipart, CredentialScope, FormTarget, FormToSign, Grants,
-    InvalidMultipartId, InvalidPartNumber, MultipartId, MultipartRef, Operation, PartNumber,
-    ReceivedPart, RequestToSign, SignedForm, SignedRequest, UploadCredentials,
+    CompleteMultipart, Completed, CreateMultipart, CredentialScope, FormSigner, FormTarget,
+    FormToSign, Grants, InvalidMultipartId, InvalidPartNumber, MultipartId, MultipartRef,
+    Operation, PartNumber, ReceivedPart, RequestToSign, SignedForm, SignedRequest, UnsignedForm,
+    UploadCredentials, scope_does_not_fit,
 };
 pub use guard::{
     Access, AdminToken, Algorithm, Callers, ClaimName, ClientAddress, FetchDocument, Guard,
@@ -54,7 +55,10 @@ pub use guard::{
 };
 pub use key::{InvalidUploadKey, UploadKey};
 pub use limits::{InvalidMediaRange, MediaRange, UploadLimits};
-pub use lives::{CREDENTIALS_LIFE, FORM_LIFE, SIGNED_CALL_LIFE, SIGNED_PUT_LIFE};
+pub use lives::{
+    CREDENTIALS_LIFE, FORM_LIFE, SESSION_LIFE_MIN, SIGNATURE_LIFE_MAX, SIGNED_CALL_LIFE,
+    SIGNED_PUT_LIFE,
+};
 pub use metrics::{METRICS_CONTENT_TYPE, Metrics, UploadFigures};
 pub use mint::{InvalidTemplate, KeyTemplate};
 pub use notifications::{NotificationTarget, Notifications};

@@ -21,10 +21,11 @@ pub(crate) const WAIT_FOR_PUT: Duration = Duration::from_hours(24);
 /// How long a file that may go in parts is waited for: as long as its parts are kept.
 pub(crate) const WAIT_FOR_PARTS: Duration = Duration::from_hours(7 * 24);
 
-/// S3 refuses signatures that live longer (S3 User Guide, "Download and upload objects with presigned URLs").
-const SIGNATURE_LIFE_MAX: Duration = Duration::from_hours(7 * 24);
+/// The longest life of a signature: S3 refuses one that lives longer (S3 User Guide, "Download and upload objects with
+/// presigned URLs").
+pub const SIGNATURE_LIFE_MAX: Duration = Duration::from_hours(7 * 24);
 /// The shortest session there is (STS API, `AssumeRole`).
-const SESSION_LIFE_MIN: Duration = Duration::from_mins(15);
+pub const SESSION_LIFE_MIN: Duration = Duration::from_mins(15);
 const _: () = assert!(SIGNED_PUT_LIFE.as_secs() <= SIGNATURE_LIFE_MAX.as_secs());
 const _: () = assert!(FORM_LIFE.as_secs() <= SIGNATURE_LIFE_MAX.as_secs());
 const _: () = assert!(CREDENTIALS_LIFE.as_secs() >= SESSION_LIFE_MIN.as_secs());

@@ -6,13 +6,13 @@ mod copy_parts;
 mod failure;
 mod list;
 mod metadata;
-mod names;
+pub(crate) mod names;
 mod part_size;
 mod probe;
 mod put;
 mod put_parts;
 mod read;
-mod retries;
+pub(crate) mod retries;
 
 use std::time::Duration;
 

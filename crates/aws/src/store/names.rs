@@ -3,8 +3,9 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use two_buckets_objects::{Error, Key, Result, Tags, VersionRef};
 
-/// What stands for itself in a header: the unreserved characters (RFC 3986, section 2.3) and the slashes of keys.
-const IN_COPY_SOURCE: &AsciiSet = &NON_ALPHANUMERIC
+/// What is not written as itself in a path, of a URL or in a header: all but the unreserved characters (RFC 3986,
+/// section 2.3) and the slashes of keys.
+pub(crate) const NOT_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -16,7 +17,7 @@ pub(super) fn copy_source(from: &VersionRef) -> String {
     format!(
         "{}/{}?versionId={}",
         from.bucket,
-        utf8_percent_encode(from.key.as_str(), IN_COPY_SOURCE),
+        utf8_percent_encode(from.key.as_str(), NOT_IN_PATH),
         utf8_percent_encode(from.version_id.as_str(), NON_ALPHANUMERIC),
     )
 }

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriorit
 /// the second would be answered 412 by the first one's own object, or make a second version: an answer that is not
 /// true of the call. As it is, the last attempt's answer is the call's.
 #[derive(Debug)]
-pub(super) struct OnlyWhatDidNothing;
+pub(crate) struct OnlyWhatDidNothing;
 
 impl ClassifyRetry for OnlyWhatDidNothing {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {

@@ -4,6 +4,7 @@
     reason = "everything here is a test and panics where a promise is broken"
 )]
 
+mod grants;
 mod ledger;
 mod moto;
 mod queue;

@@ -5,6 +5,7 @@
 //! end when the root key is rotated, and with them every grant.
 
 mod multipart;
+#[cfg(test)]
 mod policies;
 mod session;
 
@@ -16,7 +17,7 @@ use two_buckets_depot::Depot;
 use two_buckets_objects::{BucketName, Timestamp};
 use two_buckets_s3_api::{Sts, sign};
 use two_buckets_uploads::{
-    CompleteMultipart, Completed, CreateMultipart, CredentialScope, Error, FormTarget, FormToSign,
+    CompleteMultipart, Completed, CreateMultipart, CredentialScope, Error, FormSigner, FormToSign,
     Grants, MultipartId, MultipartRef, ReceivedPart, RequestToSign, Result, SignedForm,
     SignedRequest, UploadCredentials,
 };
@@ -109,41 +110,24 @@ impl Grants for DepotGrants {
         let now = (self.options.clock)();
         let life = form.life.min(sign::PRESIGNED_VALID_MAX);
         let session = self.session.lasting(life, now)?;
-        let names: Vec<String> = form
-            .metadata
-            .keys()
-            .map(|name| format!("x-amz-meta-{name}"))
-            .collect();
-        let metadata = names.iter().map(String::as_str);
-        let metadata = metadata.zip(form.metadata.values().map(String::as_str));
-        let content_type = form.content_type.as_ref();
-        let content_type = content_type.map(|text| ("Content-Type", text.as_str()));
-        let fields: Vec<_> = content_type.into_iter().chain(metadata).collect();
-        let fields = sign::sign_form(
-            &session.credentials,
-            Some(&session.session_token),
-            &self.options.region,
-            &sign::Form {
-                bucket: self.options.staging.as_str(),
-                key: match &form.to {
-                    FormTarget::Key(key) => sign::FormKey::Exactly(key.as_str()),
-                    FormTarget::Below(prefix) => sign::FormKey::Below(prefix.as_str()),
-                },
-                fields: &fields,
-                free_fields: &[],
-                sizes: form.size_bytes,
-            },
-            life,
+        let expires_at = now.after(life);
+        let signer = FormSigner {
+            access_key_id: &session.credentials.access_key_id,
+            session_token: Some(&session.session_token),
+            region: &self.options.region,
             now,
-        );
+        };
+        let form = form.unsigned(&self.options.staging, &signer, expires_at);
+        let region = &self.options.region;
+        let signature = sign::sign_text(&session.credentials, region, form.text_to_sign(), now);
         Ok(SignedForm {
             url: format!(
                 "{}/{}",
                 self.options.endpoint.trim_end_matches('/'),
                 self.options.staging
             ),
-            fields: fields.into_iter().collect(),
-            expires_at: now.after(life),
+            fields: form.signed(signature),
+            expires_at,
         })
     }
 
@@ -152,7 +136,7 @@ impl Grants for DepotGrants {
         scope: CredentialScope,
         life: Duration,
     ) -> Result<UploadCredentials> {
-        let policy = policies::of(&self.options.staging, &scope);
+        let policy = scope.session_policy(&self.options.staging, None)?;
         let made = session::assume(
             &self.options.sts,
             Some(policy),

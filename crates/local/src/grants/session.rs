@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use two_buckets_objects::Timestamp;
-use two_buckets_s3_api::{AssumeRole, AssumeRoleError, Sts, TemporaryCredentials, UPLOADER_ROLE};
+use two_buckets_s3_api::{AssumeRole, Sts, TemporaryCredentials, UPLOADER_ROLE};
 use two_buckets_uploads::{Error, FORM_LIFE, Result};
 
 /// How long a session that signs lasts. A URL dies with its session, so it must outlast every grant by far, or sessions
@@ -54,16 +54,9 @@ pub(super) fn assume(
         policy,
         duration: life,
     };
-    sts.assume_role(&asked, now).map_err(|error| match error {
-        AssumeRoleError::PolicyTooLong(_) => Error::Refused {
-            reason: "credentials for this key cannot be made: it is long and has too many of the characters \
-                     * ? $ \" \\ for a policy of 2,048 characters; ask for a signed URL"
-                .into(),
-        },
-        error => Error::Broken {
-            reason: "the uploader role cannot be assumed".into(),
-            source: Some(Box::new(error)),
-        },
+    sts.assume_role(&asked, now).map_err(|error| Error::Broken {
+        reason: "the uploader role cannot be assumed".into(),
+        source: Some(Box::new(error)),
     })
 }
 

@@ -10,6 +10,7 @@ mod blocking;
 mod contracts;
 mod crashes;
 mod figures;
+mod grants;
 mod history;
 mod jobs;
 mod minted;

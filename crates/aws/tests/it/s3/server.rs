@@ -37,7 +37,7 @@ impl Drop for Server {
     clippy::disallowed_methods,
     reason = "the SDK signs with the time of the machine"
 )]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();

@@ -1,22 +1,22 @@
 //! Forms that are signed by a session.
 
 use serde_json::json;
-use two_buckets_s3_api::{TemporaryCredentials, sign};
+use two_buckets_s3_api::TemporaryCredentials;
 
-use super::{Form, HOUR};
+use super::{Form, HOUR, signer};
 use crate::harness::{REGION, Server};
 use crate::sessions::{one_file, server_and_session, session};
 
 /// A form for one key, signed by a session; with a token that may be another's.
 fn by_session(server: &Server, by: &TemporaryCredentials, key: &str, token: &str) -> Form {
-    let form = sign::Form {
+    let form = signer::Form {
         bucket: "plain",
-        key: sign::FormKey::Exactly(key),
+        key: signer::FormKey::Exactly(key),
         fields: &[],
         free_fields: &[("Content-Type", "image/")],
         sizes: 0..=10,
     };
-    let fields = sign::sign_form(
+    let fields = signer::sign_form(
         &by.credentials,
         Some(token),
         REGION,
@@ -108,15 +108,15 @@ async fn conditions_of_a_session_see_the_fields_of_a_form_as_headers() {
     // Tags and lists need leave of their own, as in a PUT.
     let with = |name, value| {
         let fields = [(name, value)];
-        let form = sign::Form {
+        let form = signer::Form {
             bucket: "plain",
-            key: sign::FormKey::Exactly("b"),
+            key: signer::FormKey::Exactly("b"),
             fields: &fields,
             free_fields: &[],
             sizes: 0..=10,
         };
         let by = &session.credentials;
-        Form::of(sign::sign_form(
+        Form::of(signer::sign_form(
             by,
             Some(&token),
             REGION,

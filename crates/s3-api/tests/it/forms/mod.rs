@@ -3,6 +3,7 @@
 mod bodies;
 mod by_session;
 mod policies;
+pub(crate) mod signer;
 mod uploading;
 
 use std::time::Duration;
@@ -12,7 +13,6 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use two_buckets_objects::Timestamp;
-use two_buckets_s3_api::sign;
 
 use crate::harness::{Answer, REGION, Server, credentials};
 
@@ -51,14 +51,14 @@ impl Form {
 
     /// A form for keys below `up/`, made by our own signer, with these further fields.
     fn signed(server: &Server, fields: &[(&str, &str)]) -> Self {
-        let form = sign::Form {
+        let form = signer::Form {
             bucket: "plain",
-            key: sign::FormKey::Below("up/"),
+            key: signer::FormKey::Below("up/"),
             fields,
             free_fields: &[],
             sizes: 2..=10,
         };
-        let fields = sign::sign_form(&credentials(), None, REGION, &form, HOUR, server.now());
+        let fields = signer::sign_form(&credentials(), None, REGION, &form, HOUR, server.now());
         Self::of(fields)
     }
 

@@ -4,10 +4,10 @@ use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use two_buckets_objects::{VersionId, VersionRef};
-use two_buckets_s3_api::{Pin, Role, Sts, sign};
+use two_buckets_s3_api::{Pin, Role, Sts};
 
 use super::{ARCHIVE, Environment, OTHER, STAGING, object, role};
-use crate::forms::Form;
+use crate::forms::{Form, signer};
 use crate::harness::{Answer, REGION, Req, Server, bucket, credentials};
 use crate::sessions::HOUR;
 use crate::sts::call;
@@ -175,16 +175,16 @@ async fn nothing_is_written_to_staging_listed_or_configured() {
 async fn forms_signed_by_a_function_are_refused() {
     let it = Environment::start().await;
     let (_, _pinned) = it.work_on("a", b"mine").await;
-    let form = sign::Form {
+    let form = signer::Form {
         bucket: ARCHIVE,
-        key: sign::FormKey::Exactly("out"),
+        key: signer::FormKey::Exactly("out"),
         fields: &[],
         free_fields: &[],
         sizes: 0..=10,
     };
     let session = &it.session;
     let token = Some(&*session.session_token);
-    let fields = sign::sign_form(
+    let fields = signer::sign_form(
         &session.credentials,
         token,
         REGION,

@@ -1,4 +1,5 @@
-//! Forms by which a browser uploads without a script (S3 API, "Browser-Based Uploads Using POST").
+//! Makes forms by which a browser uploads without a script (S3 API, "Browser-Based Uploads Using POST"), as a server that
+//! gives them out would.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -7,32 +8,33 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use two_buckets_objects::Timestamp;
+use two_buckets_s3_api::Credentials;
+use two_buckets_s3_api::sign::{PRESIGNED_VALID_MAX, sign_text};
 
-use super::{ALGORITHM, Moment, PRESIGNED_VALID_MAX, Scope, sign, signing_key};
-use crate::Credentials;
+use super::stamp;
 
 /// What a form shall allow.
 ///
 /// It can bind the bucket, the key, the size and every field, and how long it is valid. Within that time it can be used
 /// again and again, and each upload is a new version of its key: there are no conditional forms.
 #[derive(Clone, Debug)]
-pub struct Form<'a> {
+pub(crate) struct Form<'a> {
     /// The bucket it is sent to.
-    pub bucket: &'a str,
+    pub(crate) bucket: &'a str,
     /// The key.
-    pub key: FormKey<'a>,
+    pub(crate) key: FormKey<'a>,
     /// Further fields, which must be sent as they are here: `Content-Type`, `x-amz-meta-*`, `success_action_status`.
-    pub fields: &'a [(&'a str, &'a str)],
+    pub(crate) fields: &'a [(&'a str, &'a str)],
     /// Further fields whose value must only begin so, `Content-Type` with `image/` for one. Whoever sends the form adds
     /// them, all of them: a condition on a field that is not there does not hold.
-    pub free_fields: &'a [(&'a str, &'a str)],
+    pub(crate) free_fields: &'a [(&'a str, &'a str)],
     /// The sizes the file may have, in bytes.
-    pub sizes: RangeInclusive<u64>,
+    pub(crate) sizes: RangeInclusive<u64>,
 }
 
 /// Which key a form uploads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FormKey<'a> {
+pub(crate) enum FormKey<'a> {
     /// This one.
     Exactly(&'a str),
     /// Any that begins so; unless its sender says otherwise the file's own name is put behind.
@@ -41,7 +43,7 @@ pub enum FormKey<'a> {
 
 /// Makes the fields of a form that is valid for `valid_for`, at most [`PRESIGNED_VALID_MAX`]. All of them must be sent,
 /// in front of the file, which goes into the field `file`. They let their holder upload, so they are secrets.
-pub fn sign_form(
+pub(crate) fn sign_form(
     credentials: &Credentials,
     session_token: Option<&str>,
     region: &str,
@@ -49,8 +51,8 @@ pub fn sign_form(
     valid_for: Duration,
     now: Timestamp,
 ) -> Vec<(String, String)> {
-    let moment = Moment::of(now);
-    let scope = Scope::new(&moment.date, region);
+    let stamp = stamp(now);
+    let (date, _) = stamp.split_once('T').unwrap();
     let (key, key_condition) = match form.key {
         FormKey::Exactly(key) => (key.to_owned(), json!(["eq", "$key", key])),
         FormKey::Below(prefix) => (
@@ -63,11 +65,14 @@ pub fn sign_form(
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    let credential = format!("{}/{scope}", credentials.access_key_id);
+    let credential = format!(
+        "{}/{date}/{region}/s3/aws4_request",
+        credentials.access_key_id
+    );
     for (name, value) in [
-        ("x-amz-algorithm", ALGORITHM),
+        ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
         ("x-amz-credential", credential.as_str()),
-        ("x-amz-date", moment.stamp.as_str()),
+        ("x-amz-date", stamp.as_str()),
     ]
     .into_iter()
     .chain(session_token.map(|token| ("x-amz-security-token", token)))
@@ -93,10 +98,7 @@ pub fn sign_form(
         "conditions": conditions,
     });
     let policy = BASE64_STANDARD.encode(policy.to_string());
-    let signature = sign(
-        &signing_key(&credentials.secret_access_key, &scope),
-        &policy,
-    );
+    let signature = sign_text(credentials, region, &policy, now);
     fields.push(("key".to_owned(), key));
     fields.push(("policy".to_owned(), policy));
     fields.push(("x-amz-signature".to_owned(), signature));
