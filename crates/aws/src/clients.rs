@@ -124,6 +124,37 @@ impl Clients {
         aws_sdk_sqs::Client::new(&self.sdk)
     }
 
+    /// A client of STS.
+    pub fn sts(&self) -> aws_sdk_sts::Client {
+        aws_sdk_sts::Client::new(&self.sdk)
+    }
+
+    /// A client of Batch.
+    pub fn batch(&self) -> aws_sdk_batch::Client {
+        aws_sdk_batch::Client::new(&self.sdk)
+    }
+
+    /// A client of Lambda whose calls wait so long for a function to return, and are never repeated by the SDK: a function
+    /// whose answer was lost has run.
+    pub fn lambda(&self, limit: Duration) -> aws_sdk_lambda::Client {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIME_MAX)
+            // The whole call's bound is the one that is met.
+            .read_timeout(limit + CONNECT_TIME_MAX)
+            .operation_attempt_timeout(limit)
+            .build();
+        let config = aws_sdk_lambda::config::Builder::from(&self.sdk)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::disabled())
+            .build();
+        aws_sdk_lambda::Client::from_conf(config)
+    }
+
+    /// The region.
+    pub fn region(&self) -> &str {
+        self.sdk.region().map_or("", Region::as_ref)
+    }
+
     fn s3_is_elsewhere(&self) -> bool {
         self.sdk.endpoint_url().is_some()
             || self.asked("AWS_ENDPOINT_URL", "endpoint_url").is_some()
