@@ -4,6 +4,9 @@
     reason = "everything here is a test and panics where a promise is broken"
 )]
 
+mod canned;
+mod function;
+mod jobs;
 mod ledger;
 mod moto;
 mod queue;
