@@ -10,10 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use two_buckets_objects::BucketName;
 use two_buckets_pipeline::{Incoming, ProcessError};
 
-use super::policy;
+use super::FunctionOptions;
+use super::policy::Scope;
 use crate::words::words;
 
 /// The most of a client context, in base64 (Lambda API, `Invoke`, `X-Amz-Client-Context`).
@@ -54,13 +54,32 @@ impl Sessions {
     pub(super) async fn open(
         &self,
         upload: &Incoming,
-        archive: &BucketName,
+        options: &FunctionOptions,
     ) -> Result<ClientContext, ProcessError> {
-        let at = &upload.source.at;
-        let partition = self.role_arn.split(':').nth(1).unwrap_or("aws");
-        let policy = policy::of(at, archive, partition).ok_or_else(|| {
+        let scope = Scope {
+            source: &upload.source.at,
+            archive: &options.archive,
+            kms_key_arn: options.kms_key_arn.as_deref(),
+            partition: self.role_arn.split(':').nth(1).unwrap_or("aws"),
+        };
+        let policy = scope.policy().ok_or_else(|| {
             ProcessError::permanent("its version id is too long for a session policy")
         })?;
+        // What STS makes of a policy, and how long the token is that has it in it, shows only then.
+        match self.open_with(upload, policy).await {
+            Err(ProcessError::Permanent(_)) => {
+                self.open_with(upload, scope.shortest_policy()).await
+            }
+            other => other,
+        }
+    }
+
+    /// Permanent if the policy is too long for what comes behind it.
+    async fn open_with(
+        &self,
+        upload: &Incoming,
+        policy: String,
+    ) -> Result<ClientContext, ProcessError> {
         let life_s = i32::try_from(self.life.as_secs()).unwrap_or(i32::MAX);
         let opened = self
             .client

@@ -55,7 +55,8 @@
 //! # Permissions
 //!
 //! `lambda:InvokeFunction` on the function, `sts:AssumeRole` on the role. The role itself: `s3:GetObjectVersion` on staging,
-//! `s3:PutObject` and `s3:AbortMultipartUpload` below `_results/` in the archive.
+//! `s3:PutObject` and `s3:AbortMultipartUpload` below `_results/` in the archive, and with a KMS key `kms:Decrypt` and
+//! `kms:GenerateDataKey` on that.
 
 mod credentials;
 mod outcome;
@@ -99,6 +100,8 @@ pub struct FunctionOptions {
     pub role_arn: Option<String>,
     /// The bucket that uploads are kept in.
     pub archive: BucketName,
+    /// The key that both buckets are encrypted with, where it is not S3's own; its credentials may use it then.
+    pub kms_key_arn: Option<String>,
     /// How long one invocation is waited for, at most 15 minutes. Longer than the function's own time-out, so that Lambda
     /// says what became of it; shorter than the caller's by all that the pipeline does besides.
     pub limit: Duration,
@@ -211,7 +214,7 @@ impl<C: Clock> Processor for Function<C> {
         // Keys are bounded, so it is some kilobytes of the 6 MB that an invocation takes.
         let payload = self.event_of(&upload);
         let context = match &self.sessions {
-            Some(sessions) => Some(sessions.open(&upload, &self.options.archive).await?),
+            Some(sessions) => Some(sessions.open(&upload, &self.options).await?),
             None => None,
         };
         let (mut turned_away, mut waited) = (0, Duration::ZERO);

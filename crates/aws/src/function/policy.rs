@@ -6,48 +6,78 @@ use two_buckets_pipeline::archive::{RESULTS_PREFIX, results_prefix};
 
 use crate::policy::{SESSION_POLICY_CHARS_MAX, literal, text};
 
-/// The session policy: read exactly this version, write below its place among the results, and nothing else.
-///
-/// Where a long key does not fit into a policy, it is cut and the rest is a `*`; the version's id stays whole on both
-/// sides, and on S3 no two versions share one. None if not even that fits.
-pub(super) fn of(source: &VersionRef, archive: &BucketName, partition: &str) -> Option<String> {
-    let key = source.key.as_str();
-    let whole = written(source, archive, partition, &literal(key));
-    if whole.len() <= SESSION_POLICY_CHARS_MAX {
-        return Some(whole);
-    }
-    let ends = key.char_indices().map(|(at, _)| at).rev();
-    ends.map(|end| written(source, archive, partition, &format!("{}*", literal(&key[..end]))))
-        .find(|cut| cut.len() <= SESSION_POLICY_CHARS_MAX)
+/// What the credentials of an invocation are to be good for.
+pub(super) struct Scope<'a> {
+    /// The version.
+    pub(super) source: &'a VersionRef,
+    /// The bucket its results go into.
+    pub(super) archive: &'a BucketName,
+    /// The key that both buckets are encrypted with, if it is not S3's own: S3 uses it in the name of whoever calls.
+    pub(super) kms_key_arn: Option<&'a str>,
+    /// `aws`, or what stands there in China and for the government.
+    pub(super) partition: &'a str,
 }
 
-/// The policy with this pattern in the key's place.
-fn written(source: &VersionRef, archive: &BucketName, partition: &str, key: &str) -> String {
-    let version_id = literal(source.version_id.as_str());
-    let results = results_prefix(source);
-    let with_key = format!("{RESULTS_PREFIX}{}/", source.key);
-    // Of a key that is too long for its place its digest is there, which is short.
-    let results = match results.strip_prefix(&with_key) {
-        Some(rest) => format!("{RESULTS_PREFIX}{key}/{}", literal(rest)),
-        None => literal(&results),
-    };
-    text(&json!({
-        "Version": "2012-10-17",
-        "Statement": [
-            {
+impl Scope<'_> {
+    /// The session policy: read exactly this version, write below its place among the results, and nothing else.
+    ///
+    /// Where a long key does not fit into a policy, it is cut and the rest is a `*`; the version's id stays whole on both
+    /// sides, and on S3 no two versions share one. None if not even that fits.
+    pub(super) fn policy(&self) -> Option<String> {
+        let key = self.source.key.as_str();
+        let whole = self.written(&literal(key));
+        if whole.len() <= SESSION_POLICY_CHARS_MAX {
+            return Some(whole);
+        }
+        let ends = key.char_indices().map(|(at, _)| at).rev();
+        ends.map(|end| self.written(&format!("{}*", literal(&key[..end]))))
+            .find(|cut| cut.len() <= SESSION_POLICY_CHARS_MAX)
+    }
+
+    /// The shortest policy that is as good on S3: the version's id alone says which it is.
+    pub(super) fn shortest_policy(&self) -> String {
+        self.written("*")
+    }
+
+    /// The policy with this pattern in the key's place.
+    fn written(&self, key: &str) -> String {
+        let Scope {
+            source,
+            archive,
+            kms_key_arn,
+            partition,
+        } = self;
+        let version_id = literal(source.version_id.as_str());
+        let results = results_prefix(source);
+        let with_key = format!("{RESULTS_PREFIX}{}/", source.key);
+        // Of a key that is too long for its place its digest is there, which is short.
+        let results = match results.strip_prefix(&with_key) {
+            Some(rest) => format!("{RESULTS_PREFIX}{key}/{}", literal(rest)),
+            None => literal(&results),
+        };
+        let mut statements = vec![
+            json!({
                 "Effect": "Allow",
                 "Action": "s3:GetObjectVersion",
                 "Resource": format!("arn:{partition}:s3:::{}/{key}", source.bucket),
                 "Condition": { "StringEquals": { "s3:VersionId": version_id } },
-            },
-            {
+            }),
+            json!({
                 "Effect": "Allow",
                 // Parts are put by the same permission as objects; who breaks off takes its parts away.
                 "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
                 "Resource": format!("arn:{partition}:s3:::{archive}/{results}*"),
-            },
-        ],
-    }))
+            }),
+        ];
+        if let Some(key_arn) = kms_key_arn {
+            statements.push(json!({
+                "Effect": "Allow",
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                "Resource": literal(key_arn),
+            }));
+        }
+        text(&json!({ "Version": "2012-10-17", "Statement": statements }))
+    }
 }
 
 #[cfg(test)]
@@ -62,7 +92,13 @@ mod tests {
             key: key.parse().unwrap(),
             version_id: VersionId::new(version_id),
         };
-        of(&source, &"archive".parse().unwrap(), "aws")
+        let scope = Scope {
+            source: &source,
+            archive: &"archive".parse().unwrap(),
+            kms_key_arn: None,
+            partition: "aws",
+        };
+        scope.policy()
     }
 
     #[test]
@@ -86,6 +122,43 @@ mod tests {
                     },
                 ],
             })
+        );
+    }
+
+    #[test]
+    fn the_key_of_encryption_is_named_where_there_is_one_and_the_shortest_still_names_the_version() {
+        let source = VersionRef {
+            bucket: "staging".parse().unwrap(),
+            key: "a".parse().unwrap(),
+            version_id: VersionId::new("v1"),
+        };
+        let scope = Scope {
+            source: &source,
+            archive: &"archive".parse().unwrap(),
+            kms_key_arn: Some("arn:aws-cn:kms:r:1:key/k"),
+            partition: "aws-cn",
+        };
+        let policy: Value = serde_json::from_str(&scope.shortest_policy()).unwrap();
+        assert_eq!(
+            policy["Statement"],
+            json!([
+                {
+                    "Effect": "Allow",
+                    "Action": "s3:GetObjectVersion",
+                    "Resource": "arn:aws-cn:s3:::staging/*",
+                    "Condition": { "StringEquals": { "s3:VersionId": "v1" } },
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
+                    "Resource": "arn:aws-cn:s3:::archive/_results/*/v1/*",
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                    "Resource": "arn:aws-cn:kms:r:1:key/k",
+                },
+            ])
         );
     }
 

@@ -89,6 +89,7 @@ fn options() -> FunctionOptions {
         arn: ARN.to_owned(),
         role_arn: None,
         archive: ARCHIVE.parse().unwrap(),
+        kms_key_arn: None,
         limit: Duration::from_secs(30),
         room_wait: Duration::from_mins(1),
         permanent_errors: vec!["Broken".to_owned()],
@@ -276,10 +277,14 @@ async fn want_of_room_is_waited_for_and_then_no_failure_of_the_file() {
 
 /// As STS answers.
 fn session() -> Reply {
+    session_with(TOKEN)
+}
+
+fn session_with(token: &str) -> Reply {
     Reply::ok(format!(
         r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
         <Credentials><AccessKeyId>ASIATEST</AccessKeyId><SecretAccessKey>{SECRET}</SecretAccessKey>
-        <SessionToken>{TOKEN}</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration></Credentials>
+        <SessionToken>{token}</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration></Credentials>
         </AssumeRoleResult></AssumeRoleResponse>"#
     ))
 }
@@ -371,6 +376,32 @@ async fn credentials_for_exactly_the_version_come_with_the_call_and_are_said_now
     ] {
         assert!(!said.contains(SECRET) && !said.contains(TOKEN), "{said}");
     }
+}
+
+/// What STS makes of a policy cannot be known before, and neither how long its token gets.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_turns_out_too_long_gives_way_to_one_that_names_the_version_only() {
+    let bed = Bed::new(&format!("in/{}", "k".repeat(400))).await;
+    let long_token = "t".repeat(3_000);
+    for too_long in [refused_session(400, "PackedPolicyTooLarge"), session_with(&long_token)] {
+        let (result, asked, _) = run(&bed.upload, with_role(), move |asked| match &*asked.what {
+            "POST /" if member(&asked.body, "Policy").contains("kkk") => too_long.clone(),
+            "POST /" => session(),
+            _ => Reply::ok("null"),
+        })
+        .await;
+        result.unwrap();
+        let [_, again, invoked] = asked.as_slice() else {
+            panic!("{asked:?}");
+        };
+        let policy = member(&again.body, "Policy");
+        let version_id = bed.upload.source.at.version_id.as_str();
+        assert_eq!(policy.matches(version_id).count(), 2, "{policy}");
+        assert!(invoked.headers.contains_key("x-amz-client-context"));
+    }
+    let (result, asked, _) = run(&bed.upload, with_role(), move |_| session_with(&long_token)).await;
+    assert!(matches!(result, Err(ProcessError::Permanent(_))), "{result:?}");
+    assert_eq!(asked.len(), 2, "it is not called without its credentials");
 }
 
 #[tokio::test(flavor = "multi_thread")]
