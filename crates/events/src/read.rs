@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use two_buckets_objects::{BucketName, InvalidName, Key, ObjectRef};
+use two_buckets_objects::{BucketName, Key, ObjectRef};
 
 /// The most records that are read of one message. S3 sends one (S3 User Guide, "Event message structure"); SQS takes
 /// 1 MiB, which holds some thousands.
@@ -132,14 +132,14 @@ fn object(bucket: &str, key: &str) -> Result<ObjectRef, Unreadable> {
     Ok(ObjectRef {
         bucket: bucket
             .parse::<BucketName>()
-            .map_err(|error: InvalidName| malformed(error))?,
+            .map_err(malformed)?,
         key: key
             .parse::<Key>()
-            .map_err(|error: InvalidName| malformed(error))?,
+            .map_err(malformed)?,
     })
 }
 
-fn malformed(why: impl ToString) -> Unreadable {
+fn malformed(why: impl std::fmt::Display) -> Unreadable {
     Unreadable::Malformed(why.to_string())
 }
 

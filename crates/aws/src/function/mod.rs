@@ -149,7 +149,7 @@ impl<C> Function<C> {
         let name = match options.arn.split(':').collect::<Vec<_>>()[..] {
             ["arn", _, "lambda", _, _, "function", name] if !name.is_empty() => name,
             ["arn", _, "lambda", _, _, "function", name, _] if !name.is_empty() => name,
-            _ => return Err(InvalidFunction::Arn(options.arn)),
+            _ => return Err(InvalidFunction::Arn(options.arn.clone())),
         };
         if options.limit < Duration::from_secs(1) || options.limit > LIMIT_MAX {
             return Err(InvalidFunction::Limit);
