@@ -37,7 +37,9 @@ pub(super) fn standing(jobs: &[JobSummary], now: Timestamp) -> Standing {
     if jobs.iter().any(|job| is_live(job.status.as_ref())) {
         return Standing::Lives;
     }
-    let Some(last) = jobs.iter().map(|job| job.stopped_at.unwrap_or(0)).max() else {
+    // One that never ran may have no end.
+    let ends = jobs.iter().map(|job| job.stopped_at.or(job.created_at));
+    let Some(last) = ends.map(Option::unwrap_or_default).max() else {
         return Standing::Wanted;
     };
     let ended = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
