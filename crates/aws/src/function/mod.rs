@@ -147,8 +147,12 @@ impl<C> Function<C> {
         options: FunctionOptions,
     ) -> Result<Self, InvalidFunction> {
         let name = match options.arn.split(':').collect::<Vec<_>>()[..] {
-            ["arn", _, "lambda", _, _, "function", name] if !name.is_empty() => name,
-            ["arn", _, "lambda", _, _, "function", name, _] if !name.is_empty() => name,
+            ["arn", _, "lambda", _, _, "function", name]
+            | ["arn", _, "lambda", _, _, "function", name, _]
+                if !name.is_empty() =>
+            {
+                name
+            }
             _ => return Err(InvalidFunction::Arn(options.arn.clone())),
         };
         if options.limit < Duration::from_secs(1) || options.limit > LIMIT_MAX {

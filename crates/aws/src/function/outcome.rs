@@ -24,10 +24,14 @@ pub(super) fn of(answer: &InvokeOutput, permanent_errors: &[String]) -> Result<R
     let payload = answer
         .payload
         .as_ref()
-        .map_or(&[][..], |payload| payload.as_ref());
+        .map_or(&[][..], AsRef::as_ref);
     if answer.function_error.is_none() {
         // Lambda answers with no bytes where a function returned nothing at all.
-        let payload = if payload.is_empty() { b"null" } else { payload };
+        let payload = if payload.is_empty() {
+            &b"null"[..]
+        } else {
+            payload
+        };
         return Ok(Report::new(kept(payload, Report::BYTES_MAX)).unwrap_or_default());
     }
     let FunctionError {
