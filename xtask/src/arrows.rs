@@ -25,6 +25,7 @@ struct Rule {
 const CONTRACTS: &str = "two-buckets-contracts";
 
 const OBJECTS: &str = "two-buckets-objects";
+const EVENTS: &str = "two-buckets-events";
 const PIPELINE: &str = "two-buckets-pipeline";
 const DEPOT: &str = "two-buckets-depot";
 const S3_API: &str = "two-buckets-s3-api";
@@ -44,6 +45,12 @@ const RULES: &[Rule] = &[
         must_not_reach: &[
             "tokio", "hyper", "http", "serde", "rand", "fastrand", "s3s", "fjall",
         ],
+    },
+    Rule {
+        package: EVENTS,
+        may_know: &[OBJECTS],
+        may_know_in_tests: &[],
+        must_not_reach: &["tokio", "hyper", "http", "rand", "fastrand", "s3s", "fjall"],
     },
     Rule {
         package: PIPELINE,
@@ -67,7 +74,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: S3_API,
-        may_know: &[OBJECTS, DEPOT],
+        may_know: &[OBJECTS, EVENTS, DEPOT],
         may_know_in_tests: &[],
         must_not_reach: &["axum"],
     },
@@ -86,13 +93,21 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: LOCAL,
-        may_know: &[OBJECTS, PIPELINE, DEPOT, S3_API, UPLOADS, LAMBDA_HOST],
+        may_know: &[
+            OBJECTS,
+            EVENTS,
+            PIPELINE,
+            DEPOT,
+            S3_API,
+            UPLOADS,
+            LAMBDA_HOST,
+        ],
         may_know_in_tests: &[],
         must_not_reach: &[],
     },
     Rule {
         package: AWS,
-        may_know: &[OBJECTS, PIPELINE, UPLOADS],
+        may_know: &[OBJECTS, EVENTS, PIPELINE, UPLOADS],
         // Its contracts run against the store of this machine over HTTP.
         may_know_in_tests: &[DEPOT, S3_API],
         // The upload API it implements traits of is on axum, so that it can be reached but not named.

@@ -154,6 +154,27 @@ impl Clients {
         aws_sdk_sts::Client::new(&self.sdk)
     }
 
+    /// A client of Batch.
+    pub fn batch(&self) -> aws_sdk_batch::Client {
+        aws_sdk_batch::Client::new(&self.sdk)
+    }
+
+    /// A client of Lambda whose calls wait so long for a function to return, and are never repeated by the SDK: a function
+    /// whose answer was lost has run.
+    pub fn lambda(&self, limit: Duration) -> aws_sdk_lambda::Client {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIME_MAX)
+            // The whole call's bound is the one that is met.
+            .read_timeout(limit + CONNECT_TIME_MAX)
+            .operation_attempt_timeout(limit)
+            .build();
+        let config = aws_sdk_lambda::config::Builder::from(&self.sdk)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::disabled())
+            .build();
+        aws_sdk_lambda::Client::from_conf(config)
+    }
+
     /// Where a bucket is, by the rules that the S3 client goes by: `https://{bucket}.s3.{region}.amazonaws.com`, or with
     /// the bucket in the path. A key is put behind it with a slash between.
     pub async fn bucket_url(&self, bucket: &BucketName) -> Result<String, NoBucketUrl> {
@@ -176,8 +197,8 @@ impl Clients {
         Ok(endpoint.url().trim_end_matches('/').to_owned())
     }
 
-    /// The region that is signed for.
-    pub(crate) fn region(&self) -> &str {
+    /// The region that is signed for and asked.
+    pub fn region(&self) -> &str {
         // It was looked for before anything was made.
         self.sdk.region().map_or("", Region::as_ref)
     }

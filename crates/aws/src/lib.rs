@@ -1,9 +1,12 @@
 //! The traits of Two Buckets on AWS: `ObjectStore` on S3, `Ledger` on `DynamoDB`, wake-ups from SQS, `Grants` on S3
-//! and STS.
+//! and STS, the user's function on Lambda as `Processor`, jobs on Batch.
 
 mod clients;
+pub mod function;
 mod grants;
+pub mod jobs;
 pub mod ledger;
+mod policy;
 mod store;
 pub mod tracker;
 pub mod wake;

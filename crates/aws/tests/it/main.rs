@@ -4,7 +4,10 @@
     reason = "everything here is a test and panics where a promise is broken"
 )]
 
+mod canned;
+mod function;
 mod grants;
+mod jobs;
 mod ledger;
 mod moto;
 mod queue;

@@ -229,7 +229,7 @@ impl Inner {
         };
         let logs: Vec<_> = uploads.iter().map(|upload| upload.log.clone()).collect();
         let invocation = Invocation {
-            payload: event::of(uploads, &self.region).into(),
+            payload: event::of(uploads, &self.archive, &self.region).into(),
             log: Arc::new(move |bytes: &[u8]| {
                 for log in &logs {
                     log.append(bytes);

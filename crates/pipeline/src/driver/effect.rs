@@ -109,6 +109,7 @@ where
             Ok(upload) => {
                 info!(bucket = %upload.key.bucket, key = %upload.key.key, version_id = version_id(&upload),
                     "left to a job");
+                tally.queued += 1;
                 Input::Done
             }
             Err(error) => refused(&error),

@@ -1,14 +1,19 @@
-//! The two halves of a job's turn. What starts jobs and runs their functions is the host's affair.
+//! The two halves of a job's turn, and both in one process. What starts jobs is the host's affair.
 
+use std::future::Future;
 use std::time::Duration;
 
+use futures::future::{Either, select};
+use tracing::warn;
 use two_buckets_objects::{ObjectInfo, ObjectRef, ObjectStore};
 
+use super::turned::said_later;
 use super::{Driver, Outcome, Tally};
+use crate::running::Running;
 use crate::step::{Action, Input, Stopped, Work};
 use crate::{
     Clock, Holder, Lease, Ledger, ProcessError, Processor, Report, Upload, UploadId, WakeUp,
-    WakeUps, Why, staging,
+    WakeUps, Why, ledger, staging,
 };
 /// What the first half of a job's turn came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,6 +108,78 @@ where
             let input = turn.perform(action).await;
             (work, action) = work.step(&rules, input);
         }
+    }
+
+    /// Takes a job's whole turn in this process: claims its key in this holder's name, runs the function under the lease,
+    /// which is renewed at a third of its life, and does the rest. For jobs that reach the store themselves.
+    ///
+    /// When `stopping` ends, the run is given up and its attempt ends as failed for now. When the lease is gone, because
+    /// the job was cancelled or another has its key, everything stops at once and nothing more is written.
+    ///
+    /// Dropping the future midway is a crash of the job.
+    pub async fn run_job(
+        &self,
+        key: &ObjectRef,
+        id: &UploadId,
+        holder: &Holder,
+        stopping: impl Future<Output = ()> + Send,
+    ) -> Outcome {
+        let (lease, upload, source) = match self.claim_job(key, id, holder).await {
+            JobClaim::Begun {
+                lease,
+                upload,
+                source,
+            } => (lease, upload, source),
+            JobClaim::Nothing(stopped) => {
+                return Outcome {
+                    stopped,
+                    tally: Tally::default(),
+                };
+            }
+        };
+        let (mut running, incoming, guard) = Running::begin(self, &lease, &upload, *source);
+        let retry_after = incoming.retry_after.clone();
+        let mut run = Box::pin(self.processor.process(incoming));
+        let mut stopping = Box::pin(stopping);
+        let (mut renewed, mut said) = (
+            self.heartbeat(self.settings.job_lease_life),
+            said_later(&*self.clock, true),
+        );
+        let result = loop {
+            let beats = select(renewed.as_mut(), said.as_mut());
+            match select(select(run.as_mut(), stopping.as_mut()), beats).await {
+                Either::Left((Either::Left((result, _)), _)) => break result,
+                Either::Left((Either::Right(((), _)), _)) => {
+                    break Err(ProcessError::Transient(
+                        "its process was told to stop".to_owned(),
+                    ));
+                }
+                Either::Right((Either::Right(((), _)), _)) => {
+                    running.keep_said(&*self.ledger, key).await;
+                    said = said_later(&*self.clock, true);
+                }
+                Either::Right((Either::Left(((), _)), _)) => {
+                    renewed = self.heartbeat(self.settings.job_lease_life);
+                    let expires_at = self.clock.now().after(self.settings.job_lease_life);
+                    match self.ledger.renew(&lease, expires_at).await {
+                        Ok(_) => {}
+                        Err(ledger::Error::FencedOff) => {
+                            return Outcome {
+                                stopped: Stopped::FencedOff,
+                                tally: Tally::default(),
+                            };
+                        }
+                        Err(error) => {
+                            warn!(bucket = %key.bucket, key = %key.key, %error, "a job's lease was not renewed; trying again");
+                        }
+                    }
+                }
+            }
+        };
+        drop((run, guard));
+        running.keep_last(&*self.ledger, key).await;
+        self.finish_job(&lease, id, result, retry_after.least())
+            .await
     }
 
     /// The row of a job's upload in an open attempt, with what staging knows of its version.

@@ -105,6 +105,8 @@ pub struct Tally {
     pub archived: u64,
     /// Put off.
     pub deferred: u64,
+    /// Left to a job.
+    pub queued: u64,
     /// Set aside.
     pub failed: u64,
     /// Recognised as repeats.

@@ -176,7 +176,7 @@ pub(super) enum Effect {
 }
 
 /// Ends when it is time to keep what a run has said since; never while nothing runs.
-fn said_later<C: Clock>(
+pub(super) fn said_later<C: Clock>(
     clock: &C,
     is_running: bool,
 ) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -30,6 +30,11 @@ pub enum ProcessError {
     /// The run ended without an answer (panic, killed process): tried again at once, until the attempts are used up.
     #[error("{0}")]
     Crashed(String),
+    /// The function did not run, because whoever runs it had no room, and not for anything about this upload: tried again
+    /// after a wait, and the attempt does not count, so that no file fails because others are many. For those who have
+    /// functions run elsewhere; a function itself has run when it can say something.
+    #[error("{0}")]
+    NotRun(String),
 }
 
 impl ProcessError {
@@ -50,6 +55,7 @@ impl ProcessError {
             Self::Transient(reason) => Self::Transient(format!("{what}: {reason}")),
             Self::Permanent(reason) => Self::Permanent(format!("{what}: {reason}")),
             Self::Crashed(reason) => Self::Crashed(format!("{what}: {reason}")),
+            Self::NotRun(reason) => Self::NotRun(format!("{what}: {reason}")),
         }
     }
 }

@@ -563,6 +563,15 @@ pub(super) fn processed(
             };
             return Phase::Ending { item, turn };
         }
+        // Also the last attempt: nothing was tried.
+        Err(ProcessError::NotRun(reason)) => {
+            let turn = Turn::Deferred {
+                reason,
+                is_counted: false,
+                look_in_archive: item.may_be_archived(),
+            };
+            return Phase::Ending { item, turn };
+        }
         Err(ProcessError::Crashed(reason)) if !is_last => {
             return Phase::Ending {
                 item,

@@ -8,7 +8,6 @@
 //! A change that no rule asks for costs one look into a map.
 
 mod check;
-mod event;
 mod outbox;
 mod rules;
 mod undelivered;
@@ -20,11 +19,12 @@ use tokio::sync::Notify;
 use two_buckets_depot::{
     ConfigKind, Depot, Error, ObjectChange, RecordChange, Result, Transaction,
 };
+use two_buckets_events::Record;
 use two_buckets_objects::{BucketName, Timestamp};
 
 use crate::cause::RequestCause;
+use crate::sts::ACCOUNT;
 pub(crate) use check::{check, fill_ids};
-pub use event::{EventRecord, key_in_event};
 use outbox::Losses;
 pub use outbox::Waiting;
 use rules::{EventName, Rule};
@@ -253,7 +253,13 @@ impl Notifications {
             for index in arns.iter().filter_map(|arn| self.target_of(arn)) {
                 let number = tx.next_number();
                 let cause = RequestCause::of(tx);
-                let message = event::test(bucket, tx.now(), number, cause.as_deref());
+                let request_id = request_id(number, cause.as_deref());
+                let message = two_buckets_events::test_message(
+                    bucket,
+                    tx.now(),
+                    &request_id,
+                    &sequencer(number),
+                );
                 self.keep(tx, index, number, bucket, "", &message)?;
             }
             Ok(())
@@ -283,21 +289,22 @@ impl Notifications {
         };
         let (name, configuration, index, cause) = found;
         let number = tx.next_number();
-        let message = event::message(&EventRecord {
+        let message = two_buckets_events::message(&Record {
             region: &self.inner.region,
             at: tx.now(),
             name: name.text(),
             principal: cause.as_ref().map_or(OWN_PRINCIPAL, |it| &it.principal),
             source_address: cause.as_ref().and_then(|it| it.address),
-            request_id: &event::request_id(number, cause.as_deref()),
-            host_id: &event::sequencer(number),
+            request_id: &request_id(number, cause.as_deref()),
+            host_id: &sequencer(number),
             configuration_id: &configuration,
             bucket: &change.at.bucket,
+            owner: ACCOUNT,
             key: change.at.key.as_str(),
             size_bytes: change.size_bytes,
             etag: change.etag.map(two_buckets_objects::ETag::as_str),
             version_id: Some(&change.version_id).filter(|id| !id.is_null()),
-            sequencer: &event::sequencer(number),
+            sequencer: &sequencer(number),
         });
         let (bucket, key) = (&change.at.bucket, change.at.key.as_str());
         self.keep(tx, index, number, bucket, key, &message)
@@ -342,4 +349,14 @@ impl Notifications {
         });
         Ok(())
     }
+}
+
+/// The request's id; what the server does by itself gets one of the same form.
+fn request_id(number: u64, cause: Option<&RequestCause>) -> String {
+    cause.map_or_else(|| sequencer(number), |cause| cause.request_id.clone())
+}
+
+/// Numbers grow for good, so do these: always 16 digits, so that plain text comparison is right too.
+fn sequencer(number: u64) -> String {
+    format!("{number:016X}")
 }

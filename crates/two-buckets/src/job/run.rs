@@ -252,6 +252,7 @@ fn bounded(error: ProcessError) -> ProcessError {
         ProcessError::Transient(reason) => ProcessError::Transient(cut(reason)),
         ProcessError::Permanent(reason) => ProcessError::Permanent(cut(reason)),
         ProcessError::Crashed(reason) => ProcessError::Crashed(cut(reason)),
+        ProcessError::NotRun(reason) => ProcessError::NotRun(cut(reason)),
     }
 }
 

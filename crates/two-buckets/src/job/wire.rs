@@ -132,6 +132,7 @@ enum Answer {
     Transient(String),
     Permanent(String),
     Crashed(String),
+    NotRun(String),
 }
 
 /// Where an output is.
@@ -354,6 +355,7 @@ impl From<&RanJob> for Ran {
                 Err(ProcessError::Transient(reason)) => Answer::Transient(reason.clone()),
                 Err(ProcessError::Permanent(reason)) => Answer::Permanent(reason.clone()),
                 Err(ProcessError::Crashed(reason)) => Answer::Crashed(reason.clone()),
+                Err(ProcessError::NotRun(reason)) => Answer::NotRun(reason.clone()),
             },
         }
     }
@@ -371,6 +373,7 @@ impl Ran {
                 Answer::Transient(reason) => Err(ProcessError::Transient(reason)),
                 Answer::Permanent(reason) => Err(ProcessError::Permanent(reason)),
                 Answer::Crashed(reason) => Err(ProcessError::Crashed(reason)),
+                Answer::NotRun(reason) => Err(ProcessError::NotRun(reason)),
             },
         })
     }
@@ -447,6 +450,7 @@ mod tests {
             Err(ProcessError::Transient("t".into())),
             Err(ProcessError::Permanent("p\u{0}".into())),
             Err(ProcessError::Crashed("c".into())),
+            Err(ProcessError::NotRun("n".into())),
         ] {
             let ran = RanJob {
                 attempt: 4,

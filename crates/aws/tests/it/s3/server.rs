@@ -12,7 +12,7 @@ use two_buckets_aws::{ClientOptions, Clients, S3Store, S3StoreOptions};
 use two_buckets_depot::storage::MemoryStorage;
 use two_buckets_depot::{Depot, Options, Versioning};
 use two_buckets_objects::{BucketName, Timestamp};
-use two_buckets_s3_api::{Config, Credentials, Fault, Limits, S3Service, Struck, Sts};
+use two_buckets_s3_api::{Config, Credentials, Fault, Limits, Role, S3Service, Struck, Sts};
 
 const REGION: &str = "eu-central-1";
 
@@ -22,6 +22,8 @@ type Strike = Box<dyn Fn(&str, usize) -> Option<Fault> + Send>;
 pub(crate) struct Server {
     pub(crate) depot: Depot,
     pub(crate) client: aws_sdk_s3::Client,
+    pub(crate) endpoint: String,
+    pub(crate) sts: Sts,
     calls: Arc<Mutex<Vec<&'static str>>>,
     strike: Arc<Mutex<Strike>>,
     serving: tokio::task::JoinHandle<()>,
@@ -51,6 +53,11 @@ pub(crate) fn bucket() -> BucketName {
 impl Server {
     /// With an empty versioned bucket.
     pub(crate) async fn start() -> Self {
+        Self::with_roles(Vec::new()).await
+    }
+
+    /// The same, with roles that sessions may be of.
+    pub(crate) async fn with_roles(roles: Vec<Role>) -> Self {
         let options = Options {
             clock: Arc::new(now),
             just_moved_grace: Duration::from_secs(5),
@@ -83,9 +90,10 @@ impl Server {
             access_key_id: "TESTKEY".into(),
             secret_access_key: "test/secret".into(),
         };
+        let sts = Sts::new(owner, roles).unwrap();
         let config = Config {
             depot: depot.clone(),
-            sts: Sts::new(owner, Vec::new()).unwrap(),
+            sts: sts.clone(),
             region: REGION.into(),
             clock: Arc::new(now),
             pins: None,
@@ -104,6 +112,8 @@ impl Server {
         Self {
             depot,
             client: client(&endpoint).await,
+            endpoint,
+            sts,
             calls,
             strike,
             serving,

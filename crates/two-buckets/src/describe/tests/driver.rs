@@ -89,7 +89,7 @@ fn only_a_file_that_cannot_be_read_is_an_error() {
         match failed.expect_err("not all of the file was read") {
             ProcessError::Permanent(reason) => assert!(permanent, "{reason}"),
             ProcessError::Transient(reason) => assert!(!permanent, "{reason}"),
-            ProcessError::Crashed(reason) => panic!("{reason}"),
+            ProcessError::Crashed(reason) | ProcessError::NotRun(reason) => panic!("{reason}"),
         }
     }
 }

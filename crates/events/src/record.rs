@@ -1,4 +1,4 @@
-//! The messages, as S3 writes them.
+//! What is written.
 //!
 //! Shape: S3 User Guide, "Event message structure", version 2.x: `{"Records": [...]}`, the key form-encoded as S3 does
 //! it (a space is `+`, a slash stays), the sequencer hexadecimal and comparable within one key as S3 documents: the
@@ -9,9 +9,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use two_buckets_objects::{BucketName, Timestamp, VersionId};
-
-use crate::cause::RequestCause;
-use crate::sts::ACCOUNT;
 
 /// The version of the structure that is written; readers compare the major number only.
 const VERSION: &str = "2.6";
@@ -26,7 +23,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// What one record of a message says.
 #[derive(Clone, Copy, Debug)]
-pub struct EventRecord<'a> {
+pub struct Record<'a> {
     /// The region.
     pub region: &'a str,
     /// When it happened.
@@ -45,6 +42,8 @@ pub struct EventRecord<'a> {
     pub configuration_id: &'a str,
     /// The bucket.
     pub bucket: &'a BucketName,
+    /// Who owns the bucket.
+    pub owner: &'a str,
     /// The key, as it is.
     pub key: &'a str,
     /// The size; none for what is gone.
@@ -57,7 +56,7 @@ pub struct EventRecord<'a> {
     pub sequencer: &'a str,
 }
 
-impl EventRecord<'_> {
+impl Record<'_> {
     /// The record as S3 writes it.
     pub fn to_json(&self) -> Value {
         let address = self.source_address.unwrap_or(Ipv4Addr::LOCALHOST.into());
@@ -88,7 +87,7 @@ impl EventRecord<'_> {
                 "configurationId": self.configuration_id,
                 "bucket": {
                     "name": self.bucket.as_str(),
-                    "ownerIdentity": { "principalId": ACCOUNT },
+                    "ownerIdentity": { "principalId": self.owner },
                     "arn": format!("arn:aws:s3:::{}", self.bucket),
                 },
                 "object": object,
@@ -105,39 +104,26 @@ pub fn key_in_event(key: &str) -> String {
 }
 
 /// A message of one record, as S3 sends them.
-pub(super) fn message(record: &EventRecord<'_>) -> Vec<u8> {
-    json!({ "Records": [record.to_json()] })
-        .to_string()
-        .into_bytes()
+pub fn message(record: &Record<'_>) -> Vec<u8> {
+    notification(vec![record.to_json()])
 }
 
-/// What S3 sends to a new destination.
-pub(super) fn test(
-    bucket: &BucketName,
-    at: Timestamp,
-    number: u64,
-    cause: Option<&RequestCause>,
-) -> Vec<u8> {
+pub(crate) fn notification(records: Vec<Value>) -> Vec<u8> {
+    json!({ "Records": records }).to_string().into_bytes()
+}
+
+/// What S3 sends to a new destination (S3 User Guide, "Event message structure", `s3:TestEvent`).
+pub fn test_message(bucket: &BucketName, at: Timestamp, request_id: &str, host_id: &str) -> Vec<u8> {
     json!({
         "Service": "Amazon S3",
         "Event": "s3:TestEvent",
         "Time": at.to_string(),
         "Bucket": bucket.as_str(),
-        "RequestId": request_id(number, cause),
-        "HostId": sequencer(number),
+        "RequestId": request_id,
+        "HostId": host_id,
     })
     .to_string()
     .into_bytes()
-}
-
-/// The request's id; what the server does by itself gets one of the same form.
-pub(super) fn request_id(number: u64, cause: Option<&RequestCause>) -> String {
-    cause.map_or_else(|| sequencer(number), |cause| cause.request_id.clone())
-}
-
-/// Numbers grow for good, so do these: always 16 digits, so that plain text comparison is right too.
-pub(super) fn sequencer(number: u64) -> String {
-    format!("{number:016X}")
 }
 
 #[cfg(test)]
@@ -162,7 +148,7 @@ mod tests {
     #[test]
     fn a_message_is_s3s_to_the_letter() {
         let version_id = VersionId::new("v1");
-        let record = EventRecord {
+        let record = Record {
             region: "us-east-1",
             at: Timestamp::from_millis(1_700_000_000_007),
             name: "ObjectCreated:Put",
@@ -172,11 +158,12 @@ mod tests {
             host_id: "000000000000002A",
             configuration_id: "mine",
             bucket: &"staging".parse().unwrap(),
+            owner: "000000000000",
             key: "in/a file.txt",
             size_bytes: Some(5),
             etag: Some("d41d8"),
             version_id: Some(&version_id),
-            sequencer: &sequencer(42),
+            sequencer: "000000000000002A",
         };
         let expected = json!({ "Records": [{
             "eventVersion": "2.6",
@@ -209,7 +196,7 @@ mod tests {
         }] });
         let written: Value = serde_json::from_slice(&message(&record)).unwrap();
         assert_eq!(written, expected);
-        let gone = EventRecord {
+        let gone = Record {
             name: "ObjectRemoved:Delete",
             size_bytes: None,
             etag: None,
@@ -219,6 +206,17 @@ mod tests {
         assert_eq!(
             gone.to_json()["s3"]["object"],
             json!({ "key": "in/a+file.txt", "sequencer": "000000000000002A" })
+        );
+    }
+
+    #[test]
+    fn a_test_message_is_s3s_to_the_letter() {
+        let at = Timestamp::from_millis(1_700_000_000_007);
+        let written = test_message(&"staging".parse().unwrap(), at, "R", "H");
+        assert_eq!(
+            serde_json::from_slice::<Value>(&written).unwrap(),
+            json!({ "Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2023-11-14T22:13:20.007Z",
+                    "Bucket": "staging", "RequestId": "R", "HostId": "H" })
         );
     }
 }

@@ -1,0 +1,262 @@
+//! Jobs on Batch: files that are too big or too slow for a function, each processed by a container of its own.
+//!
+//! The ledger says which jobs there are to be; Batch is only asked to run them, and what it says is never the truth about
+//! a file. A job claims its key itself ([`Driver::run_job`], as [`holder`] of its Batch id), so two containers for one
+//! upload, or one that comes too late, do no harm: the second finds the key taken or nothing to do, and ends.
+//!
+//! * **Submitting is idempotent through the ledger.** `SubmitJob` has no token. A run's job has a name that follows from
+//!   the upload and the run's number; before it is submitted Batch is asked for that name. A job that ended before it had
+//!   begun (its image cannot be fetched) is submitted again after growing waits, which follow from what Batch remembers.
+//! * **The sweep reconciles** ([`Jobs::end_dead`], [`Jobs::start_due`]): what the ledger queued and Batch does not have is
+//!   submitted; an attempt whose job has ended at Batch without a word in the ledger has crashed, and counts.
+//! * **Cancelling** ([`Jobs::cancel`]) is one change of the ledger, which fences the job off; then its containers are
+//!   terminated.
+//!
+//! A job whose attempt failed for now is submitted again by the first sweep after its wait.
+//!
+//! # Permissions
+//!
+//! `batch:SubmitJob` on the queue and the definition; `batch:ListJobs` and `batch:DescribeJobs`, which Batch knows no
+//! resource for; `batch:TerminateJob` for whoever cancels.
+
+mod name;
+mod queue;
+mod standing;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+use two_buckets_objects::{ObjectRef, ObjectStore};
+use two_buckets_pipeline::job::{JobSeen, to_start};
+use two_buckets_pipeline::step::Stopped;
+use two_buckets_pipeline::{
+    Clock, Driver, Lease, Ledger, ProcessError, Processor, Upload, UploadId, WakeUp, WakeUps, Why,
+    ledger,
+};
+
+use crate::Clients;
+pub use name::holder;
+use name::{base, batch_job_of, of_next_run};
+use queue::Queue;
+pub use queue::{KEY_HEX_VARIABLE, VERSION_VARIABLE};
+use standing::{Standing, is_live, standing};
+
+/// How many rows are read in one go.
+const PAGE: usize = 1_000;
+
+/// Where jobs run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobsOptions {
+    /// The queue of Batch, by name or ARN.
+    pub queue: String,
+    /// The definition, by name or ARN, with its revision.
+    pub definition: String,
+    /// How many jobs lie in the queue or run at most, those excepted that are started as soon as they are queued. How
+    /// many run at once is for Batch's compute environment to say.
+    pub at_once: usize,
+}
+
+/// Why it is not known how it stands with jobs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Batch does not do what it is asked for.
+    #[error("Batch: {0}")]
+    Batch(String),
+    /// The ledger does not.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+}
+
+/// Jobs on Batch, as whoever starts and ends them sees them. Not for the container of a job, which is
+/// [`Driver::run_job`].
+pub struct Jobs<S, L, P, C, W> {
+    driver: Arc<Driver<S, L, P, C, W>>,
+    queue: Queue,
+    at_once: usize,
+}
+
+impl<S, L, P, C, W> Jobs<S, L, P, C, W>
+where
+    S: ObjectStore,
+    L: Ledger,
+    P: Processor,
+    C: Clock,
+    W: WakeUps,
+{
+    /// Of this driver's ledger, in this queue.
+    pub fn new(
+        clients: &Clients,
+        driver: Arc<Driver<S, L, P, C, W>>,
+        options: JobsOptions,
+    ) -> Self {
+        Self {
+            driver,
+            queue: Queue::new(clients.batch(), options.queue, options.definition),
+            at_once: options.at_once,
+        }
+    }
+
+    /// Starts the job of this key, if one is due and nobody has the key. For after a turn that left an upload to a job
+    /// ([`Tally::queued`](two_buckets_pipeline::Tally)), so that it need not wait for the sweep. Says how many were
+    /// submitted.
+    pub async fn start_of(&self, key: &ObjectRef) -> Result<usize, Error> {
+        let mut seen = Vec::new();
+        for upload in self.driver.ledger.unfinished_of(key).await? {
+            if upload.is_job {
+                seen.push(self.seen(upload, false).await?);
+            }
+        }
+        self.start(&seen, usize::MAX).await
+    }
+
+    /// Starts what is due and has no job that lives, the first of each key, those received first first. Says how many
+    /// were submitted.
+    ///
+    /// Dropping the future leaves some submitted; the next call finds them.
+    pub async fn start_due(&self) -> Result<usize, Error> {
+        // Before the rows, so that a row's run is not taken for one that somebody else began since.
+        let live = self.queue.live().await?;
+        let now = self.driver.clock.now();
+        let (mut seen, mut keys, mut after) = (Vec::new(), HashSet::new(), None);
+        loop {
+            let page = self.driver.ledger.jobs(after.as_ref(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|upload| upload.id.clone());
+            for upload in page {
+                let lives = live.contains(&of_next_run(&upload));
+                let is_first = upload.is_due(now) && keys.insert(upload.key.clone());
+                if is_first || lives {
+                    seen.push(self.seen(upload, lives).await?);
+                }
+            }
+            // As many as can be started are enough.
+            if is_last || seen.len() >= self.at_once {
+                break;
+            }
+        }
+        self.start(&seen, self.at_once).await
+    }
+
+    async fn seen(&self, upload: Upload, is_started: bool) -> Result<JobSeen, Error> {
+        let now = self.driver.clock.now();
+        Ok(JobSeen {
+            lease: self.driver.ledger.live_lease(&upload.key, now).await?,
+            upload,
+            is_started,
+            not_before: None,
+        })
+    }
+
+    async fn start(&self, seen: &[JobSeen], at_once: usize) -> Result<usize, Error> {
+        let now = self.driver.clock.now();
+        let mut started = 0;
+        for id in to_start(seen, now, at_once) {
+            let Some(upload) = seen.iter().map(|job| &job.upload).find(|it| it.id == id) else {
+                continue;
+            };
+            let Some(at) = upload.version() else {
+                continue;
+            };
+            let name = of_next_run(upload);
+            match standing(&self.queue.named(&name).await?, now) {
+                Standing::Lives => continue,
+                Standing::Rests { ended, until } => {
+                    warn!(bucket = %at.bucket, key = %at.key, job_name = name, ended, %until,
+                        "a job ended before it had begun; it is submitted again later");
+                    continue;
+                }
+                Standing::Wanted => {}
+            }
+            let batch_job_id = self.queue.submit(&name, &at).await?;
+            info!(bucket = %at.bucket, key = %at.key, version_id = %at.version_id, job_name = name, batch_job_id,
+                "a job is submitted");
+            started += 1;
+        }
+        Ok(started)
+    }
+
+    /// Ends the attempts whose job on Batch has ended without saying what became of it: they have crashed, and the reason
+    /// is what Batch says. Says how many.
+    ///
+    /// Not twice at once for one ledger. Dropping the future midway is harmless.
+    pub async fn end_dead(&self) -> Result<usize, Error> {
+        let held = self.held().await?;
+        let ids: Vec<&str> = held.iter().map(|(_, _, id)| id.as_str()).collect();
+        let mut described = self.queue.described(&ids).await?;
+        let mut dead = 0;
+        for (upload, lease, batch_job_id) in held {
+            let how = match described.remove(&batch_job_id) {
+                Some(seen) if seen.is_live => continue,
+                Some(seen) => seen.how,
+                None if self.driver.clock.now() < lease.expires_at => continue,
+                None => "Batch does not know its job any more".to_owned(),
+            };
+            let crashed = Err(ProcessError::Crashed(how));
+            let outcome = self
+                .driver
+                .finish_job(&lease, &upload, crashed, Duration::ZERO)
+                .await;
+            match outcome.stopped {
+                // It had said so itself in the meantime.
+                Stopped::FencedOff => {}
+                Stopped::LedgerFailed { reason } | Stopped::Stalled { reason } => {
+                    warn!(%upload, reason, "the end of a job was not kept; its lease runs out");
+                }
+                Stopped::Idle | Stopped::Busy | Stopped::Drained => dead += 1,
+            }
+        }
+        Ok(dead)
+    }
+
+    /// The attempts that jobs on Batch have begun and not ended, with their leases.
+    async fn held(&self) -> Result<Vec<(UploadId, Lease, String)>, Error> {
+        let ledger = &self.driver.ledger;
+        let (mut held, mut after) = (Vec::new(), None);
+        loop {
+            let page = ledger.jobs(after.as_ref(), PAGE).await?;
+            for upload in page.iter().filter(|upload| upload.is_interrupted()) {
+                if let Some(lease) = ledger.job_lease(&upload.id).await?
+                    && let Some(id) = batch_job_of(&lease.holder).map(str::to_owned)
+                {
+                    held.push((upload.id.clone(), lease, id));
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.id.clone()),
+                _ => return Ok(held),
+            }
+        }
+    }
+
+    /// Gives up an upload of a job, wherever that is: it is `failed` when this returns, and its job can change nothing any
+    /// more. Its containers are terminated; where that fails it is said in the log, and they end by themselves when they
+    /// next renew their lease.
+    pub async fn cancel(&self, id: &UploadId) -> Result<Upload, Error> {
+        let now = self.driver.clock.now();
+        let upload = self.driver.ledger.cancel_job(id, now).await?;
+        // Later versions of the key waited for the job.
+        let wake_up = WakeUp {
+            key: upload.key.clone(),
+            why: Why::Event,
+        };
+        self.driver.wake_ups.wake(wake_up, None).await;
+        if let Err(error) = self.terminate_all(&upload).await {
+            warn!(upload = %id, %error, "a cancelled job was not terminated; it ends when it next renews its lease");
+        }
+        Ok(upload)
+    }
+
+    async fn terminate_all(&self, upload: &Upload) -> Result<(), Error> {
+        for job in self.queue.named(&format!("{}*", base(upload))).await? {
+            if let Some(id) = job.job_id.as_deref()
+                && is_live(job.status.as_ref())
+            {
+                self.queue.terminate(id, "its upload was cancelled").await?;
+            }
+        }
+        Ok(())
+    }
+}
