@@ -9,3 +9,4 @@ mod moto;
 mod queue;
 mod s3;
 mod wire;
+mod worker;

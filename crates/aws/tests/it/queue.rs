@@ -34,13 +34,13 @@ impl Clock for MachineClock {
     }
 }
 
-struct Queue {
-    client: aws_sdk_sqs::Client,
-    url: String,
+pub(crate) struct Queue {
+    pub(crate) client: aws_sdk_sqs::Client,
+    pub(crate) url: String,
 }
 
 impl Queue {
-    async fn new(name: &str) -> Option<Self> {
+    pub(crate) async fn new(name: &str) -> Option<Self> {
         let credentials = Credentials::new("TESTKEY", "test/secret", None, None, "test");
         let options = ClientOptions {
             region: Some("us-east-1".into()),
@@ -56,13 +56,13 @@ impl Queue {
         })
     }
 
-    async fn send(&self, body: &str) {
+    pub(crate) async fn send(&self, body: &str) {
         let call = self.client.send_message().queue_url(&self.url);
         call.message_body(body).send().await.unwrap();
     }
 
     /// How many messages there are, by whether they may be received now, are hidden, or kept back.
-    async fn counts(&self) -> [usize; 3] {
+    pub(crate) async fn counts(&self) -> [usize; 3] {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
@@ -92,7 +92,8 @@ impl Queue {
     }
 }
 
-fn event(keys: &[&str]) -> String {
+/// S3's event of these keys of the bucket `staging`, which are encoded as in a form.
+pub(crate) fn event(keys: &[&str]) -> String {
     let records: Vec<String> = keys
         .iter()
         .map(|key| {

@@ -4,4 +4,4 @@ mod contract;
 mod copies;
 mod outcomes;
 mod probe;
-mod server;
+pub(crate) mod server;
