@@ -134,96 +134,9 @@
 //! `two-buckets logs KEY --follow` and the page show the log of each attempt, and how far it is.
 //!
 //! ```
-//! use std::io::Write as _;
-//! use two_buckets::Incoming;
-//!
-//! fn page_was_read(upload: &Incoming, page: u64, pages: u64) {
-//!     upload.progress.say(page, Some(pages), "pages read");
-//!     // Writing to it cannot fail.
-//!     _ = writeln!(upload.log.clone(), "page {page} is read");
-//! }
-//! ```
-//!
-//! # Ask for a later attempt
-//!
-//! ```
-//! use std::time::Duration;
-//! use two_buckets::{Incoming, ProcessError};
-//!
-//! fn is_too_busy(upload: &Incoming, seconds: u64) -> ProcessError {
-//!     upload.retry_after.at_least(Duration::from_secs(seconds));
-//!     ProcessError::transient(format!("attempt {} of it: the service is busy", upload.attempt))
-//! }
-//! ```
-//!
-//! # Compute for long, and stop when nobody waits any more
-//!
-//! The future is dropped then (the server stops, the lease is lost), which ends what it awaits. A thread goes on: reads
-//! and writes of [`Incoming::blocking`] fail, and work between them asks now and then. Async work that it does not own
-//! itself awaits [`Cancellation::cancelled`].
-//!
-//! ```
-//! use two_buckets::{Incoming, ProcessError, Processor, Report};
-//!
-//! struct Heavy;
-//!
-//! impl Processor for Heavy {
-//!     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
-//!         upload
-//!             .blocking(|upload| {
-//!                 let bytes = upload.bytes(64 << 20)?;
-//!                 let mut sum = 0_u64;
-//!                 for piece in bytes.chunks(1 << 20) {
-//!                     upload.still_wanted()?;
-//!                     sum += piece.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-//!                 }
-//!                 Report::from_json(format!("{{\"sum\": {sum}}}"))
-//!             })
-//!             .await
-//!     }
-//! }
-//! ```
-//!
-//! # Choose a function at the start
-//!
-//! ```
-//! use std::sync::Arc;
-//! use two_buckets::{DynProcessor, describe::Describe};
-//! # use two_buckets::{Incoming, ProcessError, Processor, Report};
-//! # struct Mine;
-//! # impl Processor for Mine {
-//! #     async fn process(&self, _: Incoming) -> Result<Report, ProcessError> { Ok(Report::default()) }
-//! # }
-//!
-//! fn chosen(is_mine: bool) -> Arc<dyn DynProcessor> {
-//!     if is_mine { Arc::new(Mine) } else { Arc::new(Describe) }
-//! }
-//! ```
-//!
-//! Without Rust, the same program runs a command of any language on each file: see [`command`].
+//! #[cfg(feature = "local")]
+mod program;
 
-mod cli;
-mod clock;
-pub mod command;
-mod config;
-pub mod describe;
-mod failure;
-mod faults;
-mod function;
-mod job;
-mod logs;
-mod meant;
-mod metrics;
-mod notifications;
-pub mod page;
-mod private_file;
-mod root_key;
-mod route;
-mod server;
-mod shell;
-mod tls_client;
-
-use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use two_buckets_objects as objects;
@@ -233,57 +146,26 @@ pub use two_buckets_pipeline::{
     ProgressAt, Reader, Report, RetryAfter, SeekReader, Writer,
 };
 
-use cli::{Command, Stopped};
-use config::{Environment, Settings};
-use failure::Failure;
-use two_buckets_lambda_host as lambda;
-
-/// Runs the program of the command line with this function, to the end, and gives its exit code: 0 for success, 1
-/// for what was tried and failed, 2 for what must be typed or configured otherwise.
+/// Runs the program with this function, to the end, and gives its exit code: 0 for success, 1 for what was tried and
+/// failed, 2 for what must be typed or configured otherwise.
 ///
-/// The name of the function's type is how people see it. Reads the process's arguments and environment, and installs the process's
-/// logger and signal handlers, so call it once and from `main`.
+/// In an environment of AWS Lambda (`AWS_LAMBDA_RUNTIME_API` is set) and with the feature `aws`, that is the Lambda
+/// function of a deployment, and the words of the command line mean nothing; everywhere else it is the program of the
+/// command line, which needs the feature `local`. A function that is to be small is built with `aws` alone.
+///
+/// The name of the function's type is how people see it. Reads the process's arguments and environment, and installs
+/// the process's logger and signal handlers, so call it once and from `main`.
 pub fn run<P: Processor>(processor: P) -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == lambda::ENTER) {
-        // The server started it, to become the runtime of a function.
-        return lambda::enter(arguments);
-    }
-    if let Some(ended) = server::strays::end_if_asked(std::env::args_os()) {
+    #[cfg(feature = "local")]
+    if let Some(ended) = program::end_if_started_by_a_server() {
         return ended;
     }
-    match run_command(processor) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // Nobody is left to tell where standard error is gone.
-            _ = writeln!(std::io::stderr(), "two-buckets: {failure}");
-            ExitCode::from(failure.code())
-        }
+    #[cfg(feature = "aws")]
+    if on_lambda::is_here() {
+        return on_lambda::run(processor);
     }
-}
-
-fn run_command<P: Processor>(processor: P) -> Result<(), Failure> {
-    let invocation = match cli::parse(std::env::args_os()) {
-        Ok(invocation) => invocation,
-        Err(Stopped::Printed(text)) => return cli::print_text(&text),
-        Err(Stopped::Failed(failure)) => return Err(failure),
-    };
-    let environment = Environment::of_process();
-    let settings = Settings::resolve(&invocation.flags, &environment)?;
-    if let Command::Job(job) = &invocation.command {
-        logs::begin(&settings)?;
-        return job::run::run(processor, job, &settings, &environment);
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("the runtime cannot start: {error}")))?;
-    match invocation.command {
-        Command::Serve => {
-            logs::begin(&settings)?;
-            let words = cli::words(&invocation.flags);
-            runtime.block_on(server::run(processor, &settings, &environment, words))
-        }
-        command => runtime.block_on(cli::run(command, &settings, &environment)),
-    }
+    #[cfg(feature = "local")]
+    return program::run(processor);
+    #[cfg(not(feature = "local"))]
+    return on_lambda::run_elsewhere(processor);
 }

@@ -145,7 +145,7 @@ async fn a_function_that_hangs_is_given_up_before_the_invocation_ends() {
         return;
     };
     world.put("hang-1").await;
-    let deadline = in_time(6);
+    let deadline = in_time(9);
     let answer = processing(&world)
         .handle(batch(&[&event(&["hang-1"])]), deadline)
         .await;
@@ -175,7 +175,7 @@ async fn a_turn_that_does_not_end_is_dropped_before_the_invocation_ends() {
             took_effect: false,
         })
     });
-    let deadline = in_time(6);
+    let deadline = in_time(9);
     let processing = processing(&world);
     let answer = processing.handle(batch(&[&event(&["plain-1"])]), deadline);
     assert_eq!(answer.await, Ok(none_failed()));
