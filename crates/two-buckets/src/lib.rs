@@ -139,6 +139,11 @@ mod program;
 
 use std::process::ExitCode;
 
+#[cfg(not(feature = "local"))]
+use on_lambda::run_elsewhere as run_here;
+#[cfg(feature = "local")]
+use program::run as run_here;
+
 pub use two_buckets_objects as objects;
 pub use two_buckets_pipeline::{
     AttemptLog, Blocking, CancelOnDrop, Cancellation, Content, DynProcessor, FencingToken,
@@ -164,8 +169,5 @@ pub fn run<P: Processor>(processor: P) -> ExitCode {
     if on_lambda::is_here() {
         return on_lambda::run(processor);
     }
-    #[cfg(feature = "local")]
-    return program::run(processor);
-    #[cfg(not(feature = "local"))]
-    return on_lambda::run_elsewhere(processor);
+    run_here(processor)
 }

@@ -20,7 +20,7 @@ pub struct NotAnEvent(&'static str);
 
 impl Event {
     /// Reads an event. What is in its messages is read later, each by itself.
-    pub fn read(event: Value) -> Result<Self, NotAnEvent> {
+    pub fn read(event: &Value) -> Result<Self, NotAnEvent> {
         if !event.is_object() {
             return Err(NotAnEvent("it is no JSON object"));
         }
@@ -63,7 +63,7 @@ mod tests {
         }]});
         let id = "059f36b4-87a3-44ab-83d2-661975830a7d".to_owned();
         assert_eq!(
-            Event::read(batch),
+            Event::read(&batch),
             Ok(Event::Messages(vec![(id, "{}".into())]))
         );
         for alone in [
@@ -72,7 +72,7 @@ mod tests {
             json!({"Event": "s3:TestEvent"}),
         ] {
             assert_eq!(
-                Event::read(alone.clone()),
+                Event::read(&alone),
                 Ok(Event::Alone(alone.to_string()))
             );
         }
@@ -87,7 +87,7 @@ mod tests {
             json!({"Records": [{"eventSource": "aws:sqs", "messageId": "", "body": "x"}]}),
             json!({"Records": [{"eventSource": "aws:sqs", "messageId": "a"}]}),
         ] {
-            assert!(Event::read(odd.clone()).is_err(), "{odd}");
+            assert!(Event::read(&odd).is_err(), "{odd}");
         }
     }
 }

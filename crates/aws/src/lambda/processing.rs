@@ -51,7 +51,7 @@ impl<P: Processor> Processing<P> {
     ///
     /// All of it ends before the deadline. Nothing new is begun in the second half of its time; functions are given up
     /// and turns dropped in time, see [`Bounds`].
-    pub async fn handle(&self, event: Value, deadline: Timestamp) -> Result<Value, Failed> {
+    pub async fn handle(&self, event: &Value, deadline: Timestamp) -> Result<Value, Failed> {
         let now = SystemClock.now();
         let bounds = Bounds::of_invocation(now, deadline);
         match Event::read(event)? {

@@ -52,7 +52,7 @@ pub async fn run_processor<P: Processor>(
         let processing = Arc::clone(&processing);
         async move {
             let deadline = deadline(&event);
-            Ok::<_, lambda_runtime::Error>(processing.handle(event.payload, deadline).await?)
+            Ok::<_, lambda_runtime::Error>(processing.handle(&event.payload, deadline).await?)
         }
     });
     lambda_runtime::run(serve)

@@ -263,7 +263,7 @@ pub(crate) struct WorkFlags {
     /// The bucket that keeps them
     #[arg(long, value_name = "NAME")]
     pub(crate) archive: Option<OsString>,
-    /// The `DynamoDB` table of the ledger
+    /// The DynamoDB table of the ledger
     #[arg(long, value_name = "NAME")]
     pub(crate) ledger_table: Option<OsString>,
     /// How many parts a ledger gets that nobody has used yet [default: 8]
@@ -299,7 +299,7 @@ pub(crate) struct WorkFlags {
 pub(crate) enum TypedCommand {
     /// Start the server (what happens without a command)
     Serve(Box<ServeFlags>),
-    /// Process and archive the files of a deployment on AWS, from here: S3, SQS and `DynamoDB`, with the region and the
+    /// Process and archive the files of a deployment on AWS, from here: S3, SQS and DynamoDB, with the region and the
     /// credentials of the environment or profile
     Work(Box<WorkFlags>),
     /// Upload files and folders

@@ -22,6 +22,7 @@ use crate::config::{
 use crate::describe::Describe;
 use crate::failure::Failure;
 use crate::function;
+#[cfg(feature = "aws")]
 use crate::root_key::random_text;
 use crate::route::Routes;
 
@@ -214,6 +215,7 @@ pub(crate) fn in_job(
 
 /// What a worker on AWS runs on each file: the same, by the same routes, but no Lambda functions, and no jobs. Blocks for a
 /// moment.
+#[cfg(feature = "aws")]
 pub(crate) fn in_worker(
     own: impl Processor,
     settings: &Settings,
@@ -248,11 +250,14 @@ pub(crate) fn in_worker(
 }
 
 /// As long as no other worker of the data folder has it by chance.
+#[cfg(feature = "aws")]
 const FOLDER_NAME_LENGTH: usize = 16;
 
 /// The folder of a worker's commands, where it runs some. Removed with it; that of a worker that is killed stays.
+#[cfg(feature = "aws")]
 pub(crate) struct WorkFolder(Option<(RunFolder, PathBuf)>);
 
+#[cfg(feature = "aws")]
 impl WorkFolder {
     /// Ends the process and what it runs.
     pub(crate) fn end_all_and_exit(path: Option<&Path>, code: i32) -> ! {
@@ -268,6 +273,7 @@ impl WorkFolder {
     }
 }
 
+#[cfg(feature = "aws")]
 impl Drop for WorkFolder {
     fn drop(&mut self) {
         if let Some((run, outer)) = self.0.take() {

@@ -63,7 +63,7 @@ async fn all_messages_of_a_batch_are_done_though_files_of_it_failed() {
     let other_bucket = event(&["plain-1"]).replace("\"staging\"", "\"others\"");
     let answer = processing(&world)
         .handle(
-            batch(&[
+            &batch(&[
                 &event(&["plain-1", "bad-1"]),
                 &event(&["plain-1"]),
                 &event(&["flaky-1"]),
@@ -108,7 +108,7 @@ async fn a_batch_gives_back_what_it_could_not_put_back() {
         r#"{"Event":"s3:TestEvent"}"#.to_owned(),
     ];
     let bodies = bodies.each_ref().map(String::as_str);
-    let answer = without_queue(&world).handle(batch(&bodies), in_time(300));
+    let answer = without_queue(&world).handle(&batch(&bodies), in_time(300));
     let only_the_hint = json!({"batchItemFailures": [{"itemIdentifier": "message-1"}]});
     assert_eq!(answer.await, Ok(only_the_hint));
     assert_eq!(world.function.attempts("plain-1"), [1]);
@@ -116,7 +116,7 @@ async fn a_batch_gives_back_what_it_could_not_put_back() {
     world.put("plain-2").await;
     let bodies = [event(&["plain-2"]), event(&["plain-2", "plain-3"])];
     let bodies = bodies.each_ref().map(String::as_str);
-    let over = without_queue(&world).handle(batch(&bodies), in_time(0));
+    let over = without_queue(&world).handle(&batch(&bodies), in_time(0));
     let both = json!({"batchItemFailures": [
         {"itemIdentifier": "message-0"}, {"itemIdentifier": "message-1"},
     ]});
@@ -132,7 +132,7 @@ async fn an_invocation_that_is_nearly_over_puts_its_keys_back() {
     };
     world.put("plain-1").await;
     world.s3.calls();
-    let answer = processing(&world).handle(batch(&[&event(&["plain-1"])]), in_time(0));
+    let answer = processing(&world).handle(&batch(&[&event(&["plain-1"])]), in_time(0));
     assert_eq!(answer.await, Ok(none_failed()));
     assert_eq!(world.s3.calls(), [""; 0]);
     assert_eq!(world.queue.counts().await, [1, 0, 0]);
@@ -147,7 +147,7 @@ async fn a_function_that_hangs_is_given_up_before_the_invocation_ends() {
     world.put("hang-1").await;
     let deadline = in_time(9);
     let answer = processing(&world)
-        .handle(batch(&[&event(&["hang-1"])]), deadline)
+        .handle(&batch(&[&event(&["hang-1"])]), deadline)
         .await;
     assert_eq!(answer, Ok(none_failed()));
     assert!(SystemClock.now() < deadline);
@@ -177,7 +177,7 @@ async fn a_turn_that_does_not_end_is_dropped_before_the_invocation_ends() {
     });
     let deadline = in_time(9);
     let processing = processing(&world);
-    let answer = processing.handle(batch(&[&event(&["plain-1"])]), deadline);
+    let answer = processing.handle(&batch(&[&event(&["plain-1"])]), deadline);
     assert_eq!(answer.await, Ok(none_failed()));
     assert!(SystemClock.now() < deadline);
     assert!(world.versions("archive").await.is_empty());
@@ -192,7 +192,7 @@ async fn a_turn_that_does_not_end_is_dropped_before_the_invocation_ends() {
         .await
         .unwrap();
     let message = received.messages().first().expect("a message");
-    let answer = processing.handle(batch(&[message.body().unwrap()]), in_time(300));
+    let answer = processing.handle(&batch(&[message.body().unwrap()]), in_time(300));
     assert_eq!(answer.await, Ok(none_failed()));
     assert_eq!(world.versions("archive").await["plain-1"].len(), 1);
     assert!(world.versions("staging").await.is_empty());
@@ -211,7 +211,7 @@ async fn events_may_come_alone() {
     let processing = Arc::new(processing(&world));
     let call = |event: Value| {
         let processing = Arc::clone(&processing);
-        async move { processing.handle(event, in_time(300)).await }
+        async move { processing.handle(&event, in_time(300)).await }
     };
     let of_s3: Value = serde_json::from_str(&event(&["plain+1"])).unwrap();
     assert_eq!(call(of_s3).await, Ok(json!({"keys": 1})));
@@ -230,6 +230,6 @@ async fn events_may_come_alone() {
         assert!(call(odd.clone()).await.is_err(), "{odd}");
     }
     let lost: Value = serde_json::from_str(&event(&["plain-3"])).unwrap();
-    let over = without_queue(&world).handle(lost, in_time(0)).await;
+    let over = without_queue(&world).handle(&lost, in_time(0)).await;
     assert!(over.is_err(), "Lambda has to call again: {over:?}");
 }
