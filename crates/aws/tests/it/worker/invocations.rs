@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use two_buckets_aws::lambda::Processing;
+use two_buckets_aws::lambda::{Failed, Processing};
 use two_buckets_aws::worker::SystemClock;
 use two_buckets_objects::Timestamp;
 use two_buckets_pipeline::{Clock as _, State};
@@ -29,6 +29,14 @@ fn batch(bodies: &[&str]) -> Value {
         })
     });
     json!({ "Records": records.collect::<Vec<_>>() })
+}
+
+async fn call(
+    processing: &Processing<Function>,
+    bodies: &[&str],
+    deadline: Timestamp,
+) -> Result<Value, Failed> {
+    processing.handle(&batch(bodies), deadline).await
 }
 
 fn none_failed() -> Value {
@@ -61,22 +69,18 @@ async fn all_messages_of_a_batch_are_done_though_files_of_it_failed() {
         world.put(key).await;
     }
     let other_bucket = event(&["plain-1"]).replace("\"staging\"", "\"others\"");
-    let answer = processing(&world)
-        .handle(
-            &batch(&[
-                &event(&["plain-1", "bad-1"]),
-                &event(&["plain-1"]),
-                &event(&["flaky-1"]),
-                &event(&["panic-1"]),
-                &event(&["nothing-here"]),
-                r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#,
-                "garbage",
-                &other_bucket,
-                HINT_IN_A_CENTURY,
-            ]),
-            in_time(300),
-        )
-        .await;
+    let bodies = [
+        &event(&["plain-1", "bad-1"]),
+        &event(&["plain-1"]),
+        &event(&["flaky-1"]),
+        &event(&["panic-1"]),
+        &event(&["nothing-here"]),
+        r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#,
+        "garbage",
+        &other_bucket,
+        HINT_IN_A_CENTURY,
+    ];
+    let answer = call(&processing(&world), &bodies, in_time(300)).await;
     assert_eq!(answer, Ok(none_failed()));
     let archived = world.versions("archive").await;
     assert_eq!(
@@ -108,19 +112,19 @@ async fn a_batch_gives_back_what_it_could_not_put_back() {
         r#"{"Event":"s3:TestEvent"}"#.to_owned(),
     ];
     let bodies = bodies.each_ref().map(String::as_str);
-    let answer = without_queue(&world).handle(&batch(&bodies), in_time(300));
+    let answer = call(&without_queue(&world), &bodies, in_time(300)).await;
     let only_the_hint = json!({"batchItemFailures": [{"itemIdentifier": "message-1"}]});
-    assert_eq!(answer.await, Ok(only_the_hint));
+    assert_eq!(answer, Ok(only_the_hint));
     assert_eq!(world.function.attempts("plain-1"), [1]);
 
     world.put("plain-2").await;
     let bodies = [event(&["plain-2"]), event(&["plain-2", "plain-3"])];
     let bodies = bodies.each_ref().map(String::as_str);
-    let over = without_queue(&world).handle(&batch(&bodies), in_time(0));
+    let over = call(&without_queue(&world), &bodies, in_time(0)).await;
     let both = json!({"batchItemFailures": [
         {"itemIdentifier": "message-0"}, {"itemIdentifier": "message-1"},
     ]});
-    assert_eq!(over.await, Ok(both));
+    assert_eq!(over, Ok(both));
     assert_eq!(world.function.attempts("plain-2"), [0_u32; 0]);
 }
 
@@ -132,8 +136,8 @@ async fn an_invocation_that_is_nearly_over_puts_its_keys_back() {
     };
     world.put("plain-1").await;
     world.s3.calls();
-    let answer = processing(&world).handle(&batch(&[&event(&["plain-1"])]), in_time(0));
-    assert_eq!(answer.await, Ok(none_failed()));
+    let answer = call(&processing(&world), &[&event(&["plain-1"])], in_time(0)).await;
+    assert_eq!(answer, Ok(none_failed()));
     assert_eq!(world.s3.calls(), [""; 0]);
     assert_eq!(world.queue.counts().await, [1, 0, 0]);
 }
@@ -146,9 +150,7 @@ async fn a_function_that_hangs_is_given_up_before_the_invocation_ends() {
     };
     world.put("hang-1").await;
     let deadline = in_time(9);
-    let answer = processing(&world)
-        .handle(&batch(&[&event(&["hang-1"])]), deadline)
-        .await;
+    let answer = call(&processing(&world), &[&event(&["hang-1"])], deadline).await;
     assert_eq!(answer, Ok(none_failed()));
     assert!(SystemClock.now() < deadline);
     let row = world.row("hang-1").await;
@@ -177,8 +179,8 @@ async fn a_turn_that_does_not_end_is_dropped_before_the_invocation_ends() {
     });
     let deadline = in_time(9);
     let processing = processing(&world);
-    let answer = processing.handle(&batch(&[&event(&["plain-1"])]), deadline);
-    assert_eq!(answer.await, Ok(none_failed()));
+    let answer = call(&processing, &[&event(&["plain-1"])], deadline).await;
+    assert_eq!(answer, Ok(none_failed()));
     assert!(SystemClock.now() < deadline);
     assert!(world.versions("archive").await.is_empty());
     assert_eq!(world.queue.counts().await, [0, 0, 1]);
@@ -192,8 +194,8 @@ async fn a_turn_that_does_not_end_is_dropped_before_the_invocation_ends() {
         .await
         .unwrap();
     let message = received.messages().first().expect("a message");
-    let answer = processing.handle(&batch(&[message.body().unwrap()]), in_time(300));
-    assert_eq!(answer.await, Ok(none_failed()));
+    let answer = call(&processing, &[message.body().unwrap()], in_time(300)).await;
+    assert_eq!(answer, Ok(none_failed()));
     assert_eq!(world.versions("archive").await["plain-1"].len(), 1);
     assert!(world.versions("staging").await.is_empty());
     assert_eq!(world.function.attempts("plain-1"), [1, 2]);
@@ -209,25 +211,25 @@ async fn events_may_come_alone() {
         world.put(key).await;
     }
     let processing = Arc::new(processing(&world));
-    let call = |event: Value| {
+    let alone = |event: Value| {
         let processing = Arc::clone(&processing);
         async move { processing.handle(&event, in_time(300)).await }
     };
     let of_s3: Value = serde_json::from_str(&event(&["plain+1"])).unwrap();
-    assert_eq!(call(of_s3).await, Ok(json!({"keys": 1})));
+    assert_eq!(alone(of_s3).await, Ok(json!({"keys": 1})));
     let of_event_bridge = json!({
         "version": "0", "detail-type": "Object Created", "source": "aws.s3",
         "detail": {"bucket": {"name": "staging"}, "object": {"key": "plain-2"}, "reason": "PutObject"},
     });
-    assert_eq!(call(of_event_bridge).await, Ok(json!({"keys": 1})));
+    assert_eq!(alone(of_event_bridge).await, Ok(json!({"keys": 1})));
     assert_eq!(
         world.versions("archive").await.keys().collect::<Vec<_>>(),
         ["plain 1", "plain-2"]
     );
     let test_event = json!({"Service": "Amazon S3", "Event": "s3:TestEvent"});
-    assert_eq!(call(test_event).await, Ok(json!({"keys": 0})));
+    assert_eq!(alone(test_event).await, Ok(json!({"keys": 0})));
     for odd in [json!({}), json!([]), json!({"Records": [{"eventSource": "aws:sqs"}]})] {
-        assert!(call(odd.clone()).await.is_err(), "{odd}");
+        assert!(alone(odd.clone()).await.is_err(), "{odd}");
     }
     let lost: Value = serde_json::from_str(&event(&["plain-3"])).unwrap();
     let over = without_queue(&world).handle(&lost, in_time(0)).await;
