@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use two_buckets_pipeline::State;
 
-use super::world::{World, wake_up};
+use super::world::{PATIENCE, World, wake_up};
 use crate::queue::event;
 
 /// Events come twice, late, in another order or never; a function fails for now, for good, panics, or dies with its
@@ -115,9 +115,10 @@ async fn a_paused_worker_begins_nothing_and_forgets_nothing() {
     }));
     // It goes on telling how old the oldest is: figures come whether it is paused or not.
     world.figures("OldestUnfinishedSeconds", 1).await;
-    while world.queue.counts().await != [0, 0, 0] {
-        tokio::task::yield_now().await;
-    }
+    let empty = async { while world.queue.counts().await != [0, 0, 0] {} };
+    tokio::time::timeout(PATIENCE, empty)
+        .await
+        .expect("wake-ups are acknowledged");
     assert_eq!(world.function.attempts("plain-1"), [0_u32; 0]);
     assert!(world.versions("archive").await.is_empty());
 

@@ -10,7 +10,7 @@ use two_buckets_objects::Timestamp;
 use two_buckets_pipeline::{Clock as _, State};
 use two_buckets_s3_api::Fault;
 
-use super::world::{Function, World};
+use super::world::{Function, PATIENCE, World};
 use crate::queue::event;
 
 /// A batch of SQS; each message is named by its place.
@@ -36,7 +36,11 @@ async fn call(
     bodies: &[&str],
     deadline: Timestamp,
 ) -> Result<Value, Failed> {
-    processing.handle(&batch(bodies), deadline).await
+    let batch = batch(bodies);
+    let answer = processing.handle(&batch, deadline);
+    tokio::time::timeout(PATIENCE, answer)
+        .await
+        .expect("an invocation ends by itself")
 }
 
 fn none_failed() -> Value {

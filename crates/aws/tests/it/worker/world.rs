@@ -27,7 +27,7 @@ use crate::wire::Wire;
 /// So long a key is held whose worker died.
 pub(crate) const LEASE_LIFE: Duration = Duration::from_secs(3);
 /// No test waits longer for anything.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct World {
     pub(crate) s3: Server,
