@@ -134,15 +134,124 @@
 //! `two-buckets logs KEY --follow` and the page show the log of each attempt, and how far it is.
 //!
 //! ```
-//! #[cfg(feature = "local")]
+//! use std::io::Write as _;
+//! use two_buckets::Incoming;
+//!
+//! fn page_was_read(upload: &Incoming, page: u64, pages: u64) {
+//!     upload.progress.say(page, Some(pages), "pages read");
+//!     // Writing to it cannot fail.
+//!     _ = writeln!(upload.log.clone(), "page {page} is read");
+//! }
+//! ```
+//!
+//! # Ask for a later attempt
+//!
+//! ```
+//! use std::time::Duration;
+//! use two_buckets::{Incoming, ProcessError};
+//!
+//! fn is_too_busy(upload: &Incoming, seconds: u64) -> ProcessError {
+//!     upload.retry_after.at_least(Duration::from_secs(seconds));
+//!     ProcessError::transient(format!("attempt {} of it: the service is busy", upload.attempt))
+//! }
+//! ```
+//!
+//! # Compute for long, and stop when nobody waits any more
+//!
+//! The future is dropped then (the server stops, the lease is lost), which ends what it awaits. A thread goes on: reads
+//! and writes of [`Incoming::blocking`] fail, and work between them asks now and then. Async work that it does not own
+//! itself awaits [`Cancellation::cancelled`].
+//!
+//! ```
+//! use two_buckets::{Incoming, ProcessError, Processor, Report};
+//!
+//! struct Heavy;
+//!
+//! impl Processor for Heavy {
+//!     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
+//!         upload
+//!             .blocking(|upload| {
+//!                 let bytes = upload.bytes(64 << 20)?;
+//!                 let mut sum = 0_u64;
+//!                 for piece in bytes.chunks(1 << 20) {
+//!                     upload.still_wanted()?;
+//!                     sum += piece.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+//!                 }
+//!                 Report::from_json(format!("{{\"sum\": {sum}}}"))
+//!             })
+//!             .await
+//!     }
+//! }
+//! ```
+//!
+//! # Choose a function at the start
+//!
+//! ```
+//! use std::sync::Arc;
+//! use two_buckets::{DynProcessor, describe::Describe};
+//! # use two_buckets::{Incoming, ProcessError, Processor, Report};
+//! # struct Mine;
+//! # impl Processor for Mine {
+//! #     async fn process(&self, _: Incoming) -> Result<Report, ProcessError> { Ok(Report::default()) }
+//! # }
+//!
+//! fn chosen(is_mine: bool) -> Arc<dyn DynProcessor> {
+//!     if is_mine { Arc::new(Mine) } else { Arc::new(Describe) }
+//! }
+//! ```
+//!
+//! Without Rust, the same program runs a command of any language on each file: see [`command`].
+
+#[cfg(not(any(feature = "local", feature = "aws")))]
+compile_error!("choose a host for the function: the feature `local`, `aws` or both");
+
+#[cfg(feature = "local")]
+mod cli;
+#[cfg(feature = "local")]
+mod clock;
+#[cfg(feature = "local")]
+pub mod command;
+#[cfg(feature = "local")]
+mod config;
+pub mod describe;
+#[cfg(feature = "local")]
+mod failure;
+#[cfg(feature = "local")]
+mod faults;
+#[cfg(feature = "local")]
+mod function;
+#[cfg(feature = "local")]
+mod job;
+#[cfg(feature = "local")]
+mod logs;
+#[cfg(feature = "local")]
+mod meant;
+#[cfg(feature = "local")]
+mod metrics;
+#[cfg(feature = "local")]
+mod notifications;
+#[cfg(feature = "aws")]
+mod on_lambda;
+#[cfg(feature = "local")]
+pub mod page;
+#[cfg(feature = "local")]
+mod private_file;
+#[cfg(feature = "local")]
 mod program;
+#[cfg(feature = "local")]
+mod root_key;
+#[cfg(feature = "local")]
+mod route;
+#[cfg(feature = "local")]
+mod server;
+#[cfg(feature = "local")]
+mod shell;
+#[cfg(feature = "local")]
+mod tls_client;
+#[cfg(all(feature = "local", feature = "aws"))]
+mod work;
 
 use std::process::ExitCode;
-
-#[cfg(not(feature = "local"))]
-use on_lambda::run_elsewhere as run_here;
-#[cfg(feature = "local")]
-use program::run as run_here;
 
 pub use two_buckets_objects as objects;
 pub use two_buckets_pipeline::{
@@ -150,6 +259,11 @@ pub use two_buckets_pipeline::{
     Incoming, LogExcerpt, Order, Outputs, ProcessError, Processing, Processor, Progress,
     ProgressAt, Reader, Report, RetryAfter, SeekReader, Writer,
 };
+
+#[cfg(not(feature = "local"))]
+use on_lambda::run_elsewhere as run_here;
+#[cfg(feature = "local")]
+use program::run as run_here;
 
 /// Runs the program with this function, to the end, and gives its exit code: 0 for success, 1 for what was tried and
 /// failed, 2 for what must be typed or configured otherwise.

@@ -73,7 +73,7 @@ async fn all_messages_of_a_batch_are_done_though_files_of_it_failed() {
         world.put(key).await;
     }
     let other_bucket = event(&["plain-1"]).replace("\"staging\"", "\"others\"");
-    let bodies = [
+    let bodies: [&str; 9] = [
         &event(&["plain-1", "bad-1"]),
         &event(&["plain-1"]),
         &event(&["flaky-1"]),
