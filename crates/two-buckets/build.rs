@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("\nthe page could not be built: {error}");
             eprintln!(
-                "to build without the page: cargo build --no-default-features (the feature is `page`)\n"
+                "to build without the page: cargo build --no-default-features --features local (the feature is `page`)\n"
             );
             ExitCode::FAILURE
         }

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 import threading
 import time
 import urllib.parse
@@ -14,6 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from harness import moto
 from harness.hooks import Hook, is_from
 from harness.keys import REGION
 from harness.waiting import until, until_quiet
@@ -272,25 +271,10 @@ def test_the_documented_recipe_knows_our_messages_from_others(hook, notifying, t
 
 @pytest.fixture
 def sqs(tmp_path):
-    """An SQS of moto's, in a process of its own."""
-    script = (
-        "from werkzeug.serving import make_server\n"
-        "from moto.server import DomainDispatcherApplication, create_backend_app\n"
-        "app = DomainDispatcherApplication(create_backend_app)\n"
-        "server = make_server('127.0.0.1', 0, app, True)\n"
-        "print(server.server_port, flush=True)\n"
-        "server.serve_forever()\n"
-    )
-    log = (tmp_path / "moto.log").open("wb")
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=log)
-    try:
-        url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+    """An SQS of moto's."""
+    with moto.serving(tmp_path / "moto.log") as url:
         keys = {"aws_access_key_id": "AKID", "aws_secret_access_key": "hush-secret"}
         yield boto3.client("sqs", endpoint_url=url, region_name=REGION, **keys), url
-    finally:
-        process.kill()
-        process.wait()
-        log.close()
 
 
 def test_events_get_to_a_queue_and_a_queue_that_is_not_there_yet_is_waited_for(sqs, notifying):

@@ -37,6 +37,19 @@ const AWS: &str = "two-buckets-aws";
 /// An example is a user's program: one crate of ours. Its tests sign requests of their own.
 const EXAMPLES_MAY_KNOW: &[&str] = &["two-buckets", OBJECTS, S3_API];
 
+/// A Lambda function starts while somebody waits: nothing of the server is in it, and no second TLS.
+const NOT_IN_LAMBDA: &[&str] = &[
+    DEPOT,
+    S3_API,
+    LAMBDA_HOST,
+    LOCAL,
+    "s3s",
+    "fjall",
+    "axum",
+    "clap",
+    "aws-lc-rs",
+];
+
 const RULES: &[Rule] = &[
     Rule {
         package: OBJECTS,
@@ -123,9 +136,22 @@ const RULES: &[Rule] = &[
             UPLOADS,
             LAMBDA_HOST,
             LOCAL,
+            AWS,
         ],
         may_know_in_tests: &[],
         must_not_reach: &[],
+    },
+    Rule {
+        package: "processor",
+        may_know: &["two-buckets"],
+        may_know_in_tests: &[],
+        must_not_reach: NOT_IN_LAMBDA,
+    },
+    Rule {
+        package: "sweep",
+        may_know: &[AWS],
+        may_know_in_tests: &[],
+        must_not_reach: NOT_IN_LAMBDA,
     },
     Rule {
         package: "two-buckets-bench",

@@ -5,12 +5,14 @@ mod clients;
 pub mod function;
 mod grants;
 pub mod jobs;
+pub mod lambda;
 pub mod ledger;
 mod policy;
 mod store;
 pub mod tracker;
 pub mod wake;
 mod words;
+pub mod worker;
 
 pub use clients::{ClientOptions, Clients, NoBucketUrl, NoRegion};
 pub use grants::{S3GrantOptions, S3Grants};

@@ -36,6 +36,9 @@ pub struct Swept {
     pub expired: u64,
     /// Keys and rows passed over because store or ledger failed at them: others do not wait for what cannot be read.
     pub passed_over: u64,
+    /// When the first of the versions came that the ledger knows nothing of yet, as the store says; of those under one
+    /// key only the newest may have been looked at. With the ledger's own oldest it tells for how long work has waited.
+    pub oldest_unnoted: Option<Timestamp>,
 }
 
 /// What a sweep that is under way has done.
@@ -82,6 +85,26 @@ pub enum SweepError {
 pub struct Sweeper<'a, S, L, P, C, W> {
     /// The driver whose store, ledger and wake-ups it uses.
     pub driver: &'a Driver<S, L, P, C, W>,
+}
+
+/// What becomes of a key with an unfinished upload whose version is gone from staging.
+#[derive(Clone, Copy)]
+enum Gone<'a> {
+    /// The sweep takes a turn on it, unless processing is paused.
+    TakeTurn {
+        is_paused: &'a (dyn Fn() -> bool + Sync),
+    },
+    /// A worker is woken for it.
+    Wake,
+}
+
+impl Gone<'_> {
+    fn is_paused(self) -> bool {
+        match self {
+            Self::TakeTurn { is_paused } => is_paused(),
+            Self::Wake => false,
+        }
+    }
 }
 
 /// What a sweep decides of one key.
@@ -210,10 +233,28 @@ where
         stopping: &(dyn Fn() -> bool + Sync),
         is_paused: &(dyn Fn() -> bool + Sync),
     ) -> Result<Swept, SweepError> {
+        self.sweep_with(stopping, Gone::TakeTurn { is_paused })
+            .await
+    }
+
+    /// Sweeps as [`Self::sweep`] does, and never takes a turn: a worker is woken for what is gone from staging as well.
+    /// For hosts whose sweep is no worker, has no function to run and no right to move files.
+    pub async fn sweep_by_waking(
+        &self,
+        stopping: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Swept, SweepError> {
+        self.sweep_with(stopping, Gone::Wake).await
+    }
+
+    async fn sweep_with(
+        &self,
+        stopping: &(dyn Fn() -> bool + Sync),
+        gone: Gone<'_>,
+    ) -> Result<Swept, SweepError> {
         let mut sweeping = Sweeping::default();
         self.list_staging(&mut sweeping, stopping).await?;
-        if !is_paused() {
-            self.walk_unfinished(&mut sweeping, stopping, is_paused)
+        if !gone.is_paused() {
+            self.walk_unfinished(&mut sweeping, stopping, gone)
                 .await?;
         }
         self.walk_overdue(&mut sweeping, stopping).await?;
@@ -328,6 +369,10 @@ where
                         version_id: entry.version_id,
                     };
                     let row = driver.ledger.find(&at).await?;
+                    if row.is_none() {
+                        let before = sweeping.swept.oldest_unnoted.unwrap_or(entry.last_modified);
+                        sweeping.swept.oldest_unnoted = Some(before.min(entry.last_modified));
+                    }
                     key.see_version(row.as_ref(), driver.clock.now());
                 }
                 seen = Some(key);
@@ -398,12 +443,12 @@ where
         Ok(())
     }
 
-    /// Finishes or explains uploads whose version is gone from staging.
+    /// Finishes or explains uploads whose version is gone from staging, or has that done.
     async fn walk_unfinished(
         &self,
         sweeping: &mut Sweeping,
         stopping: &(dyn Fn() -> bool + Sync),
-        is_paused: &(dyn Fn() -> bool + Sync),
+        gone: Gone<'_>,
     ) -> Result<(), SweepError> {
         let driver = self.driver;
         let mut after: Option<UploadId> = None;
@@ -414,7 +459,7 @@ where
             };
             after = Some(last.id.clone());
             for row in rows {
-                if stopping() || is_paused() {
+                if stopping() || gone.is_paused() {
                     return Ok(());
                 }
                 let Some(version) = row.version() else {
@@ -431,11 +476,24 @@ where
                         continue;
                     }
                 }
-                // The turn looks again under the key's lease: the version may have been archived this moment.
-                let draining = || stopping() || is_paused();
-                let outcome = driver.run(&row.key, Why::Gone, &draining).await;
-                sweeping.swept.finished += outcome.tally.finished;
-                sweeping.swept.explained += outcome.tally.explained;
+                // Whose turn it is looks again under the key's lease: the version may have been archived this moment.
+                match gone {
+                    Gone::TakeTurn { is_paused } => {
+                        let draining = || stopping() || is_paused();
+                        let outcome = driver.run(&row.key, Why::Gone, &draining).await;
+                        sweeping.swept.finished += outcome.tally.finished;
+                        sweeping.swept.explained += outcome.tally.explained;
+                    }
+                    Gone::Wake => {
+                        driver.wake_ups.room().await;
+                        let wake_up = WakeUp {
+                            key: row.key.clone(),
+                            why: Why::Gone,
+                        };
+                        driver.wake_ups.wake(wake_up, None).await;
+                        sweeping.swept.woken += 1;
+                    }
+                }
             }
         }
     }

@@ -202,28 +202,55 @@
 //!
 //! Without Rust, the same program runs a command of any language on each file: see [`command`].
 
+#[cfg(not(any(feature = "local", feature = "aws")))]
+compile_error!("choose a host for the function: the feature `local`, `aws` or both");
+
+#[cfg(feature = "local")]
 mod cli;
+#[cfg(feature = "local")]
 mod clock;
+#[cfg(feature = "local")]
 pub mod command;
+#[cfg(feature = "local")]
 mod config;
 pub mod describe;
+#[cfg(feature = "local")]
 mod failure;
+#[cfg(feature = "local")]
 mod faults;
+#[cfg(feature = "local")]
 mod function;
+#[cfg(feature = "local")]
 mod job;
+#[cfg(feature = "local")]
 mod logs;
+#[cfg(feature = "local")]
 mod meant;
+#[cfg(feature = "local")]
 mod metrics;
+#[cfg(feature = "local")]
 mod notifications;
+#[cfg(feature = "aws")]
+mod on_lambda;
+#[cfg(feature = "local")]
 pub mod page;
+#[cfg(feature = "local")]
 mod private_file;
+#[cfg(feature = "local")]
+mod program;
+#[cfg(feature = "local")]
 mod root_key;
+#[cfg(feature = "local")]
 mod route;
+#[cfg(feature = "local")]
 mod server;
+#[cfg(feature = "local")]
 mod shell;
+#[cfg(feature = "local")]
 mod tls_client;
+#[cfg(all(feature = "local", feature = "aws"))]
+mod work;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use two_buckets_objects as objects;
@@ -233,57 +260,28 @@ pub use two_buckets_pipeline::{
     ProgressAt, Reader, Report, RetryAfter, SeekReader, Writer,
 };
 
-use cli::{Command, Stopped};
-use config::{Environment, Settings};
-use failure::Failure;
-use two_buckets_lambda_host as lambda;
+#[cfg(not(feature = "local"))]
+use on_lambda::run_elsewhere as run_here;
+#[cfg(feature = "local")]
+use program::run as run_here;
 
-/// Runs the program of the command line with this function, to the end, and gives its exit code: 0 for success, 1
-/// for what was tried and failed, 2 for what must be typed or configured otherwise.
+/// Runs the program with this function, to the end, and gives its exit code: 0 for success, 1 for what was tried and
+/// failed, 2 for what must be typed or configured otherwise.
 ///
-/// The name of the function's type is how people see it. Reads the process's arguments and environment, and installs the process's
-/// logger and signal handlers, so call it once and from `main`.
+/// In an environment of AWS Lambda (`AWS_LAMBDA_RUNTIME_API` is set) and with the feature `aws`, that is the Lambda
+/// function of a deployment, and the words of the command line mean nothing; everywhere else it is the program of the
+/// command line, which needs the feature `local`. A function that is to be small is built with `aws` alone.
+///
+/// The name of the function's type is how people see it. Reads the process's arguments and environment, and installs
+/// the process's logger and signal handlers, so call it once and from `main`.
 pub fn run<P: Processor>(processor: P) -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == lambda::ENTER) {
-        // The server started it, to become the runtime of a function.
-        return lambda::enter(arguments);
-    }
-    if let Some(ended) = server::strays::end_if_asked(std::env::args_os()) {
+    #[cfg(feature = "local")]
+    if let Some(ended) = program::end_if_started_by_a_server() {
         return ended;
     }
-    match run_command(processor) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // Nobody is left to tell where standard error is gone.
-            _ = writeln!(std::io::stderr(), "two-buckets: {failure}");
-            ExitCode::from(failure.code())
-        }
+    #[cfg(feature = "aws")]
+    if on_lambda::is_here() {
+        return on_lambda::run(processor);
     }
-}
-
-fn run_command<P: Processor>(processor: P) -> Result<(), Failure> {
-    let invocation = match cli::parse(std::env::args_os()) {
-        Ok(invocation) => invocation,
-        Err(Stopped::Printed(text)) => return cli::print_text(&text),
-        Err(Stopped::Failed(failure)) => return Err(failure),
-    };
-    let environment = Environment::of_process();
-    let settings = Settings::resolve(&invocation.flags, &environment)?;
-    if let Command::Job(job) = &invocation.command {
-        logs::begin(&settings)?;
-        return job::run::run(processor, job, &settings, &environment);
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("the runtime cannot start: {error}")))?;
-    match invocation.command {
-        Command::Serve => {
-            logs::begin(&settings)?;
-            let words = cli::words(&invocation.flags);
-            runtime.block_on(server::run(processor, &settings, &environment, words))
-        }
-        command => runtime.block_on(cli::run(command, &settings, &environment)),
-    }
+    run_here(processor)
 }

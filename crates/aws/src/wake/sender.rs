@@ -43,7 +43,7 @@ impl<C: Clock> SqsWakeUps<C> {
     }
 
     /// Sends a hint; says whether it is in the queue.
-    pub(super) async fn send(&self, wake_up: &WakeUp, not_before: Option<Timestamp>) -> bool {
+    pub(crate) async fn send(&self, wake_up: &WakeUp, not_before: Option<Timestamp>) -> bool {
         let wait = not_before.map_or(Duration::ZERO, |at| at.since(self.clock.now()));
         let sent = self
             .client

@@ -14,3 +14,4 @@ mod queue;
 mod s3;
 mod tracker;
 mod wire;
+mod worker;

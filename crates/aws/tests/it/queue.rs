@@ -56,13 +56,13 @@ impl Queue {
         })
     }
 
-    async fn send(&self, body: &str) {
+    pub(crate) async fn send(&self, body: &str) {
         let call = self.client.send_message().queue_url(&self.url);
         call.message_body(body).send().await.unwrap();
     }
 
     /// How many messages there are, by whether they may be received now, are hidden, or kept back.
-    async fn counts(&self) -> [usize; 3] {
+    pub(crate) async fn counts(&self) -> [usize; 3] {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
@@ -92,7 +92,8 @@ impl Queue {
     }
 }
 
-fn event(keys: &[&str]) -> String {
+/// S3's event of these keys of the bucket `staging`, which are encoded as in a form.
+pub(crate) fn event(keys: &[&str]) -> String {
     let records: Vec<String> = keys
         .iter()
         .map(|key| {

@@ -13,7 +13,7 @@ use two_buckets_uploads::ReasonPattern;
 use super::check::Check;
 use super::typed::{
     CheckFlags, ConfigCommand, EverywhereFlags, FaultsCommand, PutFlags, ReplayFlags, ServeFlags,
-    StatusFlags, Typed, TypedCommand,
+    StatusFlags, Typed, TypedCommand, WorkFlags,
 };
 use crate::config::Flags;
 use crate::failure::Failure;
@@ -33,6 +33,8 @@ pub(crate) struct Invocation {
 pub(crate) enum Command {
     /// Run the server.
     Serve,
+    /// Run a worker on AWS.
+    Work,
     /// Upload files.
     Put(Put),
     /// Show uploads.
@@ -298,6 +300,13 @@ fn understand(typed: Typed) -> Result<Invocation, Failure> {
     let (command, serve) = match command {
         None => (Command::Serve, before),
         Some(TypedCommand::Serve(after)) => (Command::Serve, either(before, *after)?),
+        Some(TypedCommand::Work(work)) => {
+            refuse_before(&before)?;
+            return Ok(Invocation {
+                command: Command::Work,
+                flags: flags(&everywhere, given_to_work(*work)),
+            });
+        }
         Some(TypedCommand::Config {
             serve,
             output,
@@ -326,18 +335,24 @@ fn understand(typed: Typed) -> Result<Invocation, Failure> {
             (Command::Job(job), either(before, *serve)?)
         }
         Some(command) => {
-            if let Some((name, _)) = given(&before).first() {
-                return Err(Failure::usage(format!(
-                    "--{name} is a flag of the server; this command only needs --data to find it"
-                )));
-            }
+            refuse_before(&before)?;
             (client_command(command)?, before)
         }
     };
     Ok(Invocation {
         command,
-        flags: flags(&everywhere, &serve),
+        flags: flags(&everywhere, given(&serve)),
     })
+}
+
+/// Flags of the server mean nothing before another command.
+fn refuse_before(before: &ServeFlags) -> Result<(), Failure> {
+    match given(before).first() {
+        None => Ok(()),
+        Some((name, _)) => Err(Failure::usage(format!(
+            "--{name} stands before the command, where flags of the server are; this command takes its own behind it"
+        ))),
+    }
 }
 
 fn client_command(command: TypedCommand) -> Result<Command, Failure> {
@@ -389,7 +404,7 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
             },
         },
         TypedCommand::Env(output) => Command::Env(output.into()),
-        TypedCommand::Serve(_) | TypedCommand::Job { .. } => Command::Serve,
+        TypedCommand::Serve(_) | TypedCommand::Job { .. } | TypedCommand::Work(_) => Command::Serve,
         TypedCommand::Config { output, .. } => Command::Config(output.into()),
     })
 }
@@ -600,9 +615,34 @@ fn either(before: ServeFlags, after: ServeFlags) -> Result<ServeFlags, Failure> 
     }
 }
 
-fn flags(everywhere: &EverywhereFlags, serve: &ServeFlags) -> Flags {
+/// The flags of a worker that were given, by name.
+fn given_to_work(work: WorkFlags) -> Vec<(&'static str, OsString)> {
+    let own = [
+        ("ledger-table", work.ledger_table),
+        ("ledger-shards", work.ledger_shards),
+        ("queue-url", work.queue_url),
+        ("stack", work.stack),
+    ];
+    let as_of_a_server = ServeFlags {
+        staging: work.staging,
+        archive: work.archive,
+        region: work.region,
+        workers: work.workers,
+        max_attempts: work.max_attempts,
+        sweep_interval_s: work.sweep_interval_s,
+        history_days: work.history_days,
+        command: work.command,
+        ..ServeFlags::default()
+    };
+    let own = own
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    given(&as_of_a_server).into_iter().chain(own).collect()
+}
+
+fn flags(everywhere: &EverywhereFlags, given: Vec<(&'static str, OsString)>) -> Flags {
     let config_file = everywhere.config.as_ref().map(PathBuf::from);
-    let values = given(serve)
+    let values = given
         .into_iter()
         .chain(
             [
@@ -723,6 +763,29 @@ mod tests {
             with.flags.values.get("s3"),
             Some(&"127.0.0.1:0".to_owned().into())
         );
+    }
+
+    #[test]
+    fn a_worker_takes_its_own_flags_and_those_it_shares_with_the_server() {
+        let work = check("work --staging s --queue-url https://q --command cat --log debug");
+        assert_eq!(work.command, Command::Work);
+        let values = work.flags.values;
+        let given: Vec<(&str, &str)> = values
+            .iter()
+            .map(|(name, value)| (*name, value.to_str().unwrap()))
+            .collect();
+        assert_eq!(
+            given,
+            [
+                ("command", "cat"),
+                ("log", "debug"),
+                ("queue-url", "https://q"),
+                ("staging", "s")
+            ]
+        );
+        assert!(refused("--staging s work").contains("--staging"));
+        refused("work --s3 127.0.0.1:0");
+        refused("work --function f.py");
     }
 
     #[test]

@@ -29,14 +29,14 @@ use crate::failure::Failure;
 pub(crate) use meaning::{Command, Stopped, parse, words};
 pub(crate) use print::text as print_text;
 
-/// Runs any command but `serve` and `job`.
+/// Runs any command but `serve`, `work` and `job`.
 pub(crate) async fn run(
     command: Command,
     settings: &Settings,
     environment: &Environment,
 ) -> Result<(), Failure> {
     match command {
-        Command::Serve | Command::Job(_) => unreachable!("the caller runs these itself"),
+        Command::Serve | Command::Work | Command::Job(_) => unreachable!("the caller runs these itself"),
         Command::Put(put) => put::run(put, settings, environment).await,
         Command::Status(status) => status::run(&status, settings).await,
         Command::Logs(logs) => logs::run(&logs, settings).await,

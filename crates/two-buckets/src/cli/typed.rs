@@ -254,11 +254,54 @@ pub(crate) struct JobFlags {
     pub(crate) job_timeout_s: Option<OsString>,
 }
 
+/// The flags of a worker on AWS.
+#[derive(clap::Args, Debug, Default, Clone)]
+pub(crate) struct WorkFlags {
+    /// The bucket that files come into
+    #[arg(long, value_name = "NAME")]
+    pub(crate) staging: Option<OsString>,
+    /// The bucket that keeps them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) archive: Option<OsString>,
+    /// The DynamoDB table of the ledger
+    #[arg(long, value_name = "NAME")]
+    pub(crate) ledger_table: Option<OsString>,
+    /// How many parts a ledger gets that nobody has used yet [default: 8]
+    #[arg(long, value_name = "N")]
+    pub(crate) ledger_shards: Option<OsString>,
+    /// The SQS queue of wake-ups
+    #[arg(long, value_name = "URL")]
+    pub(crate) queue_url: Option<OsString>,
+    /// The deployment's name: figures for CloudWatch are written on standard output, in its embedded metric format
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack: Option<OsString>,
+    /// The AWS region, instead of `AWS_REGION` or the profile's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) region: Option<OsString>,
+    /// How many files are processed at once
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<OsString>,
+    /// How often a file is tried before it is set aside as failed
+    #[arg(long, value_name = "N")]
+    pub(crate) max_attempts: Option<OsString>,
+    /// Seconds between sweeps of the staging bucket [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) sweep_interval_s: Option<OsString>,
+    /// Days after which an upload that has ended well is forgotten; its file stays [default: 90]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) history_days: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) command: CommandFlags,
+}
+
 /// The commands.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum TypedCommand {
     /// Start the server (what happens without a command)
     Serve(Box<ServeFlags>),
+    /// Process and archive the files of a deployment on AWS, from here: S3, SQS and DynamoDB, with the region and the
+    /// credentials of the environment or profile
+    Work(Box<WorkFlags>),
     /// Upload files and folders
     Put(PutFlags),
     /// Show what became of uploads, the newest first

@@ -2,6 +2,7 @@
 //!
 //! Each keeps where it came from, for `two-buckets config`. Every problem is listed, not only the first.
 
+mod aws;
 mod callers;
 mod command;
 mod function;
@@ -23,6 +24,7 @@ use two_buckets_objects::BucketName;
 use two_buckets_s3_api::Role;
 use two_buckets_uploads::{Algorithm, ClaimName, WebOrigin};
 
+pub(crate) use aws::AwsSettings;
 pub(crate) use callers::CallerSettings;
 pub(crate) use command::CommandSettings;
 pub(crate) use function::FunctionSettings;
@@ -121,6 +123,8 @@ pub(crate) struct Settings {
     pub(crate) routes: RouteSettings,
     /// Roles beside the uploader's, by `[[role]]` in the file.
     pub(crate) roles: Setting<Vec<Role>>,
+    /// Where a deployment on AWS has its parts.
+    pub(crate) aws: AwsSettings,
     /// Where events of buckets can be sent, by `[notifications.NAME]` in the file.
     pub(crate) notifications: Setting<Vec<NotificationTarget>>,
     /// How to write logs.
@@ -192,6 +196,7 @@ impl Settings {
             |text| number(text, 0, u64::MAX),
             Some(HISTORY_MAX_DEFAULT),
         );
+        let aws = AwsSettings::of(&mut sources);
         let log_format = sources.setting("log-format", log_format, Some(LogFormat::Text));
         let log = sources.setting("log", log_filter, Some(LOG_DEFAULT.to_owned()));
         let server_region = region.as_ref().map_or("", |region| &region.value);
@@ -269,6 +274,7 @@ impl Settings {
                 routes,
                 roles,
                 notifications,
+                aws: aws?,
                 log_format: log_format?,
                 log: log?,
                 file: file.clone(),
@@ -361,6 +367,10 @@ impl Settings {
             "history-days",
             "history-max",
             "notifications",
+            "stack",
+            "ledger-table",
+            "ledger-shards",
+            "queue-url",
         ];
         let rows: Vec<_> = self
             .rows()
@@ -393,6 +403,9 @@ impl Settings {
             .chain(self.command.rows())
             .chain(self.job.rows());
         rows.splice(behind..behind, brought);
+        let last = rows.iter().position(|(name, ..)| *name == "log-format");
+        let last = last.unwrap_or(rows.len());
+        rows.splice(last..last, self.aws.rows());
         rows
     }
 

@@ -22,6 +22,8 @@ use crate::config::{
 use crate::describe::Describe;
 use crate::failure::Failure;
 use crate::function;
+#[cfg(feature = "aws")]
+use crate::root_key::random_text;
 use crate::route::Routes;
 
 /// The time-out of a job that has none: a thousand years.
@@ -209,6 +211,78 @@ pub(crate) fn in_job(
         let function = function(config, function_of, settings, access)?;
         Ok(Some(Arc::new(function)))
     })
+}
+
+/// What a worker on AWS runs on each file: the same, by the same routes, but no Lambda functions, and no jobs. Blocks for a
+/// moment.
+#[cfg(feature = "aws")]
+pub(crate) fn in_worker(
+    own: impl Processor,
+    settings: &Settings,
+) -> Result<(Routes, WorkFolder), Failure> {
+    let mut folder = WorkFolder(None);
+    if runs_commands(settings) {
+        let data = &settings.data.value;
+        super::folder::make(data)?;
+        let name = random_text(FOLDER_NAME_LENGTH, b"abcdefghijklmnopqrstuvwxyz234567")?;
+        let outer = data.join("work").join(name);
+        let mut run = RunFolder::make(&outer)?;
+        run.watch();
+        folder = WorkFolder(Some((run, outer)));
+    }
+    let routes = routes(own, settings, |name, function, brought| {
+        if function.function.value.is_some() {
+            return Err(Failure::usage(
+                "--function runs a Lambda function on this machine, which `work` does not do yet; use --command, \
+                 a processor in Rust, or `serve`",
+            ));
+        }
+        match &folder.0 {
+            Some((run, _)) => command(
+                brought,
+                brought.timeout.value,
+                run.path().join(command_folder(name)),
+            ),
+            None => Ok(None),
+        }
+    })?;
+    Ok((routes, folder))
+}
+
+/// As long as no other worker of the data folder has it by chance.
+#[cfg(feature = "aws")]
+const FOLDER_NAME_LENGTH: usize = 16;
+
+/// The folder of a worker's commands, where it runs some. Removed with it; that of a worker that is killed stays.
+#[cfg(feature = "aws")]
+pub(crate) struct WorkFolder(Option<(RunFolder, PathBuf)>);
+
+#[cfg(feature = "aws")]
+impl WorkFolder {
+    /// Ends the process and what it runs.
+    pub(crate) fn end_all_and_exit(path: Option<&Path>, code: i32) -> ! {
+        match path {
+            Some(path) => super::strays::end_all_and_exit(path, code),
+            None => std::process::exit(code),
+        }
+    }
+
+    /// Where it is, by which its processes are known.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.0.as_ref().map(|(run, _)| run.path().to_owned())
+    }
+}
+
+#[cfg(feature = "aws")]
+impl Drop for WorkFolder {
+    fn drop(&mut self) {
+        if let Some((run, outer)) = self.0.take() {
+            drop(run);
+            if let Err(error) = std::fs::remove_dir_all(&outer) {
+                tracing::warn!("{} cannot be removed: {error}", outer.display());
+            }
+        }
+    }
 }
 
 /// What was said of the time-out. What is not said is for the server's workers: a job takes as long as it takes.

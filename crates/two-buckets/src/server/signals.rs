@@ -49,7 +49,7 @@ impl Signals {
     /// Ends the process when the next one comes: whoever signals twice does not want to wait. What was acknowledged
     /// is on the disk, as after a power cut. `exit` is given the exit code, and ends with the process what must not
     /// be left behind.
-    pub(super) async fn exit_at_next(mut self, exit: impl FnOnce(i32)) {
+    pub(crate) async fn exit_at_next(mut self, exit: impl FnOnce(i32)) {
         self.next().await;
         tracing::warn!("stopped at once");
         exit(INTERRUPTED);

@@ -120,6 +120,13 @@ impl Server {
         }
     }
 
+    /// Makes another bucket, which is not versioned yet.
+    pub(crate) fn make_bucket(&self, name: &str) -> BucketName {
+        let name = name.parse().unwrap();
+        self.depot.create_bucket(&name).unwrap();
+        name
+    }
+
     pub(crate) fn store(&self, options: S3StoreOptions) -> S3Store {
         S3Store::new(self.client.clone(), options)
     }

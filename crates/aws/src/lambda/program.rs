@@ -1,0 +1,131 @@
+//! The Lambda functions as programs.
+
+use std::sync::Arc;
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::{Value, json};
+use two_buckets_objects::Timestamp;
+use two_buckets_pipeline::{Clock as _, Processor};
+
+use super::logs::begin_logs;
+use super::processing::Processing;
+use crate::worker::{
+    Bounds, Config, Metrics, Problems, Sweep, SweepFailed, SystemClock, holder,
+};
+use crate::{ClientOptions, Clients, NoRegion};
+
+/// Why a function's environment does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Broken {
+    /// What it was told does not fit.
+    #[error("the function is not configured: {0}")]
+    Config(#[from] Problems),
+    /// It has no region.
+    #[error(transparent)]
+    NoRegion(#[from] NoRegion),
+    /// Logs cannot be written.
+    #[error("{0}")]
+    Logs(String),
+    /// The Runtime API went away.
+    #[error("the Runtime API failed: {0}")]
+    Runtime(String),
+}
+
+/// Serves invocations of the processor, with this function on each file, until Lambda ends the environment.
+///
+/// Told by `variable` where everything is. Making clients calls nobody, so a cold start waits for the first file's calls
+/// only.
+pub async fn run_processor<P: Processor>(
+    processor: P,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(), Broken> {
+    let Parts {
+        config,
+        clients,
+        holder,
+        metrics,
+    } = Parts::found(&variable).await?;
+    let turns = config.turns(&clients, processor, holder, metrics);
+    let processing = Arc::new(Processing::new(Arc::new(turns)));
+    let serve = service_fn(move |event: LambdaEvent<Value>| {
+        let processing = Arc::clone(&processing);
+        async move {
+            let deadline = deadline(&event);
+            Ok::<_, lambda_runtime::Error>(processing.handle(&event.payload, deadline).await?)
+        }
+    });
+    lambda_runtime::run(serve)
+        .await
+        .map_err(|error| Broken::Runtime(error.to_string()))
+}
+
+/// Serves invocations of the sweep until Lambda ends the environment. What it is called with does not matter.
+pub async fn run_sweep(variable: impl Fn(&str) -> Option<String>) -> Result<(), Broken> {
+    let Parts {
+        config,
+        clients,
+        holder,
+        metrics,
+    } = Parts::found(&variable).await?;
+    let swept = Arc::new(config.sweep(&clients, holder, metrics));
+    let serve = service_fn(move |event: LambdaEvent<Value>| {
+        let swept = Arc::clone(&swept);
+        async move { Ok::<_, lambda_runtime::Error>(sweep(&swept, deadline(&event)).await?) }
+    });
+    lambda_runtime::run(serve)
+        .await
+        .map_err(|error| Broken::Runtime(error.to_string()))
+}
+
+/// Does one invocation of the sweep and gives its answer: what it found. Stops in time for that; a sweep that is not
+/// whole is a failure.
+pub async fn sweep(sweep: &Sweep, deadline: Timestamp) -> Result<Value, SweepFailed> {
+    let bounds = Bounds::of_invocation(SystemClock.now(), deadline);
+    let stopping = || SystemClock.now() >= bounds.process_until;
+    let found = sweep.run(&stopping).await?;
+    Ok(json!({
+        "listed": found.swept.listed,
+        "woken": found.swept.woken,
+        "expired": found.swept.expired,
+        "markers_removed": found.swept.markers_removed,
+        "oldest_unfinished_s": found.oldest_unfinished_s,
+    }))
+}
+
+fn deadline(event: &LambdaEvent<Value>) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX))
+}
+
+/// What both are made of.
+struct Parts {
+    config: Config,
+    clients: Clients,
+    holder: two_buckets_pipeline::Holder,
+    metrics: Metrics,
+}
+
+impl Parts {
+    async fn found(variable: &impl Fn(&str) -> Option<String>) -> Result<Self, Broken> {
+        begin_logs(variable("TWO_BUCKETS_LOG").as_deref()).map_err(Broken::Logs)?;
+        let config = Config::read(variable)?;
+        let clients = Clients::from_environment(&ClientOptions::default()).await?;
+        let metrics = Metrics::new(config.stack.as_deref(), print);
+        // Its log stream is what people find an environment by.
+        let stream = variable("AWS_LAMBDA_LOG_STREAM_NAME");
+        Ok(Self {
+            config,
+            clients,
+            holder: holder(stream.as_deref().unwrap_or("lambda")),
+            metrics,
+        })
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "standard output is a function's log, from which CloudWatch takes figures"
+)]
+fn print(line: &str) {
+    println!("{line}");
+}

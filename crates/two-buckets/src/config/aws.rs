@@ -1,0 +1,85 @@
+//! Where a deployment on AWS has its parts. Region and credentials are found as by every AWS tool.
+
+use super::{Origin, Setting, Sources, number, optional, optional_row};
+
+/// The most parts of a ledger.
+const SHARDS_MAX: u8 = 99;
+/// The longest name of a stack (CloudFormation API, `CreateStack`).
+const STACK_NAME_MAX: usize = 128;
+/// The longest name of a table (DynamoDB API, `CreateTable`).
+const TABLE_NAME_MAX: usize = 255;
+
+/// Where a deployment has its parts; only for commands on AWS.
+#[derive(Debug)]
+pub(crate) struct AwsSettings {
+    /// The deployment's name, for figures; none for no figures.
+    pub(crate) stack: Setting<Option<String>>,
+    /// The table of the ledger.
+    pub(crate) ledger_table: Setting<Option<String>>,
+    /// How many parts a ledger gets that nobody has used yet; none for as many as usual.
+    pub(crate) ledger_shards: Setting<Option<u8>>,
+    /// The queue of wake-ups.
+    pub(crate) queue_url: Setting<Option<String>>,
+}
+
+impl AwsSettings {
+    pub(super) fn of(sources: &mut Sources<'_>) -> Option<Self> {
+        let stack = sources.setting(
+            "stack",
+            optional(|text| name(text, STACK_NAME_MAX, "-")),
+            Some(None),
+        );
+        let ledger_table = sources.setting(
+            "ledger-table",
+            optional(|text| name(text, TABLE_NAME_MAX, "-_.")),
+            Some(None),
+        );
+        let ledger_shards = sources.setting(
+            "ledger-shards",
+            |text| number(text, 1, SHARDS_MAX).map(Some),
+            Some(None),
+        );
+        let queue_url = sources.setting("queue-url", optional(queue_url), Some(None));
+        Some(Self {
+            stack: stack?,
+            ledger_table: ledger_table?,
+            ledger_shards: ledger_shards?,
+            queue_url: queue_url?,
+        })
+    }
+
+    /// Each setting as name, value and origin.
+    pub(super) fn rows(&self) -> Vec<(&'static str, String, &Origin)> {
+        vec![
+            optional_row("stack", &self.stack, String::clone),
+            optional_row("ledger-table", &self.ledger_table, String::clone),
+            optional_row("ledger-shards", &self.ledger_shards, u8::to_string),
+            optional_row("queue-url", &self.queue_url, String::clone),
+        ]
+    }
+}
+
+fn name(text: &str, longest: usize, others: &str) -> Result<String, String> {
+    let fits = (1..=longest).contains(&text.len())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || others.contains(c));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "{text:?} is no name; it has 1 to {longest} letters, digits and any of {others}"
+        ))
+    }
+}
+
+fn queue_url(text: &str) -> Result<String, String> {
+    let is_url = text.starts_with("https://") || text.starts_with("http://");
+    if is_url && !text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "{text:?} is no URL of a queue, as https://sqs.eu-central-1.amazonaws.com/111122223333/wake-ups"
+        ))
+    }
+}
