@@ -416,6 +416,25 @@ def nothing_is_public(template):
         yield "a function has a URL of its own"
 
 
+# The most characters of a role's inline policies together (IAM quotas). A reference counts as the longest ARN it may be.
+INLINE_MAX = 10_240
+ARN_MAX = 200
+
+
+@rule
+def inline_policies_fit_into_their_role(template):
+    size = {}
+    for policy in of_type(template, "AWS::IAM::Policy").values():
+        document = json.dumps(policy["Properties"]["PolicyDocument"], separators=(",", ":"))
+        length = len(document) + ARN_MAX * len(list(references(policy["Properties"]["PolicyDocument"])))
+        for role in policy["Properties"]["Roles"]:
+            for role in branches(role):
+                size[role["Ref"]] = size.get(role["Ref"], 0) + length
+    for role, length in size.items():
+        if length > INLINE_MAX:
+            yield f"{role} has {length} characters of policies"
+
+
 @rule
 def the_key_is_used_through_s3_and_dynamodb_only(template):
     for name, _, statement in statements(template):

@@ -208,6 +208,8 @@ setting(PUBLIC, "UploaderRole", "AssumeRolePolicyDocument", "Statement", 0, "Pri
 setting(PUBLIC, "ApiMayInvokeUploads", "SourceArn")(None, "any_api")
 setting("the_key_is_used_through_s3_and_dynamodb_only", "FunctionOnKey", "PolicyDocument", "Statement", 0, "Condition")(None, "by_itself")
 
+setting("inline_policies_fit_into_their_role", "MoverOnStaging", "PolicyDocument", "Statement", 1, "Resource")([{"Fn::Sub": "${StagingBucket.Arn}/" + "x" * 100}] * 60, "too_long")
+
 PACKAGED = "functions_are_what_is_packaged"
 setting(PACKAGED, "Sweep", "Code", "S3Key")({"Fn::Sub": "${CodePrefix}/processor.zip"}, "the_wrong_zip")
 setting(PACKAGED, "Uploads", "Role")({"Fn::GetAtt": ["ProcessorRole", "Arn"]}, "the_api_as_mover")
