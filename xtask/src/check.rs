@@ -34,7 +34,12 @@ pub(crate) fn run() -> Result<()> {
     stages.run("lints of other builds", || {
         for package in [
             &["processor", "--package", "sweep"][..],
-            &["two-buckets", "--no-default-features", "--features", "local"][..],
+            &[
+                "two-buckets",
+                "--no-default-features",
+                "--features",
+                "local",
+            ][..],
         ] {
             Program::new("cargo")
                 .args(["clippy", "--locked", "--package"])

@@ -130,12 +130,8 @@ fn decoded(key: &str) -> Result<String, Unreadable> {
 
 fn object(bucket: &str, key: &str) -> Result<ObjectRef, Unreadable> {
     Ok(ObjectRef {
-        bucket: bucket
-            .parse::<BucketName>()
-            .map_err(malformed)?,
-        key: key
-            .parse::<Key>()
-            .map_err(malformed)?,
+        bucket: bucket.parse::<BucketName>().map_err(malformed)?,
+        key: key.parse::<Key>().map_err(malformed)?,
     })
 }
 
@@ -226,9 +222,19 @@ mod tests {
         let bucket = "staging".parse().unwrap();
         let at = Timestamp::from_millis(1_700_000_000_007);
         let all: String = (1..=0x2ff).filter_map(char::from_u32).collect();
-        let mut keys: Vec<String> = ["a b", "a+b", "%2B", "100%", "a%20b", "ä/🙂", "\"\\\u{1}", " ", "+"]
-            .map(str::to_owned)
-            .into();
+        let mut keys: Vec<String> = [
+            "a b",
+            "a+b",
+            "%2B",
+            "100%",
+            "a%20b",
+            "ä/🙂",
+            "\"\\\u{1}",
+            " ",
+            "+",
+        ]
+        .map(str::to_owned)
+        .into();
         keys.extend(all.chars().map(String::from));
         for key in keys {
             let record = Record {

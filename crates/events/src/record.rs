@@ -105,15 +105,20 @@ pub fn key_in_event(key: &str) -> String {
 
 /// A message of one record, as S3 sends them.
 pub fn message(record: &Record<'_>) -> Vec<u8> {
-    notification(vec![record.to_json()])
+    notification(&[record.to_json()])
 }
 
-pub(crate) fn notification(records: Vec<Value>) -> Vec<u8> {
+pub(crate) fn notification(records: &[Value]) -> Vec<u8> {
     json!({ "Records": records }).to_string().into_bytes()
 }
 
 /// What S3 sends to a new destination (S3 User Guide, "Event message structure", `s3:TestEvent`).
-pub fn test_message(bucket: &BucketName, at: Timestamp, request_id: &str, host_id: &str) -> Vec<u8> {
+pub fn test_message(
+    bucket: &BucketName,
+    at: Timestamp,
+    request_id: &str,
+    host_id: &str,
+) -> Vec<u8> {
     json!({
         "Service": "Amazon S3",
         "Event": "s3:TestEvent",

@@ -33,7 +33,11 @@ pub struct Told<'a> {
 /// `idempotencyKey` and `attempt`, by which a function with effects of its own knows a repeat, and `archiveBucket` and
 /// `resultsPrefix`, which say where what it makes is kept. No secret is ever in it: functions print their events.
 pub fn told(uploads: &[Told<'_>], region: &str) -> Vec<u8> {
-    notification(uploads.iter().map(|upload| record(upload, region)).collect())
+    let records: Vec<_> = uploads
+        .iter()
+        .map(|upload| record(upload, region))
+        .collect();
+    notification(&records)
 }
 
 fn record(upload: &Told<'_>, region: &str) -> Value {

@@ -79,8 +79,7 @@ impl Staging<'_> {
             let listed = self.store.list_versions(self.bucket, options.clone()).await;
             let page = listed.map_err(unavailable)?;
             for version in page.versions {
-                let is_meant =
-                    prefix.is_none_or(|it| is_below(version.key.as_str(), it));
+                let is_meant = prefix.is_none_or(|it| is_below(version.key.as_str(), it));
                 if version.is_delete_marker || !is_meant {
                     continue;
                 }

@@ -202,8 +202,7 @@ mod tests {
         );
         assert!(batch.await.unwrap().is_some());
         let (archived, staged) = (archive.clone(), staging.clone());
-        let batch =
-            ledger.replay_batch(archived, staged, key, Before::At(found), overtaken, false);
+        let batch = ledger.replay_batch(archived, staged, key, Before::At(found), overtaken, false);
         assert_eq!(batch.await.unwrap(), None);
         assert_eq!(copies(&depot, &staging)[100], 3);
         // Who does not want to go on with one begins anew.

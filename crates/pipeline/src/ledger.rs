@@ -528,10 +528,7 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Makes those of these uploads pending again that have failed, and gives them as they are then. One change, or one
     /// for each: a failure may leave some of them made. The caller wakes their keys, and asks for a bounded number.
-    fn retry_each(
-        &self,
-        ids: &[UploadId],
-    ) -> impl Future<Output = Result<Vec<Upload>>> + Send {
+    fn retry_each(&self, ids: &[UploadId]) -> impl Future<Output = Result<Vec<Upload>>> + Send {
         async move {
             let mut retried = Vec::new();
             for id in ids {

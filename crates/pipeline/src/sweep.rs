@@ -254,8 +254,7 @@ where
         let mut sweeping = Sweeping::default();
         self.list_staging(&mut sweeping, stopping).await?;
         if !gone.is_paused() {
-            self.walk_unfinished(&mut sweeping, stopping, gone)
-                .await?;
+            self.walk_unfinished(&mut sweeping, stopping, gone).await?;
         }
         self.walk_overdue(&mut sweeping, stopping).await?;
         Ok(sweeping.swept)

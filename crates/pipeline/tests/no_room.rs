@@ -10,7 +10,7 @@ use two_buckets_pipeline::step::{Action, Input, Rules, Work};
 use two_buckets_pipeline::{Begin, ProcessError, Routes, State, Upload, UploadId, Why};
 
 /// Ends the last attempt that an upload has by this error; gives its row.
-fn after_the_last_attempt(error: ProcessError) -> Upload {
+fn after_the_last_attempt(error: &ProcessError) -> Upload {
     const ATTEMPTS_MAX: u32 = 2;
     let rules = Rules {
         archive: "archive".parse().unwrap(),
@@ -63,9 +63,7 @@ fn after_the_last_attempt(error: ProcessError) -> Upload {
                 now,
             },
             Action::HeadSource { .. } => Input::Source(Some(Box::new(source.clone()))),
-            Action::BeginAttempt { .. } => {
-                Input::Begun(Box::new(Begin::Begun(begun.clone())))
-            }
+            Action::BeginAttempt { .. } => Input::Begun(Box::new(Begin::Begun(begun.clone()))),
             Action::Process { .. } => Input::Processed(Err(error.clone())),
             Action::End { turn, .. } => {
                 let mut ended = begun;
@@ -80,10 +78,10 @@ fn after_the_last_attempt(error: ProcessError) -> Upload {
 
 #[test]
 fn a_file_does_not_fail_because_there_was_no_room_for_its_function() {
-    let row = after_the_last_attempt(ProcessError::NotRun("no room".into()));
+    let row = after_the_last_attempt(&ProcessError::NotRun("no room".into()));
     assert_eq!((row.state, row.attempts), (State::Pending, 1));
     assert_eq!(row.reason.as_deref(), Some("no room"));
     assert!(!row.look_in_archive);
-    let row = after_the_last_attempt(ProcessError::Transient("it failed".into()));
+    let row = after_the_last_attempt(&ProcessError::Transient("it failed".into()));
     assert_eq!((row.state, row.attempts), (State::Failed, 2));
 }

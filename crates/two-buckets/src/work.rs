@@ -76,18 +76,17 @@ pub(crate) async fn run<P: Processor>(processor: P, settings: &Settings) -> Resu
         "ready"
     );
     let path = folder.path();
-    let is_whole = worker
-        .run(async move {
-            signals.next().await;
-            tracing::info!(
-                "stopping: files in work may end first, at most {} s",
-                DRAIN_MAX.as_secs()
-            );
-            tokio::spawn(signals.exit_at_next(move |code| {
-                WorkFolder::end_all_and_exit(path.as_deref(), code)
-            }));
-        })
-        .await;
+    let is_whole = Box::pin(worker.run(async move {
+        signals.next().await;
+        tracing::info!(
+            "stopping: files in work may end first, at most {} s",
+            DRAIN_MAX.as_secs()
+        );
+        tokio::spawn(
+            signals.exit_at_next(move |code| WorkFolder::end_all_and_exit(path.as_deref(), code)),
+        );
+    }))
+    .await;
     drop(folder);
     if is_whole {
         tracing::info!("stopped");

@@ -127,9 +127,9 @@ fn not_opened(error: &SdkError<AssumeRoleError, HttpResponse>) -> ProcessError {
             ProcessError::NotRun(why)
         }
         // The same key makes the same policy.
-        Some("PackedPolicyTooLarge" | "PackedPolicyTooLargeException" | "MalformedPolicyDocument") => {
-            ProcessError::Permanent(why)
-        }
+        Some(
+            "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" | "MalformedPolicyDocument",
+        ) => ProcessError::Permanent(why),
         _ => ProcessError::Transient(why),
     }
 }

@@ -20,11 +20,11 @@ struct FunctionError {
 }
 
 /// What the function answered, or what Lambda says in its place.
-pub(super) fn of(answer: &InvokeOutput, permanent_errors: &[String]) -> Result<Report, ProcessError> {
-    let payload = answer
-        .payload
-        .as_ref()
-        .map_or(&[][..], AsRef::as_ref);
+pub(super) fn of(
+    answer: &InvokeOutput,
+    permanent_errors: &[String],
+) -> Result<Report, ProcessError> {
+    let payload = answer.payload.as_ref().map_or(&[][..], AsRef::as_ref);
     if answer.function_error.is_none() {
         // Lambda answers with no bytes where a function returned nothing at all.
         let payload = if payload.is_empty() {

@@ -126,7 +126,8 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_encryption_is_named_where_there_is_one_and_the_shortest_still_names_the_version() {
+    fn the_key_of_encryption_is_named_where_there_is_one_and_the_shortest_still_names_the_version()
+    {
         let source = VersionRef {
             bucket: "staging".parse().unwrap(),
             key: "a".parse().unwrap(),
@@ -165,7 +166,12 @@ mod tests {
     #[test]
     fn a_key_that_is_too_long_is_cut_and_the_version_is_not() {
         let version_id = "v".repeat(32);
-        for key in ["k".repeat(1_024), "ä".repeat(512), "ä".repeat(220), "*".repeat(500)] {
+        for key in [
+            "k".repeat(1_024),
+            "ä".repeat(512),
+            "ä".repeat(220),
+            "*".repeat(500),
+        ] {
             let text = of_key(&key, &version_id).unwrap();
             assert!(text.len() <= SESSION_POLICY_CHARS_MAX);
             let policy: Value = serde_json::from_str(&text).unwrap();

@@ -103,9 +103,7 @@ pub(super) async fn complete(
         .set_if_none_match(must_be_new.then(|| "*".to_owned()))
         .multipart_upload(parts)
         .customize()
-        .config_override(
-            aws_sdk_s3::config::Builder::new().retry_classifier(OnlyWhatDidNothing),
-        )
+        .config_override(aws_sdk_s3::config::Builder::new().retry_classifier(OnlyWhatDidNothing))
         .send()
         .await;
     match answer {

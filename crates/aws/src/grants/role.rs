@@ -14,7 +14,7 @@ use super::failure::not_assumed;
 pub(super) const CHAINED_LIFE_MAX: Duration = Duration::from_hours(1);
 const _: () = assert!(CREDENTIALS_LIFE.as_secs() <= CHAINED_LIFE_MAX.as_secs());
 
-/// What a session is called in CloudTrail's records.
+/// What a session is called in `CloudTrail`'s records.
 const SESSION_NAME: &str = "upload-api";
 
 /// A role that may put to staging and do nothing else.

@@ -59,7 +59,10 @@ mod tests {
         let first = of_next_run(&one);
         assert!(first.len() <= 128);
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        assert!(first.chars().all(legal) && first.starts_with('t'), "{first}");
+        assert!(
+            first.chars().all(legal) && first.starts_with('t'),
+            "{first}"
+        );
         assert_eq!(of_next_run(&one), first);
         one.attempts_ever += 1;
         assert_ne!(of_next_run(&one), first);

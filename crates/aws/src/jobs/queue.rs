@@ -34,7 +34,7 @@ pub const VERSION_VARIABLE: &str = "TWO_BUCKETS_JOB_VERSION";
 /// A queue of Batch, and what is submitted to it.
 pub(super) struct Queue {
     client: Client,
-    queue: String,
+    name: String,
     definition: String,
 }
 
@@ -47,10 +47,10 @@ pub(super) struct Seen {
 }
 
 impl Queue {
-    pub(super) fn new(client: Client, queue: String, definition: String) -> Self {
+    pub(super) fn new(client: Client, name: String, definition: String) -> Self {
         Self {
             client,
-            queue,
+            name,
             definition,
         }
     }
@@ -59,7 +59,7 @@ impl Queue {
     pub(super) async fn live(&self) -> Result<BTreeSet<String>, Error> {
         let mut names = BTreeSet::new();
         for status in LIVE {
-            let call = self.client.list_jobs().job_queue(&self.queue);
+            let call = self.client.list_jobs().job_queue(&self.name);
             let mut jobs = call.job_status(status).into_paginator().items().send();
             while let Some(job) = jobs.next().await {
                 let job = job.map_err(|error| Error::Batch(words(&error)))?;
@@ -67,7 +67,7 @@ impl Queue {
                 if names.len() > LISTED_MAX {
                     return Err(Error::Batch(format!(
                         "the queue {} has more than {LISTED_MAX} jobs",
-                        self.queue
+                        self.name
                     )));
                 }
             }
@@ -78,7 +78,7 @@ impl Queue {
     /// The jobs of this name, or whose names begin so where it ends with `*`, in whatever state, those made last first.
     pub(super) async fn named(&self, name: &str) -> Result<Vec<JobSummary>, Error> {
         let by_name = KeyValuesPair::builder().name("JOB_NAME").values(name);
-        let call = self.client.list_jobs().job_queue(&self.queue);
+        let call = self.client.list_jobs().job_queue(&self.name);
         let mut jobs = call
             .filters(by_name.build())
             .into_paginator()
@@ -107,14 +107,17 @@ impl Queue {
         // A variable holds no zero byte, and a key may.
         let overrides = ContainerOverrides::builder()
             .environment(variable(KEY_HEX_VARIABLE, hex::encode(at.key.as_str())))
-            .environment(variable(VERSION_VARIABLE, at.version_id.as_str().to_owned()))
+            .environment(variable(
+                VERSION_VARIABLE,
+                at.version_id.as_str().to_owned(),
+            ))
             .build();
         let once = aws_sdk_batch::config::Builder::default().retry_config(RetryConfig::disabled());
         let submitted = self
             .client
             .submit_job()
             .job_name(name)
-            .job_queue(&self.queue)
+            .job_queue(&self.name)
             .job_definition(&self.definition)
             // Attempts are counted by the ledger.
             .retry_strategy(RetryStrategy::builder().attempts(1).build())
@@ -148,7 +151,9 @@ impl Queue {
                 let reasons = [
                     job.status_reason.clone(),
                     container.and_then(|it| it.reason.clone()),
-                    container.and_then(|it| it.exit_code).map(|code| format!("exit code {code}")),
+                    container
+                        .and_then(|it| it.exit_code)
+                        .map(|code| format!("exit code {code}")),
                 ];
                 for reason in reasons.into_iter().flatten() {
                     how.push_str("; ");

@@ -72,12 +72,23 @@ mod tests {
 
     #[test]
     fn one_that_lives_is_not_submitted_again_in_whatever_state_it_is() {
-        for status in ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "NEW"] {
+        for status in [
+            "SUBMITTED",
+            "PENDING",
+            "RUNNABLE",
+            "STARTING",
+            "RUNNING",
+            "NEW",
+        ] {
             let jobs = [
                 job(JobStatus::Failed, Some(0)),
                 job(JobStatus::from(status), None),
             ];
-            assert_eq!(standing(&jobs, at(i64::MAX / 2)), Standing::Lives, "{status}");
+            assert_eq!(
+                standing(&jobs, at(i64::MAX / 2)),
+                Standing::Lives,
+                "{status}"
+            );
         }
     }
 

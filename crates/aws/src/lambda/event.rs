@@ -71,10 +71,7 @@ mod tests {
             json!({"source": "aws.s3", "detail-type": "Object Created"}),
             json!({"Event": "s3:TestEvent"}),
         ] {
-            assert_eq!(
-                Event::read(&alone),
-                Ok(Event::Alone(alone.to_string()))
-            );
+            assert_eq!(Event::read(&alone), Ok(Event::Alone(alone.to_string())));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use two_buckets_objects::Timestamp;
@@ -9,9 +10,7 @@ use two_buckets_pipeline::{Clock as _, Processor};
 
 use super::logs::begin_logs;
 use super::processing::Processing;
-use crate::worker::{
-    Bounds, Config, Metrics, Problems, Sweep, SweepFailed, SystemClock, holder,
-};
+use crate::worker::{Bounds, Config, Metrics, Problems, Sweep, SweepFailed, SystemClock, holder};
 use crate::{ClientOptions, Clients, NoRegion};
 
 /// Why a function's environment does not start.
@@ -52,7 +51,8 @@ pub async fn run_processor<P: Processor>(
         let processing = Arc::clone(&processing);
         async move {
             let deadline = deadline(&event);
-            Ok::<_, lambda_runtime::Error>(processing.handle(&event.payload, deadline).await?)
+            let answer = processing.handle(&event.payload, deadline).boxed().await?;
+            Ok::<_, lambda_runtime::Error>(answer)
         }
     });
     lambda_runtime::run(serve)
@@ -71,7 +71,11 @@ pub async fn run_sweep(variable: impl Fn(&str) -> Option<String>) -> Result<(), 
     let swept = Arc::new(config.sweep(&clients, holder, metrics));
     let serve = service_fn(move |event: LambdaEvent<Value>| {
         let swept = Arc::clone(&swept);
-        async move { Ok::<_, lambda_runtime::Error>(sweep(&swept, deadline(&event)).await?) }
+        async move {
+            // Boxed as a `dyn`, for the compiler does not look through the type of all that a sweep awaits.
+            let found = sweep(&swept, deadline(&event)).boxed().await?;
+            Ok::<_, lambda_runtime::Error>(found)
+        }
     });
     lambda_runtime::run(serve)
         .await

@@ -374,7 +374,7 @@ impl DynamoLedger {
     /// Takes the dirty flag off; false if the lease is gone. Whoever is turned away while it is sent twice is seen
     /// all the same, because the holder looks again after it.
     async fn clean(&self, lease: &Lease) -> Result<bool> {
-        let sent = self
+        let update = self
             .update_lease(&lease.key)
             .condition_expression(IS_HELD)
             .update_expression("REMOVE #dirty")

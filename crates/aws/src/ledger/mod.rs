@@ -56,8 +56,8 @@ use two_buckets_pipeline::{
 
 use item::{Reader, Writer, corrupt};
 use leases::{mint_at, version_at};
-use rows::Home;
 pub(crate) use replays::Taken;
+use rows::Home;
 pub use schema::{SCHEMA, TableSchema, create_table};
 use table::{At, Table};
 

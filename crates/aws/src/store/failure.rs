@@ -67,7 +67,8 @@ where
 
 /// Whether the SDK found a value that no request can carry, such as a header beyond visible ASCII.
 fn is_unbuildable(error: &(dyn StdError + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<BuildError>())
+    std::iter::successors(Some(error), |&error| error.source())
+        .any(<dyn StdError>::is::<BuildError>)
 }
 
 fn unavailable(reason: String, error: impl StdError + Send + Sync + 'static) -> Error {

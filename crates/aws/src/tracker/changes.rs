@@ -65,7 +65,7 @@ impl<C: Clock> Poll<C> {
             if self.seen.is_some() {
                 self.clock.sleep(LOOK_EVERY).await;
             }
-            match self.look().await {
+            match Box::pin(self.look()).await {
                 Ok((rows, seen)) => {
                     self.found = match &self.seen {
                         Some(before) => differences(before, &seen, &rows),

@@ -128,8 +128,8 @@ impl<C: Clock> Tracker for AwsTracker<C> {
         // Staging first: a version that gets its row meanwhile is then seen twice and not never.
         let look = match &query.prefix {
             // Whoever waits for many files asks for each of them, and all of that is the same for each.
-            None => self.looks.look(self.look(None)).await?,
-            Some(prefix) => self.look(Some(prefix)).await?,
+            None => self.looks.look(Box::pin(self.look(None))).await?,
+            Some(prefix) => Box::pin(self.look(Some(prefix))).await?,
         };
         let on_top = self.on_top(&query, &look.waiting).await?;
         let (uploads, next) = self
@@ -209,7 +209,9 @@ impl<C: Clock> Tracker for AwsTracker<C> {
     }
 
     async fn expect(&self, expected: Expected) -> Result<uploads::UploadId> {
-        self.tracking().expect(expected, self.parts.clock.now()).await
+        self.tracking()
+            .expect(expected, self.parts.clock.now())
+            .await
     }
 
     async fn minted(&self, key: &UploadKey) -> Result<Option<Minted>> {
@@ -281,7 +283,10 @@ impl<C: Clock> AwsTracker<C> {
         let is_meant = |upload: &&uploads::Upload| {
             let key = upload.key.as_str();
             query.key.as_ref().is_none_or(|it| *it == upload.key)
-                && query.search.as_ref().is_none_or(|it| key.contains(it.as_str()))
+                && query
+                    .search
+                    .as_ref()
+                    .is_none_or(|it| key.contains(it.as_str()))
         };
         Ok(all.uploads.iter().filter(is_meant).cloned().collect())
     }
@@ -289,14 +294,19 @@ impl<C: Clock> AwsTracker<C> {
     async fn summary(&self, prefix: Option<&str>) -> Result<Summary> {
         if let Some(prefix) = prefix {
             let below = self.parts.ledger.below(prefix).await.map_err(failed)?;
-            let oldest = below.oldest.map(|(key, received_at)| Oldest { key, received_at });
+            let oldest = below
+                .oldest
+                .map(|(key, received_at)| Oldest { key, received_at });
             return Ok(Summary {
                 counts: below.counts,
                 are_least: below.are_least,
                 oldest,
             });
         }
-        let (counts, oldest) = futures::join!(self.parts.ledger.counts(), self.parts.ledger.oldest_unfinished());
+        let (counts, oldest) = futures::join!(
+            self.parts.ledger.counts(),
+            self.parts.ledger.oldest_unfinished()
+        );
         let oldest = oldest.map_err(failed)?.map(|upload| Oldest {
             key: upload.key.key,
             received_at: upload.received_at,

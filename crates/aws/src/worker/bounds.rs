@@ -28,13 +28,13 @@ impl Bounds {
     /// Of an invocation that begins now. Where it is short, the reserves are a third and a tenth of it.
     pub fn of_invocation(now: Timestamp, deadline: Timestamp) -> Self {
         let whole = deadline.since(now);
-        let process = whole - ARCHIVE_RESERVE.min(whole / 3);
+        let process = whole.saturating_sub(ARCHIVE_RESERVE.min(whole / 3));
         let answer = ANSWER_RESERVE.min(whole / 10);
         Self {
             begin_until: now.after(process / 2),
             process_until: now.after(process),
-            drop_at: now.after(whole - answer),
-            answer_by: now.after(whole - answer / 2),
+            drop_at: now.after(whole.saturating_sub(answer)),
+            answer_by: now.after(whole.saturating_sub(answer / 2)),
         }
     }
 }

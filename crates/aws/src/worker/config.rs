@@ -131,11 +131,7 @@ impl Config {
 
     /// Where wake-ups go.
     pub fn wake_ups(&self, clients: &Clients) -> SqsWakeUps<SystemClock> {
-        SqsWakeUps::new(
-            clients.sqs(),
-            self.queue_url.clone(),
-            Arc::new(SystemClock),
-        )
+        SqsWakeUps::new(clients.sqs(), self.queue_url.clone(), Arc::new(SystemClock))
     }
 
     /// What takes turns with this function, in this name. Calls nobody.
@@ -216,12 +212,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         }
     }
 
-    fn number<T>(
-        &mut self,
-        name: &str,
-        range: std::ops::RangeInclusive<T>,
-        default: T,
-    ) -> Option<T>
+    fn number<T>(&mut self, name: &str, range: std::ops::RangeInclusive<T>, default: T) -> Option<T>
     where
         T: FromStr + PartialOrd + fmt::Display,
     {

@@ -65,11 +65,7 @@ impl Metrics {
         }
     }
 
-    fn put<'a>(
-        &self,
-        figures: impl IntoIterator<Item = (&'a str, &'a str, u64)>,
-        now: Timestamp,
-    ) {
+    fn put<'a>(&self, figures: impl IntoIterator<Item = (&'a str, &'a str, u64)>, now: Timestamp) {
         let Some(stack) = &self.stack else {
             return;
         };

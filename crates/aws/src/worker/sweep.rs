@@ -65,10 +65,7 @@ impl From<ledger::Error> for SweepFailed {
 
 impl Sweep {
     /// Sweeps once, until `stopping` says so. Dropping it midway leaves some keys unwoken; the next sweep begins anew.
-    pub async fn run(
-        &self,
-        stopping: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Figures, SweepFailed> {
+    pub async fn run(&self, stopping: &(dyn Fn() -> bool + Sync)) -> Result<Figures, SweepFailed> {
         let is_muted = self.pauses.is_paused(SystemClock.now()).await;
         let driver = Driver {
             store: Arc::new(self.store.clone()),

@@ -1,6 +1,5 @@
 //! Turns on keys that wake-ups name.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -111,7 +110,8 @@ impl<P: Processor> Turns<P> {
             || bounds.is_some_and(|bounds| SystemClock.now() >= bounds.begin_until) || self.stops();
         let stopping = || is_over() || self.pauses.is_known_paused();
         let outcome = {
-            let turn = pin!(driver.run(&wake_up.key, wake_up.why, &stopping));
+            // A turn's future is large: on the heap, its callers' stay small.
+            let turn = Box::pin(driver.run(&wake_up.key, wake_up.why, &stopping));
             tokio::select! {
                 biased;
                 outcome = turn => outcome,

@@ -144,7 +144,10 @@ async fn serve(
     let mut connection = BufStream::new(connection);
     let mut line = String::new();
     connection.read_line(&mut line).await?;
-    let what = line.rsplit_once(' ').map_or("", |(what, _)| what).to_owned();
+    let what = line
+        .rsplit_once(' ')
+        .map_or("", |(what, _)| what)
+        .to_owned();
     let mut headers = HashMap::new();
     loop {
         line.clear();
@@ -154,7 +157,9 @@ async fn serve(
         };
         headers.insert(name.to_lowercase(), value.trim().to_owned());
     }
-    let length = headers.get("content-length").map_or(0, |it| it.parse().unwrap());
+    let length = headers
+        .get("content-length")
+        .map_or(0, |it| it.parse().unwrap());
     let mut body = vec![0; length];
     connection.read_exact(&mut body).await?;
     let asked = Asked {

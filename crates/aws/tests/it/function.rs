@@ -96,7 +96,11 @@ fn options() -> FunctionOptions {
     }
 }
 
-async fn function(canned: &Canned, clock: &Arc<Waits>, options: FunctionOptions) -> Function<Waits> {
+async fn function(
+    canned: &Canned,
+    clock: &Arc<Waits>,
+    options: FunctionOptions,
+) -> Function<Waits> {
     let clients = canned.clients().await;
     Function::new(&clients, Arc::clone(clock), Arc::new(|| 7), options).unwrap()
 }
@@ -198,12 +202,15 @@ async fn what_lambda_says_of_a_function_means_what_it_means_on_this_machine() {
         (
             failed("Sandbox.Timedout", "Task timed out after 3.00 seconds"),
             Err(Transient(
-                "the function failed with Sandbox.Timedout: Task timed out after 3.00 seconds".into(),
+                "the function failed with Sandbox.Timedout: Task timed out after 3.00 seconds"
+                    .into(),
             )),
         ),
         (
             Reply::ok("garbage").with("x-amz-function-error", "Unhandled"),
-            Err(Transient("the function failed and said nothing of why".into())),
+            Err(Transient(
+                "the function failed and said nothing of why".into(),
+            )),
         ),
     ] {
         let told = format!("{reply:?}");
@@ -220,7 +227,10 @@ async fn a_function_that_may_have_run_is_not_called_again_and_the_attempt_counts
     for (reply, words) in [
         (Reply::Cut, "it may have run"),
         (Reply::Silence, "no answer within 1 s; it may run still"),
-        (Reply::refused(500, "ServiceException"), "500 ServiceException"),
+        (
+            Reply::refused(500, "ServiceException"),
+            "500 ServiceException",
+        ),
         (
             Reply::refused(404, "ResourceNotFoundException"),
             "404 ResourceNotFoundException",
@@ -243,7 +253,10 @@ async fn a_function_that_may_have_run_is_not_called_again_and_the_attempt_counts
     }
     let too_large = Reply::refused(413, "RequestTooLargeException");
     let (result, _, _) = run(&bed.upload, options(), move |_| too_large.clone()).await;
-    assert!(matches!(result, Err(ProcessError::Permanent(_))), "{result:?}");
+    assert!(
+        matches!(result, Err(ProcessError::Permanent(_))),
+        "{result:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,7 +267,11 @@ async fn want_of_room_is_waited_for_and_then_no_failure_of_the_file() {
     let (result, asked, waits) = run(&bed.upload, options(), move |_| {
         let mut calls = calls.lock().unwrap();
         *calls += 1;
-        if *calls < 4 { throttled() } else { Reply::ok("{}") }
+        if *calls < 4 {
+            throttled()
+        } else {
+            Reply::ok("{}")
+        }
     })
     .await;
     assert_eq!(result.unwrap().as_str(), "{}");
@@ -309,7 +326,9 @@ fn with_role() -> FunctionOptions {
 /// A member of a form.
 fn member(form: &[u8], name: &str) -> String {
     let form = std::str::from_utf8(form).unwrap();
-    let pair = form.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+    let pair = form
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(&format!("{name}=")));
     let spaced = pair.unwrap().replace('+', " ");
     percent_encoding::percent_decode_str(&spaced)
         .decode_utf8()
@@ -333,7 +352,10 @@ async fn credentials_for_exactly_the_version_come_with_the_call_and_are_said_now
     assert_eq!(member(&for_sts.body, "RoleArn"), ROLE);
     assert_eq!(member(&for_sts.body, "DurationSeconds"), "900");
     let name = member(&for_sts.body, "RoleSessionName");
-    assert!(name.starts_with("two-buckets-") && name.ends_with("-2"), "{name}");
+    assert!(
+        name.starts_with("two-buckets-") && name.ends_with("-2"),
+        "{name}"
+    );
     assert!((2..=64).contains(&name.len()), "{name}");
     let policy = member(&for_sts.body, "Policy");
     assert!(policy.is_ascii(), "{policy}");
@@ -383,7 +405,10 @@ async fn credentials_for_exactly_the_version_come_with_the_call_and_are_said_now
 async fn a_policy_that_turns_out_too_long_gives_way_to_one_that_names_the_version_only() {
     let bed = Bed::new(&format!("in/{}", "k".repeat(400))).await;
     let long_token = "t".repeat(3_000);
-    for too_long in [refused_session(400, "PackedPolicyTooLarge"), session_with(&long_token)] {
+    for too_long in [
+        refused_session(400, "PackedPolicyTooLarge"),
+        session_with(&long_token),
+    ] {
         let (result, asked, _) = run(&bed.upload, with_role(), move |asked| match &*asked.what {
             "POST /" if member(&asked.body, "Policy").contains("kkk") => too_long.clone(),
             "POST /" => session(),
@@ -399,8 +424,12 @@ async fn a_policy_that_turns_out_too_long_gives_way_to_one_that_names_the_versio
         assert_eq!(policy.matches(version_id).count(), 2, "{policy}");
         assert!(invoked.headers.contains_key("x-amz-client-context"));
     }
-    let (result, asked, _) = run(&bed.upload, with_role(), move |_| session_with(&long_token)).await;
-    assert!(matches!(result, Err(ProcessError::Permanent(_))), "{result:?}");
+    let (result, asked, _) =
+        run(&bed.upload, with_role(), move |_| session_with(&long_token)).await;
+    assert!(
+        matches!(result, Err(ProcessError::Permanent(_))),
+        "{result:?}"
+    );
     assert_eq!(asked.len(), 2, "it is not called without its credentials");
 }
 
@@ -434,14 +463,25 @@ async fn what_is_no_function_or_role_is_refused_before_any_file() {
     let canned = Canned::start(|_| Reply::Cut).await;
     let clients = canned.clients().await;
     let made = |options| Function::new(&clients, Arc::<Waits>::default(), Arc::new(|| 7), options);
-    for arn in ["", "mine", "arn:aws:lambda:r:1:layer:mine", "arn:aws:lambda:r:1:function:"] {
+    for arn in [
+        "",
+        "mine",
+        "arn:aws:lambda:r:1:layer:mine",
+        "arn:aws:lambda:r:1:function:",
+    ] {
         let arn = arn.to_owned();
-        let refused = made(FunctionOptions { arn: arn.clone(), ..options() });
+        let refused = made(FunctionOptions {
+            arn: arn.clone(),
+            ..options()
+        });
         assert_eq!(refused.unwrap_err(), InvalidFunction::Arn(arn));
     }
     for role in ["", "mine", "arn:aws:iam::1:user/mine"] {
         let role_arn = Some(role.to_owned());
-        let refused = made(FunctionOptions { role_arn, ..options() });
+        let refused = made(FunctionOptions {
+            role_arn,
+            ..options()
+        });
         assert_eq!(refused.unwrap_err(), InvalidFunction::RoleArn(role.into()));
     }
     for limit in [Duration::ZERO, Duration::from_secs(901)] {
@@ -452,7 +492,8 @@ async fn what_is_no_function_or_role_is_refused_before_any_file() {
 
 /// The role as the template has it, and the session policy that was asked for, on our own S3.
 #[tokio::test(flavor = "multi_thread")]
-async fn with_its_credentials_a_function_reads_its_version_and_writes_its_results_and_nothing_else() {
+async fn with_its_credentials_a_function_reads_its_version_and_writes_its_results_and_nothing_else()
+{
     let role = Role {
         name: "of-functions".into(),
         policy: r#"{"Version":"2012-10-17","Statement":[
@@ -482,7 +523,11 @@ async fn with_its_credentials_a_function_reads_its_version_and_writes_its_result
         let session = session.unwrap();
         let s3 = s3_as(&bed.server, &session).await;
         let version_id = bed.upload.source.at.version_id.as_str();
-        let read = s3.get_object().bucket("files").key(key).version_id(version_id);
+        let read = s3
+            .get_object()
+            .bucket("files")
+            .key(key)
+            .version_id(version_id);
         let read = read.send().await.unwrap().body.collect().await.unwrap();
         assert_eq!(&read.into_bytes()[..], b"bytes", "{key}");
         let put = |bucket: &str, key: String| {
@@ -503,7 +548,11 @@ async fn with_its_credentials_a_function_reads_its_version_and_writes_its_result
         }
         for (other, other_version) in &others {
             let call = s3.get_object().bucket("files").key(*other);
-            call.clone().version_id(other_version).send().await.unwrap_err();
+            call.clone()
+                .version_id(other_version)
+                .send()
+                .await
+                .unwrap_err();
             call.send().await.unwrap_err();
         }
         let by_name = s3.get_object().bucket("files").key(key);
@@ -518,9 +567,18 @@ async fn with_its_credentials_a_function_reads_its_version_and_writes_its_result
             assert!(put(bucket, other).await.is_err(), "{bucket}");
         }
         let delete = s3.delete_object().bucket("files").key(key);
-        delete.clone().version_id(version_id).send().await.unwrap_err();
+        delete
+            .clone()
+            .version_id(version_id)
+            .send()
+            .await
+            .unwrap_err();
         delete.send().await.unwrap_err();
-        s3.list_objects_v2().bucket("files").send().await.unwrap_err();
+        s3.list_objects_v2()
+            .bucket("files")
+            .send()
+            .await
+            .unwrap_err();
     }
 }
 

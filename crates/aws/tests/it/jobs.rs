@@ -114,9 +114,15 @@ impl Batch {
                     },
                     None => job.status == body["jobStatus"],
                 };
-                let jobs = self.jobs.iter().enumerate().filter(|(_, job)| is_listed(job));
+                let jobs = self
+                    .jobs
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, job)| is_listed(job));
                 // One a page.
-                let from = body["nextToken"].as_str().map_or(0, |it| it.parse().unwrap());
+                let from = body["nextToken"]
+                    .as_str()
+                    .map_or(0, |it| it.parse().unwrap());
                 let mut jobs = jobs.skip(from);
                 let page: Vec<Value> = jobs.next().map(summary).into_iter().collect();
                 let next = jobs.next().map(|_| (from + 1).to_string());
@@ -223,7 +229,11 @@ impl Bed {
 
     async fn begun(&self, upload: &Upload, batch_job_id: &str) -> Lease {
         let holder = holder(batch_job_id);
-        match self.driver.claim_job(&upload.key, &upload.id, &holder).await {
+        match self
+            .driver
+            .claim_job(&upload.key, &upload.id, &holder)
+            .await
+        {
             JobClaim::Begun { lease, .. } => lease,
             JobClaim::Nothing(stopped) => panic!("{stopped:?}"),
         }
@@ -233,7 +243,9 @@ impl Bed {
     async fn run(&self, upload: &Upload, batch_job_id: &str) -> Stopped {
         let stopping = std::future::pending();
         let holder = holder(batch_job_id);
-        let run = self.driver.run_job(&upload.key, &upload.id, &holder, stopping);
+        let run = self
+            .driver
+            .run_job(&upload.key, &upload.id, &holder, stopping);
         run.await.stopped
     }
 
@@ -268,7 +280,9 @@ async fn what_is_left_to_a_job_is_submitted_once_whoever_asks_and_archived_by_it
     let upload = bed.queued("in/a\u{1} ä").await;
     assert_eq!(bed.jobs.start_of(&upload.key).await.unwrap(), 1);
     let asked = bed.canned.take();
-    let submitted = asked.iter().find(|asked| asked.what == "POST /v1/submitjob");
+    let submitted = asked
+        .iter()
+        .find(|asked| asked.what == "POST /v1/submitjob");
     let submitted = submitted.unwrap().json();
     assert_eq!(submitted["jobQueue"], "queue");
     assert_eq!(submitted["jobDefinition"], "definition:3");
@@ -404,7 +418,10 @@ async fn a_cancelled_job_is_fenced_off_and_its_containers_are_ended() {
     let lease = bed.begun(&running, "job-0").await;
     bed.driver.wake_ups.0.lock().unwrap().clear();
     for upload in [&running, &queued] {
-        assert_eq!(bed.jobs.cancel(&upload.id).await.unwrap().state, State::Failed);
+        assert_eq!(
+            bed.jobs.cancel(&upload.id).await.unwrap().state,
+            State::Failed
+        );
     }
     let terminated: Vec<String> = bed
         .canned
@@ -418,12 +435,9 @@ async fn a_cancelled_job_is_fenced_off_and_its_containers_are_ended() {
     let woken: Vec<&str> = woken.iter().map(|one| one.key.key.as_str()).collect();
     assert_eq!(woken, ["a", "b"]);
     // What it comes to is too late.
-    let late = bed.driver.finish_job(
-        &lease,
-        &running.id,
-        Ok(Report::default()),
-        Duration::ZERO,
-    );
+    let late = bed
+        .driver
+        .finish_job(&lease, &running.id, Ok(Report::default()), Duration::ZERO);
     assert_eq!(late.await.stopped, Stopped::FencedOff);
     assert_eq!(bed.row(&running).await.state, State::Failed);
     assert_eq!(bed.run(&queued, "job-1").await, Stopped::Idle);
@@ -440,7 +454,9 @@ async fn a_job_that_is_told_to_stop_ends_its_attempt_and_one_that_lost_its_key_s
     let upload = bed.queued("a").await;
     let stopping = async {};
     let holder_of = holder("job-0");
-    let run = bed.driver.run_job(&upload.key, &upload.id, &holder_of, stopping);
+    let run = bed
+        .driver
+        .run_job(&upload.key, &upload.id, &holder_of, stopping);
     assert_eq!(run.await.tally.deferred, 1);
     let row = bed.row(&upload).await;
     assert_eq!((row.state, row.attempts), (State::Pending, 1));

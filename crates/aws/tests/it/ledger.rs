@@ -439,7 +439,10 @@ async fn a_lease_is_changed_a_moment_after_it_met_a_transaction() {
     // The second claim is refused by its condition and then makes the lease dirty.
     wire.plan("UpdateItem", Trouble::Conflict);
     let other = fresh.elsewhere();
-    assert_eq!(other.claim(&claim("a", "two", NOW)).await.unwrap(), Claim::Busy);
+    assert_eq!(
+        other.claim(&claim("a", "two", NOW)).await.unwrap(),
+        Claim::Busy
+    );
     wire.plan("UpdateItem", Trouble::Conflict);
     assert_eq!(fresh.release(&lease).await.unwrap(), Release::LookAgain);
     wire.plan("UpdateItem", Trouble::Conflict);

@@ -15,7 +15,11 @@ async fn given<P: Place>(place: &P, of_key: &str, must_be_new: bool) -> UploadCr
         key: key(of_key),
         must_be_new,
     };
-    place.grants().credentials(scope, 60 * MINUTE).await.unwrap()
+    place
+        .grants()
+        .credentials(scope, 60 * MINUTE)
+        .await
+        .unwrap()
 }
 
 fn put(bucket: &BucketName, of_key: &str) -> Call {
@@ -220,22 +224,26 @@ pub async fn credentials_do_nothing_but_upload_their_key<P: Place>(place: &P) {
     problems.assert_none();
 
     // Another's upload, by its own key and by theirs.
-    let begun = place.grants().create_multipart(two_buckets_uploads::CreateMultipart {
-        key: key("theirs/b"),
-        content_type: None,
-        metadata: std::collections::BTreeMap::new(),
-    });
+    let begun = place
+        .grants()
+        .create_multipart(two_buckets_uploads::CreateMultipart {
+            key: key("theirs/b"),
+            content_type: None,
+            metadata: std::collections::BTreeMap::new(),
+        });
     let upload = begun.await.unwrap();
     put_part_as_owner(place, "theirs/b", upload.as_str(), 1).await;
     let before = everything(place).await;
     let document = completion("\"x\"");
     for (of_key, statuses) in [("theirs/b", &[403][..]), ("mine/a", &[404])] {
-        let named = |method: Method| {
-            Call::new(method, staging, of_key).query("uploadId", upload.as_str())
-        };
+        let named =
+            |method: Method| Call::new(method, staging, of_key).query("uploadId", upload.as_str());
         for (what, call) in [
             ("parts", named(Method::GET)),
-            ("send", named(Method::PUT).query("partNumber", "1").body(b"x")),
+            (
+                "send",
+                named(Method::PUT).query("partNumber", "1").body(b"x"),
+            ),
             ("complete", named(Method::POST).body(document.as_bytes())),
             ("abort", named(Method::DELETE)),
         ] {
@@ -282,7 +290,10 @@ pub async fn credentials_for_a_key_that_looks_like_a_pattern_open_no_other<P: Pl
         ("a?", &["ab", "a/"]),
         ("**", &["*", "x"]),
         ("folder/*", &["folder/x", "folder/"]),
-        ("${aws:username}", &["two-buckets-uploader", "${aws:userid}"]),
+        (
+            "${aws:username}",
+            &["two-buckets-uploader", "${aws:userid}"],
+        ),
         ("${*}", &["*", "x", "{*}"]),
         ("${?}", &["?", "x"]),
         ("${$}", &["$", "x"]),
@@ -295,7 +306,11 @@ pub async fn credentials_for_a_key_that_looks_like_a_pattern_open_no_other<P: Pl
         let made = given(place, pattern, false).await;
         let before = everything(place).await;
         let longer = [format!("x{pattern}"), format!("{pattern}x")];
-        for other in others.iter().copied().chain(longer.iter().map(String::as_str)) {
+        for other in others
+            .iter()
+            .copied()
+            .chain(longer.iter().map(String::as_str))
+        {
             let begin = Call::new(Method::POST, place.staging(), other).query("uploads", "");
             for call in [put(place.staging(), other), begin] {
                 let answer = call.by(place, &made).await;
@@ -316,7 +331,11 @@ pub async fn credentials_for_a_key_that_looks_like_a_pattern_open_no_other<P: Pl
 /// A folder is what is below it.
 pub async fn credentials_for_a_prefix_stay_below_it<P: Place>(place: &P) {
     let scope = CredentialScope::Below("te*m/".parse().unwrap());
-    let made = place.grants().credentials(scope, 60 * MINUTE).await.unwrap();
+    let made = place
+        .grants()
+        .credentials(scope, 60 * MINUTE)
+        .await
+        .unwrap();
     for inside in ["te*m/a", "te*m/a/b"] {
         let answer = put(place.staging(), inside).by(place, &made).await;
         assert_eq!(answer.status, 200, "{inside}: {answer:?}");

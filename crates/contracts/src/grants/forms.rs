@@ -76,7 +76,14 @@ pub async fn a_form_takes_what_it_was_signed_for<P: Place>(place: &P) {
         ("no policy", without("policy"), b"hello"),
         ("another policy", with("policy", &policy), b"hello"),
         ("no signature", without("x-amz-signature"), b"hello"),
-        ("another's key", with("x-amz-credential", "AKIAX/20261126/eu-central-1/s3/aws4_request"), b"hello"),
+        (
+            "another's key",
+            with(
+                "x-amz-credential",
+                "AKIAX/20261126/eu-central-1/s3/aws4_request",
+            ),
+            b"hello",
+        ),
     ];
     let before = everything(place).await;
     let mut problems = Problems::default();
@@ -116,10 +123,7 @@ pub async fn a_form_below_a_prefix_takes_the_name_of_its_file<P: Place>(place: &
         let mut fields = form.fields.clone();
         fields.insert("key".into(), outside.into());
         let answer = post(&form.url, &fields, "photo.png", b"hello").await;
-        assert!(
-            (400..500).contains(&answer.status),
-            "{outside}: {answer:?}"
-        );
+        assert!((400..500).contains(&answer.status), "{outside}: {answer:?}");
         assert_unchanged(place, &before, outside).await;
     }
 }

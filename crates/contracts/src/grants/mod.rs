@@ -171,10 +171,12 @@ async fn everything<P: Place>(place: &P) -> Vec<String> {
         bucket: None,
         ..Call::new(Method::GET, place.staging(), "")
     };
-    let of_bucket = [place.staging(), place.other()].into_iter().flat_map(|name| {
-        ["versions", "uploads", "versioning"]
-            .map(|list| Call::new(Method::GET, name, "").query(list, ""))
-    });
+    let of_bucket = [place.staging(), place.other()]
+        .into_iter()
+        .flat_map(|name| {
+            ["versions", "uploads", "versioning"]
+                .map(|list| Call::new(Method::GET, name, "").query(list, ""))
+        });
     let mut lists = Vec::new();
     for call in std::iter::once(buckets).chain(of_bucket) {
         let answer = call.by(place, &owner).await;

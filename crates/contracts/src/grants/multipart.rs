@@ -10,7 +10,8 @@ use two_buckets_uploads::{
 use super::client::{Answer, send};
 use super::urls::signed;
 use super::{
-    Place, assert_unchanged, everything, holds, key, put_as_owner, put_part_as_owner, refusal, stored,
+    Place, assert_unchanged, everything, holds, key, put_as_owner, put_part_as_owner, refusal,
+    stored,
 };
 
 /// The least that S3 takes for a part with another behind it.
@@ -188,7 +189,9 @@ pub async fn an_upload_that_is_gone_or_of_another_key_is_not_found<P: Place>(pla
     grants.abort_multipart(&at).await.unwrap();
     assert!(is_not_found(&refusal(grants.list_parts(&at)).await));
     let complete = completion(&at, vec![(one, etag)], false);
-    assert!(is_not_found(&refusal(grants.complete_multipart(complete)).await));
+    assert!(is_not_found(
+        &refusal(grants.complete_multipart(complete)).await
+    ));
     grants.abort_multipart(&at).await.unwrap();
     assert!(stored(place, "theirs").await.is_none());
 }
@@ -208,7 +211,9 @@ pub async fn every_part_that_was_received_is_listed<P: Place>(place: &P) {
 /// Each call is one URL, which makes no other.
 pub async fn calls_of_a_multipart_upload_are_signed_one_by_one<P: Place>(place: &P) {
     let name = "by/url";
-    let create = signed(place, Operation::CreateMultipart, name, &[]).await.url;
+    let create = signed(place, Operation::CreateMultipart, name, &[])
+        .await
+        .url;
     let begun = send(&Method::POST, &create, &[], b"").await;
     assert_eq!(begun.status, 200, "{begun:?}");
     let upload: MultipartId = begun.element("UploadId").unwrap().parse().unwrap();
@@ -249,7 +254,9 @@ pub async fn calls_of_a_multipart_upload_are_signed_one_by_one<P: Place>(place: 
     let complete = Operation::CompleteMultipart {
         upload: upload.clone(),
     };
-    let complete = signed(place, complete, name, &[("if-none-match", "*")]).await.url;
+    let complete = signed(place, complete, name, &[("if-none-match", "*")])
+        .await
+        .url;
     let document = format!(
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part></CompleteMultipartUpload>",
         etag.quoted()

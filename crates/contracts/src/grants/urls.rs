@@ -78,32 +78,131 @@ pub async fn a_signed_put_takes_what_it_was_signed_for<P: Place>(place: &P) {
         &url[signature_at + 1..]
     );
     let tries = [
-        ("no condition", &put, url.clone(), without("if-none-match"), hello),
-        ("another condition", &put, url.clone(), with("if-none-match", "\"x\""), hello),
+        (
+            "no condition",
+            &put,
+            url.clone(),
+            without("if-none-match"),
+            hello,
+        ),
+        (
+            "another condition",
+            &put,
+            url.clone(),
+            with("if-none-match", "\"x\""),
+            hello,
+        ),
         ("no type", &put, url.clone(), without("content-type"), hello),
-        ("another type", &put, url.clone(), with("content-type", "text/html"), hello),
-        ("a longer body", &put, url.clone(), with("content-length", "6"), b"hello!"),
-        ("a shorter body", &put, url.clone(), with("content-length", "4"), b"hell"),
+        (
+            "another type",
+            &put,
+            url.clone(),
+            with("content-type", "text/html"),
+            hello,
+        ),
+        (
+            "a longer body",
+            &put,
+            url.clone(),
+            with("content-length", "6"),
+            b"hello!",
+        ),
+        (
+            "a shorter body",
+            &put,
+            url.clone(),
+            with("content-length", "4"),
+            b"hell",
+        ),
         ("another body", &put, url.clone(), owned(&bound), b"HELLO"),
-        ("no checksum", &put, url.clone(), without("x-amz-checksum-sha256"), b"HELLO"),
+        (
+            "no checksum",
+            &put,
+            url.clone(),
+            without("x-amz-checksum-sha256"),
+            b"HELLO",
+        ),
         (
             "another checksum",
             &put,
             url.clone(),
-            with("x-amz-checksum-sha256", "AAAAul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="),
+            with(
+                "x-amz-checksum-sha256",
+                "AAAAul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=",
+            ),
             b"HELLO",
         ),
-        ("tags", &put, url.clone(), with("x-amz-tagging", "a=b"), hello),
-        ("for everybody", &put, url.clone(), with("x-amz-acl", "public-read"), hello),
-        ("metadata", &put, url.clone(), with("x-amz-meta-a", "b"), hello),
-        ("another key", &put, other_url("/b.png?", "/c.png?"), owned(&bound), hello),
-        ("a longer key", &put, other_url("/b.png?", "/b.png/c?"), owned(&bound), hello),
-        ("another bucket", &put, other_url(place.staging().as_str(), place.other().as_str()), owned(&bound), hello),
-        ("tagging", &put, other_url("?", "?tagging&"), owned(&bound), hello),
-        ("a part", &put, other_url("?", "?partNumber=1&uploadId=x&"), owned(&bound), hello),
-        ("longer", &put, other_url("X-Amz-Expires=900", "X-Amz-Expires=9000"), owned(&bound), hello),
+        (
+            "tags",
+            &put,
+            url.clone(),
+            with("x-amz-tagging", "a=b"),
+            hello,
+        ),
+        (
+            "for everybody",
+            &put,
+            url.clone(),
+            with("x-amz-acl", "public-read"),
+            hello,
+        ),
+        (
+            "metadata",
+            &put,
+            url.clone(),
+            with("x-amz-meta-a", "b"),
+            hello,
+        ),
+        (
+            "another key",
+            &put,
+            other_url("/b.png?", "/c.png?"),
+            owned(&bound),
+            hello,
+        ),
+        (
+            "a longer key",
+            &put,
+            other_url("/b.png?", "/b.png/c?"),
+            owned(&bound),
+            hello,
+        ),
+        (
+            "another bucket",
+            &put,
+            other_url(place.staging().as_str(), place.other().as_str()),
+            owned(&bound),
+            hello,
+        ),
+        (
+            "tagging",
+            &put,
+            other_url("?", "?tagging&"),
+            owned(&bound),
+            hello,
+        ),
+        (
+            "a part",
+            &put,
+            other_url("?", "?partNumber=1&uploadId=x&"),
+            owned(&bound),
+            hello,
+        ),
+        (
+            "longer",
+            &put,
+            other_url("X-Amz-Expires=900", "X-Amz-Expires=9000"),
+            owned(&bound),
+            hello,
+        ),
         ("forged", &put, forged, owned(&bound), hello),
-        ("begin parts", &Method::POST, other_url("?", "?uploads&"), owned(&bound), hello),
+        (
+            "begin parts",
+            &Method::POST,
+            other_url("?", "?uploads&"),
+            owned(&bound),
+            hello,
+        ),
         ("read", &Method::GET, url.clone(), Headers::new(), b""),
         ("look", &Method::HEAD, url.clone(), Headers::new(), b""),
         ("delete", &Method::DELETE, url.clone(), Headers::new(), b""),
@@ -189,17 +288,26 @@ pub async fn grants_end_when_they_say<P: Place>(place: &P) {
         let call = Call::new(Method::PUT, place.staging(), "credentials").body(b"x");
         [
             send(&Method::PUT, &url.url, &[], b"x").await.status,
-            forms::post(&form.url, &form.fields, "x.txt", b"x").await.status,
+            forms::post(&form.url, &form.fields, "x.txt", b"x")
+                .await
+                .status,
             call.by(place, &credentials).await.status,
         ]
     };
     let first = ends.iter().min().unwrap();
-    place.let_pass(first.since(place.now()).saturating_sub(Duration::from_secs(30)));
+    place.let_pass(
+        first
+            .since(place.now())
+            .saturating_sub(Duration::from_secs(30)),
+    );
     for status in uses().await {
         assert!((200..300).contains(&status), "{status}");
     }
     let last = ends.iter().max().unwrap();
-    place.let_pass(last.since(place.now()).saturating_add(Duration::from_secs(1)));
+    place.let_pass(
+        last.since(place.now())
+            .saturating_add(Duration::from_secs(1)),
+    );
     let before = everything(place).await;
     for status in uses().await {
         assert!((400..500).contains(&status), "{status}");
@@ -222,7 +330,11 @@ pub async fn nothing_secret_is_shown<P: Place>(place: &P) {
         key: key("credentials"),
         must_be_new: false,
     };
-    let made = place.grants().credentials(scope, 15 * MINUTE).await.unwrap();
+    let made = place
+        .grants()
+        .credentials(scope, 15 * MINUTE)
+        .await
+        .unwrap();
     let shown = format!("{url:?} {form:?} {made:?}");
     let (_, signature) = url.url.split_once("Signature=").unwrap();
     let signature = signature.split('&').next().unwrap();

@@ -27,13 +27,21 @@ pub async fn an_expected_upload_keeps_its_id_when_it_comes<H: TrackedHost>(host:
     let waits = only(host, "made/a").await;
     assert_eq!((&waits.id, waits.is_expected), (&id, true));
     assert_eq!((waits.size_bytes, waits.version_id), (3, None));
-    let minted = tracker.minted(&upload_key("made/a")).await.unwrap().unwrap();
+    let minted = tracker
+        .minted(&upload_key("made/a"))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((&minted.id, minted.has_arrived), (&id, false));
     assert_eq!(tracker.expect(expected(host, "made/a")).await.unwrap(), id);
     // It has come, and no worker has looked at it.
     tracker.pause(None).await.unwrap();
     let version = host.put("made/a", b"abc").await;
-    let minted = tracker.minted(&upload_key("made/a")).await.unwrap().unwrap();
+    let minted = tracker
+        .minted(&upload_key("made/a"))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((&minted.id, minted.has_arrived), (&id, true));
     let came = only(host, "made/a").await;
     assert_eq!((&came.id, came.version_id), (&id, Some(version)));
@@ -60,15 +68,12 @@ pub async fn a_key_made_for_one_file_is_refused_to_another<H: TrackedHost>(host:
             matches!(refused, Err(Error::Conflict { .. })),
             "{moment}: {refused:?}"
         );
-        match moment {
-            0 => {
-                tracker.pause(None).await.unwrap();
-                host.put("made/a", b"abc").await;
-            }
-            _ => {
-                tracker.resume().await.unwrap();
-                host.settle().await;
-            }
+        if moment == 0 {
+            tracker.pause(None).await.unwrap();
+            host.put("made/a", b"abc").await;
+        } else {
+            tracker.resume().await.unwrap();
+            host.settle().await;
         }
     }
     assert_eq!(only(host, "made/a").await.state, UploadState::Archived);

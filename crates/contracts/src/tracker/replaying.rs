@@ -64,9 +64,15 @@ pub async fn a_replay_is_processed_again_and_says_where_it_came_from<H: TrackedH
     assert_eq!(content(host, &again.id).await, b"one");
     assert_eq!(of_key(host, "out").await.len(), 1);
     // It came to its end, so this is another; what was replayed may be replayed like any other.
-    assert_eq!(host.tracker().replay(of_prefix("in/")).await.unwrap(), whole);
+    assert_eq!(
+        host.tracker().replay(of_prefix("in/")).await.unwrap(),
+        whole
+    );
     host.settle().await;
-    assert_eq!(states(&of_key(host, "in/b").await), [UploadState::Archived; 3]);
+    assert_eq!(
+        states(&of_key(host, "in/b").await),
+        [UploadState::Archived; 3]
+    );
 }
 
 /// Old bytes, processed again, are no newer than they were.
@@ -81,7 +87,11 @@ pub async fn an_old_version_is_replayed_and_kept_beside<H: TrackedHost>(host: &H
     host.settle().await;
     let mut seen = states(&of_key(host, "a").await);
     seen.sort();
-    let ends = [UploadState::Archived, UploadState::Archived, UploadState::Late];
+    let ends = [
+        UploadState::Archived,
+        UploadState::Archived,
+        UploadState::Late,
+    ];
     assert_eq!(seen, ends);
     // What is replayed by the prefix is what is current: the new bytes, and nothing that the pipeline keeps for itself.
     let said = host.tracker().replay(of_prefix("")).await.unwrap();
@@ -100,7 +110,10 @@ pub async fn what_is_reserved_or_gone_is_not_replayed<H: TrackedHost>(host: &H) 
     assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
     let reserved = of_version("_late/a", VersionId::new("f".repeat(32)));
     let reserved = host.tracker().replay(reserved).await;
-    assert!(matches!(reserved, Err(Error::Refused { .. })), "{reserved:?}");
+    assert!(
+        matches!(reserved, Err(Error::Refused { .. })),
+        "{reserved:?}"
+    );
     let nothing = host.tracker().replay(of_prefix("nothing/")).await.unwrap();
     assert_eq!(nothing, Replayed::default());
     assert_eq!(all(host).await.counts.pending, 0);

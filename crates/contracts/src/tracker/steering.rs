@@ -1,6 +1,4 @@
-use two_buckets_uploads::{
-    Error, Retried, RetryMany, RetrySelection, Tracker as _, UploadState,
-};
+use two_buckets_uploads::{Error, Retried, RetryMany, RetrySelection, Tracker as _, UploadState};
 
 use super::{TrackedHost, all, content, of_key, only, states};
 
@@ -27,7 +25,10 @@ pub async fn a_failed_upload_is_retried_and_no_other<H: TrackedHost>(host: &H) {
     assert_ne!(retried.state, UploadState::Failed);
     host.settle().await;
     let archived = only(host, "bad").await;
-    assert_eq!((archived.state, archived.attempts), (UploadState::Archived, 2));
+    assert_eq!(
+        (archived.state, archived.attempts),
+        (UploadState::Archived, 2)
+    );
     for id in [archived.id, only(host, "good").await.id] {
         let again = host.tracker().retry(&id).await;
         assert!(matches!(again, Err(Error::Conflict { .. })), "{again:?}");
@@ -49,14 +50,20 @@ pub async fn many_are_retried_as_they_are_selected<H: TrackedHost>(host: &H) {
     let selects = |matched, retried| Retried { matched, retried };
     assert_eq!(host.tracker().retry_many(dry).await.unwrap(), selects(3, 0));
     let other = many(RetrySelection::Reason("disk full".parse().unwrap()));
-    assert_eq!(host.tracker().retry_many(other).await.unwrap(), selects(0, 0));
+    assert_eq!(
+        host.tracker().retry_many(other).await.unwrap(),
+        selects(0, 0)
+    );
     host.function().mend();
     let one = many(RetrySelection::Key("bad 2".parse().unwrap()));
     assert_eq!(host.tracker().retry_many(one).await.unwrap(), selects(1, 1));
     host.settle().await;
     assert_eq!(all(host).await.counts.failed, 2);
     let rest = many(RetrySelection::All);
-    assert_eq!(host.tracker().retry_many(rest).await.unwrap(), selects(2, 2));
+    assert_eq!(
+        host.tracker().retry_many(rest).await.unwrap(),
+        selects(2, 2)
+    );
     host.settle().await;
     let counts = all(host).await.counts;
     assert_eq!((counts.archived, counts.failed), (4, 0));
@@ -71,7 +78,10 @@ pub async fn what_is_no_job_is_not_cancelled<H: TrackedHost>(host: &H) {
     for key in ["a", "waits"] {
         let id = only(host, key).await.id;
         let refused = host.tracker().cancel(&id).await;
-        assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Error::Conflict { .. })),
+            "{refused:?}"
+        );
     }
 }
 

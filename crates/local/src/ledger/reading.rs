@@ -4,7 +4,9 @@ use std::ops::Bound;
 
 use two_buckets_depot::{Depot, RowTable};
 use two_buckets_objects::{ObjectRef, Timestamp, VersionRef};
-use two_buckets_pipeline::ledger::{Counts, KeptLog, ListUploads, PAGE_MAX, Result, UploadPage, is_below};
+use two_buckets_pipeline::ledger::{
+    Counts, KeptLog, ListUploads, PAGE_MAX, Result, UploadPage, is_below,
+};
 use two_buckets_pipeline::{Lease, State, Upload, UploadId};
 
 use super::tables::{

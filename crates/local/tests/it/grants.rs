@@ -135,7 +135,11 @@ impl Place for Server {
             headers: &headers,
         };
         let signed = sign::sign_headers_for(
-            if call.for_sts { Service::Sts } else { Service::S3 },
+            if call.for_sts {
+                Service::Sts
+            } else {
+                Service::S3
+            },
             &Credentials {
                 access_key_id: by.access_key_id.clone(),
                 secret_access_key: by.secret_access_key.clone(),

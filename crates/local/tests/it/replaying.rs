@@ -95,6 +95,7 @@ async fn a_replay_is_processed_again_and_says_where_it_came_from() {
             replayed: 1,
             size_bytes: 3,
             continued_since: None,
+            has_more: false,
         };
         assert_eq!(said, expected);
         worked_off(&server, is_in_one).await;

@@ -36,7 +36,9 @@ pub(crate) async fn run(
     environment: &Environment,
 ) -> Result<(), Failure> {
     match command {
-        Command::Serve | Command::Work | Command::Job(_) => unreachable!("the caller runs these itself"),
+        Command::Serve | Command::Work | Command::Job(_) => {
+            unreachable!("the caller runs these itself")
+        }
         Command::Put(put) => put::run(put, settings, environment).await,
         Command::Status(status) => status::run(&status, settings).await,
         Command::Logs(logs) => logs::run(&logs, settings).await,

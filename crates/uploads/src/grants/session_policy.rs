@@ -138,7 +138,12 @@ mod tests {
 
     #[test]
     fn a_policy_has_only_characters_that_sts_takes_and_reads_as_it_was_meant() {
-        for key in ["übersicht 🙂.csv", "文件/报告", "a\u{ff}b\u{100}c", "\"\\${*}?"] {
+        for key in [
+            "übersicht 🙂.csv",
+            "文件/报告",
+            "a\u{ff}b\u{100}c",
+            "\"\\${*}?",
+        ] {
             let policy = of("staging", key, true, Some(KMS)).expect("it fits");
             assert!(
                 policy.chars().all(|c| (' '..='\u{ff}').contains(&c)),

@@ -38,11 +38,7 @@ impl<S: ObjectStore, L: Ledger, W: WakeUps> Tracking<'_, S, L, W> {
             })
             .await
             .map_err(failed)?;
-        let rows = page
-            .uploads
-            .iter()
-            .map(shown)
-            .collect::<Result<Vec<_>>>()?;
+        let rows = page.uploads.iter().map(shown).collect::<Result<Vec<_>>>()?;
         let next = page.next.map(|id| Cursor(id.as_str().to_owned()));
         Ok((each_once(waiting, rows), next))
     }
@@ -114,8 +110,7 @@ mod tests {
         let waits = |id: &str| shown_waiting(key.clone(), &version(id)).unwrap();
         let id = pipeline::UploadId::new("0000000000000001").unwrap();
         let now = Timestamp::from_millis(1);
-        let mut minted =
-            pipeline::Upload::minted(id, key.clone(), Expectation::until(now), now);
+        let mut minted = pipeline::Upload::minted(id, key.clone(), Expectation::until(now), now);
         minted.arrive(1, &version("1"));
         let row = shown(&minted).unwrap();
         assert_ne!(waits("1").id, row.id, "its name is another while it waits");

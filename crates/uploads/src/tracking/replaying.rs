@@ -196,12 +196,17 @@ async fn many<R: Replays>(
         run.after = page.next;
         let is_wanted = |archived: &Archived| {
             !is_reserved(&archived.key)
-                && run.since.is_none_or(|since| archived.last_modified >= since)
+                && run
+                    .since
+                    .is_none_or(|since| archived.last_modified >= since)
         };
         let wanted: Vec<_> = page.current.into_iter().filter(is_wanted).collect();
         done.matched += wanted.len() as u64;
         if is_dry_run {
-            done.size_bytes += wanted.iter().map(|archived| archived.size_bytes).sum::<u64>();
+            done.size_bytes += wanted
+                .iter()
+                .map(|archived| archived.size_bytes)
+                .sum::<u64>();
         } else {
             let keys = wanted.into_iter().map(|archived| archived.key).collect();
             let copied = replays.copy(keys, &before, &run, is_last).await?;

@@ -36,11 +36,7 @@ fn replay_of(upload: &Upload, replay: &Replay) -> Result<uploads::ReplayOf> {
             key: upload.key.key.clone(),
             version_id: replay.version_id.clone(),
         },
-        upload: replay
-            .upload
-            .as_ref()
-            .map(ids::of_named)
-            .transpose()?,
+        upload: replay.upload.as_ref().map(ids::of_named).transpose()?,
     })
 }
 

@@ -3,8 +3,7 @@
 //! They are uploads like any other to the person who sent them, and waiting is what they do.
 
 use two_buckets_objects::{
-    Key, LIST_PAGE_MAX, ListVersions, ListedVersion, ObjectRef, ObjectStore,
-    VersionRef,
+    Key, LIST_PAGE_MAX, ListVersions, ListedVersion, ObjectRef, ObjectStore, VersionRef,
 };
 use two_buckets_pipeline::ledger::is_below;
 use two_buckets_pipeline::{Ledger, WakeUps};
@@ -31,7 +30,10 @@ impl Waiting {
 
     /// The one that came first.
     pub fn oldest(&self) -> Option<Oldest> {
-        let oldest = self.uploads.iter().min_by_key(|upload| upload.received_at)?;
+        let oldest = self
+            .uploads
+            .iter()
+            .min_by_key(|upload| upload.received_at)?;
         Some(Oldest {
             key: oldest.key.clone(),
             received_at: oldest.received_at,
@@ -64,7 +66,10 @@ impl<S: ObjectStore, L: Ledger, W: WakeUps> Tracking<'_, S, L, W> {
             !version.is_delete_marker
                 && query.key.as_ref().is_none_or(|it| *it == version.key)
                 && query.prefix.as_ref().is_none_or(|it| is_below(key, it))
-                && query.search.as_ref().is_none_or(|text| key.contains(text.as_str()))
+                && query
+                    .search
+                    .as_ref()
+                    .is_none_or(|text| key.contains(text.as_str()))
         });
         let mut waiting = Waiting {
             uploads: Vec::new(),

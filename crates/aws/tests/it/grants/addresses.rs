@@ -25,15 +25,63 @@ async fn clients(region: &str, endpoint: Option<&str>, path_style: Option<bool>)
 #[tokio::test]
 async fn a_bucket_is_where_the_sdk_finds_it() {
     for (region, endpoint, path_style, bucket, wanted) in [
-        ("eu-central-1", None, None, "files", "https://files.s3.eu-central-1.amazonaws.com"),
-        ("us-east-1", None, None, "files", "https://files.s3.us-east-1.amazonaws.com"),
-        ("cn-north-1", None, None, "files", "https://files.s3.cn-north-1.amazonaws.com.cn"),
+        (
+            "eu-central-1",
+            None,
+            None,
+            "files",
+            "https://files.s3.eu-central-1.amazonaws.com",
+        ),
+        (
+            "us-east-1",
+            None,
+            None,
+            "files",
+            "https://files.s3.us-east-1.amazonaws.com",
+        ),
+        (
+            "cn-north-1",
+            None,
+            None,
+            "files",
+            "https://files.s3.cn-north-1.amazonaws.com.cn",
+        ),
         // A certificate covers one name before the service's.
-        ("eu-central-1", None, None, "my.files", "https://s3.eu-central-1.amazonaws.com/my.files"),
-        ("eu-central-1", None, Some(true), "files", "https://s3.eu-central-1.amazonaws.com/files"),
-        ("eu-central-1", Some("http://127.0.0.1:9000"), None, "files", "http://127.0.0.1:9000/files"),
-        ("eu-central-1", Some("https://s3.example.com/"), None, "files", "https://s3.example.com/files"),
-        ("eu-central-1", Some("https://s3.example.com"), Some(false), "files", "https://files.s3.example.com"),
+        (
+            "eu-central-1",
+            None,
+            None,
+            "my.files",
+            "https://s3.eu-central-1.amazonaws.com/my.files",
+        ),
+        (
+            "eu-central-1",
+            None,
+            Some(true),
+            "files",
+            "https://s3.eu-central-1.amazonaws.com/files",
+        ),
+        (
+            "eu-central-1",
+            Some("http://127.0.0.1:9000"),
+            None,
+            "files",
+            "http://127.0.0.1:9000/files",
+        ),
+        (
+            "eu-central-1",
+            Some("https://s3.example.com/"),
+            None,
+            "files",
+            "https://s3.example.com/files",
+        ),
+        (
+            "eu-central-1",
+            Some("https://s3.example.com"),
+            Some(false),
+            "files",
+            "https://files.s3.example.com",
+        ),
     ] {
         let clients = clients(region, endpoint, path_style).await;
         let url = clients.bucket_url(&bucket.parse().unwrap()).await.unwrap();

@@ -62,7 +62,9 @@ fn clock(ahead: &Arc<AtomicI64>) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
 async fn one_session_signs_until_little_is_left_of_it() {
     let server = Server::start().await;
     let ahead = Arc::new(AtomicI64::new(0));
-    let grants = server.grants_of_session(60 * MINUTE, true, clock(&ahead)).await;
+    let grants = server
+        .grants_of_session(60 * MINUTE, true, clock(&ahead))
+        .await;
     let token = async || {
         let signed = url(&grants, 15 * MINUTE).await;
         parameter(&signed.url, "X-Amz-Security-Token").to_owned()
@@ -75,7 +77,10 @@ async fn one_session_signs_until_little_is_left_of_it() {
     // What is signed for longer is cut to what is left, and says so.
     ahead.store(29, Ordering::Relaxed);
     let signed = form(&grants, 60 * MINUTE).await;
-    assert_eq!(signed.fields["x-amz-security-token"], percent_decoded(&first));
+    assert_eq!(
+        signed.fields["x-amz-security-token"],
+        percent_decoded(&first)
+    );
     let left = signed.expires_at.since(clock(&ahead)());
     assert!((30 * MINUTE..=31 * MINUTE).contains(&left), "{left:?}");
     ahead.store(46, Ordering::Relaxed);
@@ -92,7 +97,9 @@ fn percent_decoded(text: &str) -> String {
 #[tokio::test]
 async fn many_who_sign_at_once_make_one_session() {
     let server = Server::start().await;
-    let grants = server.grants_of_session(60 * MINUTE, true, Arc::new(now)).await;
+    let grants = server
+        .grants_of_session(60 * MINUTE, true, Arc::new(now))
+        .await;
     let signed = futures::future::join_all((0..20).map(|_| url(&grants, MINUTE))).await;
     let token = |signed: &SignedRequest| parameter(&signed.url, "X-Amz-Security-Token").to_owned();
     let first = token(&signed[0]);
@@ -103,7 +110,9 @@ async fn many_who_sign_at_once_make_one_session() {
 async fn a_grant_ends_with_the_callers_own_credentials() {
     let server = Server::start().await;
     let before = now();
-    let grants = server.grants_of_session(5 * MINUTE, false, Arc::new(now)).await;
+    let grants = server
+        .grants_of_session(5 * MINUTE, false, Arc::new(now))
+        .await;
     let latest = now().after(5 * MINUTE);
     let signed = url(&grants, 15 * MINUTE).await;
     assert!((before..=latest).contains(&signed.expires_at));
@@ -119,7 +128,9 @@ async fn a_grant_ends_with_the_callers_own_credentials() {
 async fn credentials_that_have_ended_sign_nothing() {
     let server = Server::start().await;
     let ahead = Arc::new(AtomicI64::new(0));
-    let grants = server.grants_of_session(5 * MINUTE, false, clock(&ahead)).await;
+    let grants = server
+        .grants_of_session(5 * MINUTE, false, clock(&ahead))
+        .await;
     url(&grants, MINUTE).await;
     ahead.store(6, Ordering::Relaxed);
     let request = RequestToSign {
@@ -135,7 +146,9 @@ async fn credentials_that_have_ended_sign_nothing() {
 #[tokio::test]
 async fn credentials_last_an_hour_at_most_and_a_quarter_at_least() {
     let server = Server::start().await;
-    let grants = server.grants_of_session(60 * MINUTE, true, Arc::new(now)).await;
+    let grants = server
+        .grants_of_session(60 * MINUTE, true, Arc::new(now))
+        .await;
     let made = grants.credentials(scope(), 12 * 60 * MINUTE).await.unwrap();
     let left = made.expires_at.since(now());
     assert!((59 * MINUTE..=60 * MINUTE).contains(&left), "{left:?}");
@@ -149,7 +162,9 @@ async fn credentials_last_an_hour_at_most_and_a_quarter_at_least() {
 #[tokio::test]
 async fn without_the_role_nobody_is_given_credentials() {
     let server = Server::start().await;
-    let grants = server.grants_of_session(60 * MINUTE, false, Arc::new(now)).await;
+    let grants = server
+        .grants_of_session(60 * MINUTE, false, Arc::new(now))
+        .await;
     let error = grants.credentials(scope(), 60 * MINUTE).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
     assert!(error.to_string().contains("signed URL"), "{error}");

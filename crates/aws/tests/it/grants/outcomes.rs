@@ -148,8 +148,7 @@ async fn an_error_inside_a_200_is_no_file() {
 
 #[tokio::test]
 async fn a_lost_race_says_that_all_must_be_sent_again() {
-    let (grants, _) =
-        answering(vec![s3_error("409 Conflict", "ConditionalRequestConflict")]).await;
+    let (grants, _) = answering(vec![s3_error("409 Conflict", "ConditionalRequestConflict")]).await;
     let error = grants.complete_multipart(one_part()).await.unwrap_err();
     assert!(matches!(error, Error::Conflict { .. }), "{error:?}");
     assert!(error.to_string().contains("from the beginning"), "{error}");

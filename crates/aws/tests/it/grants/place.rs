@@ -159,21 +159,20 @@ pub(crate) async fn grants(
     uploader_role_arn: Option<String>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 ) -> S3Grants {
-    let clients = Clients::from_environment(&ClientOptions {
+    let client_options = ClientOptions {
         region: Some(REGION.into()),
         endpoint_url: Some(endpoint.into()),
         credentials: Some(SharedCredentialsProvider::new(caller)),
         ..ClientOptions::default()
-    });
+    };
     let options = S3GrantOptions {
         staging: staging(),
         uploader_role_arn,
         kms_key_arn: None,
         clock,
     };
-    S3Grants::new(&clients.await.unwrap(), options)
-        .await
-        .unwrap()
+    let clients = Clients::from_environment(&client_options).await.unwrap();
+    S3Grants::new(&clients, options).await.unwrap()
 }
 
 impl Place for Server {

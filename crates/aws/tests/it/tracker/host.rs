@@ -23,7 +23,7 @@ use crate::s3::server::Server;
 use crate::wire::Wire;
 
 /// The machine's time, and no waits: what looks now and then looks at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Swift;
 
 impl Clock for Swift {
@@ -111,11 +111,7 @@ impl Host {
         let parts = Parts {
             facts: facts(),
             ledger: ledger.clone(),
-            wake_ups: SqsWakeUps::new(
-                queue.client.clone(),
-                queue.url.clone(),
-                Arc::clone(&swift),
-            ),
+            wake_ups: SqsWakeUps::new(queue.client.clone(), queue.url.clone(), Arc::clone(&swift)),
             clock: swift,
             buckets: Some(Buckets {
                 store,

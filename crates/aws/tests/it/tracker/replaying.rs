@@ -50,7 +50,10 @@ async fn a_replay_that_was_cut_off_goes_on_behind_its_last_portion_and_copies_no
     host.server
         .strike(|operation, before| (operation == "CopyObject" && before >= 150).then_some(FAILS));
     let cut_off = replay(&host, false).await;
-    assert!(matches!(cut_off, Err(Error::Unavailable { .. })), "{cut_off:?}");
+    assert!(
+        matches!(cut_off, Err(Error::Unavailable { .. })),
+        "{cut_off:?}"
+    );
     let done = copies(&host).len();
     assert!((150..200).contains(&done), "{done}");
     host.server.strike(|_, _| None);
@@ -82,7 +85,10 @@ async fn of_two_replays_of_a_prefix_the_first_stops_when_the_second_goes_on_with
     let ended = [one.is_ok(), other.is_ok()];
     assert!(ended.contains(&true), "{one:?} {other:?}");
     for said in [one, other].into_iter().filter_map(Result::err) {
-        assert!(matches!(&said, Error::Conflict { reason } if reason.contains("another replay")), "{said:?}");
+        assert!(
+            matches!(&said, Error::Conflict { reason } if reason.contains("another replay")),
+            "{said:?}"
+        );
     }
     // Each key was copied, at most a portion of them by both.
     let copies = copies(&host);

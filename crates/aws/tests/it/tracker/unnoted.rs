@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use two_buckets_aws::tracker::{AwsTracker, Parts};
 use two_buckets_contracts::tracker::TrackedHost as _;
-use two_buckets_uploads::{
-    Error, ListUploads, Replay, ReplaySelection, Tracker as _, UploadState,
-};
+use two_buckets_uploads::{Error, ListUploads, Replay, ReplaySelection, Tracker as _, UploadState};
 
 use super::host::Host;
 
@@ -80,7 +78,10 @@ async fn a_service_without_the_buckets_never_asks_them_and_says_who_may() {
     host.server.calls();
     let page = service.list(all()).await.unwrap();
     assert_eq!((page.counts.archived, page.counts.failed), (1, 1));
-    let failed = page.uploads.iter().find(|it| it.state == UploadState::Failed);
+    let failed = page
+        .uploads
+        .iter()
+        .find(|it| it.state == UploadState::Failed);
     let id = failed.unwrap().id.clone();
     assert_eq!(service.get(&id).await.unwrap().upload.key.as_str(), "bad");
     host.function().mend();
@@ -123,9 +124,8 @@ async fn counts_below_a_prefix_say_where_they_are_of_the_latest_only() {
     host.settle().await;
     let scanned = host.client.scan().table_name(&host.table).send().await;
     let items = scanned.unwrap().items.unwrap();
-    let is_row = |item: &&HashMap<String, AttributeValue>| {
-        item["pk"].as_s().unwrap().starts_with("done#")
-    };
+    let is_row =
+        |item: &&HashMap<String, AttributeValue>| item["pk"].as_s().unwrap().starts_with("done#");
     let [row] = items.iter().filter(is_row).collect::<Vec<_>>()[..] else {
         panic!("{items:?}");
     };

@@ -83,7 +83,11 @@ async fn every_file_is_archived_once_or_failed_whatever_becomes_of_its_events() 
         .collect();
     assert_eq!(found, keys);
     for (key, versions) in &archived {
-        assert!(versions.iter().all(|one| one.size_bytes == key.len() as u64));
+        assert!(
+            versions
+                .iter()
+                .all(|one| one.size_bytes == key.len() as u64)
+        );
     }
     let left = world.versions("staging").await;
     assert_eq!(left.keys().collect::<Vec<_>>(), ["bad-1"]);
@@ -148,5 +152,8 @@ async fn what_a_stopping_worker_leaves_is_woken_again() {
     let turns = world.turns_to(&nowhere);
     turns.stop();
     let taken = turns.take(wake_up("plain-1"), None).await;
-    assert!(!taken.is_done(), "a wake-up is lost only when another is sent");
+    assert!(
+        !taken.is_done(),
+        "a wake-up is lost only when another is sent"
+    );
 }

@@ -232,7 +232,11 @@ async fn events_may_come_alone() {
     );
     let test_event = json!({"Service": "Amazon S3", "Event": "s3:TestEvent"});
     assert_eq!(alone(test_event).await, Ok(json!({"keys": 0})));
-    for odd in [json!({}), json!([]), json!({"Records": [{"eventSource": "aws:sqs"}]})] {
+    for odd in [
+        json!({}),
+        json!([]),
+        json!({"Records": [{"eventSource": "aws:sqs"}]}),
+    ] {
         assert!(alone(odd.clone()).await.is_err(), "{odd}");
     }
     let lost: Value = serde_json::from_str(&event(&["plain-3"])).unwrap();

@@ -16,10 +16,7 @@ async fn a_bucket_that_keeps_no_versions_is_refused() {
     let never = server.make_bucket("never");
     let suspended = server.make_bucket("suspended");
     for versioning in [Versioning::Enabled, Versioning::Suspended] {
-        server
-            .depot
-            .set_versioning(&suspended, versioning)
-            .unwrap();
+        server.depot.set_versioning(&suspended, versioning).unwrap();
     }
     assert_eq!(check_buckets(&server.client, &[&fit]).await, Ok(()));
     for unfit in [never, suspended] {

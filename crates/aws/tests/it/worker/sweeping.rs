@@ -46,10 +46,16 @@ async fn what_is_gone_from_staging_is_explained_by_a_worker() {
     delete.send().await.unwrap();
     world.said();
 
-    let answer = sweep(&world.sweep(), SystemClock.now().after(Duration::from_mins(15)))
-        .await
-        .unwrap();
-    assert_eq!((&answer["listed"], &answer["woken"]), (&json!(0), &json!(1)));
+    let answer = sweep(
+        &world.sweep(),
+        SystemClock.now().after(Duration::from_mins(15)),
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        (&answer["listed"], &answer["woken"]),
+        (&json!(0), &json!(1))
+    );
     assert!(world.said()[0]["OldestUnfinishedSeconds"].is_u64());
     let mut gone = wake_up("flaky-1");
     gone.why = Why::Gone;
