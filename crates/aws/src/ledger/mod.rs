@@ -55,6 +55,7 @@ use two_buckets_pipeline::{
     ArchiveRecord, Begin, BootId, End, Expectation, Lease, Report, Upload, UploadId,
 };
 
+pub use below::Below;
 use item::{Reader, Writer, corrupt};
 use leases::{mint_at, version_at};
 pub use pause::Pause;
@@ -126,7 +127,7 @@ impl DynamoLedger {
     }
 
     /// Whether this ledger could have made this id.
-    pub(crate) fn is_id(id: &UploadId) -> bool {
+    pub fn is_id(id: &UploadId) -> bool {
         id::parts(id).is_some()
     }
 

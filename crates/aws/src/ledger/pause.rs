@@ -41,8 +41,7 @@ impl DynamoLedger {
 
     /// Keeps that processing is paused. Where it was, it is since then, and for the new reason if one is given.
     /// Doing it twice is doing it once.
-    #[cfg(feature = "api")]
-    pub(crate) async fn keep_paused(&self, reason: Option<&str>) -> Result<Pause> {
+    pub async fn keep_paused(&self, reason: Option<&str>) -> Result<Pause> {
         let now = (self.now)();
         // The writer's words for a moment and a format, which are no attributes of an update by themselves.
         let mut written = Writer::item(&place());
@@ -88,8 +87,7 @@ impl DynamoLedger {
 
     /// Keeps that processing goes on; gives what the item said. Where an answer was lost and the call made again it is
     /// none.
-    #[cfg(feature = "api")]
-    pub(crate) async fn keep_resumed(&self) -> Result<Option<Pause>> {
+    pub async fn keep_resumed(&self) -> Result<Option<Pause>> {
         let deleted = self
             .table
             .client

@@ -79,7 +79,7 @@ impl DeploymentJobs {
     }
 
     /// Stops the containers of an upload whose job was cancelled; they could change nothing any more.
-    pub(crate) async fn terminate(&self, upload: &two_buckets_pipeline::Upload) {
+    pub async fn terminate(&self, upload: &two_buckets_pipeline::Upload) {
         if let Some(jobs) = &self.0 {
             jobs.terminate(upload).await;
         }
