@@ -165,6 +165,8 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
         }),
         kms_key_arn: aws.kms_key_arn.value.clone(),
         jobs: jobs(settings),
+        single_copy_bytes_max: aws.single_copy_bytes_max.value,
+        conditional_copy: aws.conditional_copy.value,
     })
 }
 

@@ -2,17 +2,34 @@
 
 import contextlib
 import importlib.util
+import json
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
 SCRIPT = """
-import sys
+import collections, json, sys, threading
 from werkzeug.serving import make_server
 from moto.server import DomainDispatcherApplication, create_backend_app
 app = DomainDispatcherApplication(create_backend_app)
-server = make_server('127.0.0.1', 0, app, sys.argv[1] == 'threaded')
+calls, lock = collections.defaultdict(lambda: [0, 0]), threading.Lock()
+
+def counting(environ, start):
+    if environ['PATH_INFO'] == '/__calls__':
+        with lock:
+            body = json.dumps(calls).encode()
+            calls.clear()
+        start('200 OK', [('content-type', 'application/json')])
+        return [body]
+    operation = environ.get('HTTP_X_AMZ_TARGET', 'Other').rsplit('.', 1)[-1]
+    with lock:
+        calls[operation][0] += 1
+        calls[operation][1] += int(environ.get('CONTENT_LENGTH') or 0)
+    return app(environ, start)
+
+server = make_server('127.0.0.1', 0, counting, sys.argv[1] == 'threaded')
 print(server.server_port, flush=True)
 server.serve_forever()
 """
@@ -35,3 +52,9 @@ def serving(log, one_at_a_time=False):
         finally:
             process.kill()
             process.wait()
+
+
+def calls(url):
+    """How often each operation was called since this was asked last, and the bytes of its requests."""
+    with urllib.request.urlopen(url + "/__calls__") as answer:
+        return {operation: tuple(counts) for operation, counts in json.load(answer).items()}

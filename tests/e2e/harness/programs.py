@@ -1,6 +1,8 @@
-"""The JavaScript programs in `tests/js`: run to their end, or spoken with while they run."""
+"""The programs that tests use beside the one under test: functions of a deployment, and the JavaScript programs in
+`tests/js`, run to their end or spoken with while they run."""
 
 import json
+import os
 import queue
 import subprocess
 import threading
@@ -9,6 +11,23 @@ from pathlib import Path
 from harness.tools import aws_environment, needed, run
 
 JS = Path(__file__).resolve().parents[2] / "js"
+
+
+def function(name):
+    """A Lambda function of a deployment as an executable; `cargo xtask test` says where they are."""
+    return _built("TWO_BUCKETS_FUNCTIONS", name)
+
+
+def built(name):
+    """An example of the repository's as an executable; `cargo xtask test` says where they are."""
+    return _built("TWO_BUCKETS_EXAMPLES", name)
+
+
+def _built(variable, name):
+    folder = os.environ.get(variable)
+    if not folder:
+        raise RuntimeError(f"set {variable} to the folder that has {name}, or run `cargo xtask test`")
+    return Path(folder) / name
 
 
 def _arguments(server, arguments):

@@ -40,12 +40,11 @@ mod walk;
 mod writing;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use tokio::sync::OnceCell;
 use two_buckets_objects::{ListedVersion, ObjectRef, Timestamp, VersionRef};
 use two_buckets_pipeline::ledger::{
     Claim, ClaimKey, Counts, Error, KeptLog, Ledger, ListUploads, Noted, Release, Result, Said,
@@ -72,7 +71,7 @@ use table::{At, Table};
 pub struct DynamoLedger {
     table: Table,
     shards_if_new: u8,
-    shards: Arc<OnceCell<u8>>,
+    shards: Arc<OnceLock<u8>>,
     history: Duration,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     noted: Arc<id::Noted>,
@@ -133,10 +132,13 @@ impl DynamoLedger {
 
     /// How many shards the table has: what its first user said.
     async fn shards(&self) -> Result<u8> {
-        self.shards
-            .get_or_try_init(|| self.read_shards())
-            .await
-            .copied()
+        if let Some(shards) = self.shards.get() {
+            return Ok(*shards);
+        }
+        // Several may ask at first, and all are told the same. Were they to wait for one of them, everybody would wait
+        // for a future that nobody looks at for a while, such as that of a listener whose client reads slowly.
+        let shards = self.read_shards().await?;
+        Ok(*self.shards.get_or_init(|| shards))
     }
 
     async fn read_shards(&self) -> Result<u8> {

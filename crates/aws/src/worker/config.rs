@@ -27,6 +27,10 @@ const ATTEMPTS_MAX_MAX: u32 = 1_000;
 const HISTORY_DAYS_MAX: u32 = 36_500;
 /// The longest that a Lambda function runs (Lambda quotas).
 const FUNCTION_LIMIT_S_MAX: u64 = 900;
+/// The least part that S3 takes, and the most that it copies at once (S3 User Guide, "Amazon S3 multipart upload limits";
+/// S3 API, `CopyObject`).
+const PART_BYTES_MIN: u64 = 5 << 20;
+const SINGLE_COPY_BYTES_MAX: u64 = 5 << 30;
 /// As that, for whoever sets no limit.
 const FUNCTION_TIME_MAX: Duration = Duration::from_secs(FUNCTION_LIMIT_S_MAX);
 /// The longest that a file waits for room for its function while its lease is held; after that it waits in staging.
@@ -63,6 +67,11 @@ pub struct Config {
     pub kms_key_arn: Option<String>,
     /// Where jobs run, if there are some.
     pub jobs: Option<Batch>,
+    /// `TWO_BUCKETS_SINGLE_COPY_BYTES_MAX`: larger files are copied in parts; 5 MiB to 5 GiB, which S3 copies at once.
+    pub single_copy_bytes_max: u64,
+    /// `TWO_BUCKETS_CONDITIONAL_COPY`: whether the store honours conditions on copies, as S3 does. Without them whoever
+    /// writes to the archive beside the pipeline may be overwritten, see [`S3StoreOptions::conditional_copy`].
+    pub conditional_copy: bool,
 }
 
 /// A function of the user's on Lambda.
@@ -125,6 +134,12 @@ impl Config {
         let function = variables.function();
         let kms_key_arn = variables.text("TWO_BUCKETS_KMS_KEY_ARN");
         let jobs = variables.jobs();
+        let single_copy_bytes_max = variables.number(
+            "TWO_BUCKETS_SINGLE_COPY_BYTES_MAX",
+            PART_BYTES_MIN..=SINGLE_COPY_BYTES_MAX,
+            SINGLE_COPY_BYTES_MAX,
+        );
+        let conditional_copy = variables.truth("TWO_BUCKETS_CONDITIONAL_COPY", true);
         if staging.is_some() && staging == archive {
             let problem = "TWO_BUCKETS_STAGING and TWO_BUCKETS_ARCHIVE name one bucket";
             variables.problems.push(problem.to_owned());
@@ -143,6 +158,8 @@ impl Config {
                 function,
                 kms_key_arn,
                 jobs,
+                single_copy_bytes_max: single_copy_bytes_max?,
+                conditional_copy: conditional_copy?,
             })
         })();
         match config {
@@ -156,6 +173,18 @@ impl Config {
         DynamoLedger::new(clients.dynamodb(), &self.ledger_table)
             .with_shards_if_new(self.ledger_shards)
             .with_history(self.history)
+    }
+
+    /// Both buckets. Calls nobody.
+    pub fn store(&self, clients: &Clients) -> S3Store {
+        let usual = S3StoreOptions::default();
+        let options = S3StoreOptions {
+            conditional_copy: self.conditional_copy,
+            single_copy_bytes_max: self.single_copy_bytes_max,
+            copy_part_bytes: usual.copy_part_bytes.min(self.single_copy_bytes_max),
+            ..usual
+        };
+        S3Store::new(clients.s3(), options)
     }
 
     /// Where wake-ups go.
@@ -196,7 +225,7 @@ impl Config {
         Turns::new(
             processor,
             TurnsOptions {
-                store: store(clients),
+                store: self.store(clients),
                 pauses: pauses(&ledger),
                 ledger,
                 wake_ups: self.wake_ups(clients),
@@ -212,7 +241,7 @@ impl Config {
     pub fn sweep(&self, clients: &Clients, settings: Settings, metrics: Metrics) -> Sweep {
         let ledger = self.ledger(clients);
         Sweep {
-            store: store(clients),
+            store: self.store(clients),
             pauses: pauses(&ledger),
             ledger,
             wake_ups: self.wake_ups(clients),
@@ -228,7 +257,7 @@ impl Config {
             return DeploymentJobs::default();
         };
         let parts = JobsParts {
-            store: store(clients),
+            store: self.store(clients),
             ledger: self.ledger(clients),
             wake_ups: self.wake_ups(clients),
             settings: settings.clone(),
@@ -250,10 +279,6 @@ impl Config {
             ..Settings::new(self.staging.clone(), self.archive.clone(), holder)
         }
     }
-}
-
-fn store(clients: &Clients) -> S3Store {
-    S3Store::new(clients.s3(), S3StoreOptions::default())
 }
 
 /// Whether this ledger says that processing is paused.
@@ -337,6 +362,19 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         }
     }
 
+    fn truth(&mut self, name: &str, default: bool) -> Option<bool> {
+        match self.text(name).as_deref() {
+            None => Some(default),
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            Some(text) => {
+                self.problems
+                    .push(format!("{name}: {text:?} is neither true nor false"));
+                None
+            }
+        }
+    }
+
     fn number<T>(&mut self, name: &str, range: std::ops::RangeInclusive<T>, default: T) -> Option<T>
     where
         T: FromStr + PartialOrd + fmt::Display,
@@ -399,6 +437,8 @@ mod tests {
                 function: None,
                 kms_key_arn: None,
                 jobs: None,
+                single_copy_bytes_max: 5 << 30,
+                conditional_copy: true,
             }
         );
         let of_function = "arn:aws:lambda:eu-central-1:111122223333:function:thumbnails";

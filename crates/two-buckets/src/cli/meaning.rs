@@ -628,6 +628,8 @@ fn given_to_work(work: WorkFlags) -> Vec<(&'static str, OsString)> {
         ("job-queue", work.job_queue),
         ("job-definition", work.job_definition),
         ("job-from-bytes", work.job_from_bytes),
+        ("single-copy-bytes-max", work.single_copy_bytes_max),
+        ("conditional-copy", work.conditional_copy),
     ];
     let as_of_a_server = ServeFlags {
         staging: work.staging,

@@ -290,6 +290,12 @@ pub(crate) struct WorkFlags {
     /// Make jobs of all files of at least this size; routes with `as = "job"` make them of others
     #[arg(long, value_name = "BYTES")]
     pub(crate) job_from_bytes: Option<OsString>,
+    /// Copy larger files in parts; 5 MiB to 5 GiB [default: 5 GiB, the most that S3 copies at once]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) single_copy_bytes_max: Option<OsString>,
+    /// `false` for a store that ignores conditions on copies; S3 honours them [default: true]
+    #[arg(long, value_name = "TRUTH")]
+    pub(crate) conditional_copy: Option<OsString>,
     /// The deployment's name: figures for CloudWatch are written on standard output, in its embedded metric format
     #[arg(long, value_name = "NAME")]
     pub(crate) stack: Option<OsString>,

@@ -1,6 +1,6 @@
 //! Where a deployment on AWS has its parts. Region and credentials are found as by every AWS tool.
 
-use super::{Origin, Setting, Sources, number, optional, optional_row};
+use super::{Origin, Setting, Sources, number, optional, optional_row, truth};
 
 /// The most parts of a ledger.
 const SHARDS_MAX: u8 = 99;
@@ -9,6 +9,9 @@ const STACK_NAME_MAX: usize = 128;
 /// The longest name of a table (DynamoDB API, `CreateTable`).
 const TABLE_NAME_MAX: usize = 255;
 
+/// The least part that S3 takes, and the most that it copies at once (S3 API, `CopyObject`).
+const PART_BYTES_MIN: u64 = 5 << 20;
+const SINGLE_COPY_BYTES_MAX: u64 = 5 << 30;
 /// The longest name of a queue or definition of Batch, with its revision (Batch API, `RegisterJobDefinition`).
 const JOB_NAME_MAX: usize = 139;
 
@@ -33,6 +36,10 @@ pub(crate) struct AwsSettings {
     pub(crate) job_queue: Setting<Option<String>>,
     /// What is submitted.
     pub(crate) job_definition: Setting<Option<String>>,
+    /// Larger files are copied in parts.
+    pub(crate) single_copy_bytes_max: Setting<u64>,
+    /// Whether the store honours conditions on copies.
+    pub(crate) conditional_copy: Setting<bool>,
 }
 
 impl AwsSettings {
@@ -63,6 +70,12 @@ impl AwsSettings {
         let kms_key_arn = sources.setting("kms-key-arn", optional(|it| arn(it, "kms")), Some(None));
         let job_queue = sources.setting("job-queue", optional(name_or_arn), Some(None));
         let job_definition = sources.setting("job-definition", optional(name_or_arn), Some(None));
+        let single_copy_bytes_max = sources.setting(
+            "single-copy-bytes-max",
+            |text| number(text, PART_BYTES_MIN, SINGLE_COPY_BYTES_MAX),
+            Some(SINGLE_COPY_BYTES_MAX),
+        );
+        let conditional_copy = sources.setting("conditional-copy", truth, Some(true));
         let settings = Self {
             stack: stack?,
             ledger_table: ledger_table?,
@@ -73,6 +86,8 @@ impl AwsSettings {
             kms_key_arn: kms_key_arn?,
             job_queue: job_queue?,
             job_definition: job_definition?,
+            single_copy_bytes_max: single_copy_bytes_max?,
+            conditional_copy: conditional_copy?,
         };
         if settings.job_queue.value.is_some() != settings.job_definition.value.is_some() {
             sources.problem("job-queue and job-definition go together".to_owned());
@@ -97,6 +112,16 @@ impl AwsSettings {
             optional_row("kms-key-arn", &self.kms_key_arn, String::clone),
             optional_row("job-queue", &self.job_queue, String::clone),
             optional_row("job-definition", &self.job_definition, String::clone),
+            (
+                "single-copy-bytes-max",
+                self.single_copy_bytes_max.value.to_string(),
+                &self.single_copy_bytes_max.origin,
+            ),
+            (
+                "conditional-copy",
+                self.conditional_copy.value.to_string(),
+                &self.conditional_copy.origin,
+            ),
         ]
     }
 }
