@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::program::Program;
 use crate::stages::{Done, Stages};
-use crate::{debian, end_to_end, own_kernel, python, release, web};
+use crate::{debian, end_to_end, own_kernel, package, python, release, template, web};
 
 pub(crate) fn run(only: Option<&str>) -> Result<()> {
     let mut stages = Stages::new(only);
@@ -13,6 +13,8 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
     stages.run_and_keep("rust tests", rust);
     stages.run_and_keep("own kernel tests", own_kernel::test);
     stages.run_and_keep("page tests", web::test);
+    stages.run_and_keep("template tests", template::test);
+    stages.run_and_keep("package", package::test);
     stages.run("release build", || {
         release::build()?;
         Ok(Done::quietly())
