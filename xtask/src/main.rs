@@ -24,6 +24,7 @@ mod stages;
 mod strays;
 mod template;
 mod test;
+mod verify;
 mod web;
 
 use std::process::ExitCode;
@@ -59,6 +60,8 @@ enum Chore {
     Package(package::Package),
     /// Packages, uploads and deploys a stack on AWS, or updates it
     Deploy(deploy::Deploy),
+    /// Checks a deployed stack against what it promises: --stack NAME, or --help
+    Verify(verify::Verify),
     /// Removes a stack; its buckets and its ledger stay unless told otherwise
     Remove(deploy::Remove),
     /// The simulator: the pipeline and the store in worlds where everything goes wrong, a seed each
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Chore::Bench { bench } => bench::run(&bench),
         Chore::Package(flags) => package::run(&flags),
         Chore::Deploy(flags) => deploy::deploy(&flags),
+        Chore::Verify(flags) => verify::run(&flags),
         Chore::Remove(flags) => deploy::remove(&flags),
         Chore::Sim(flags) => sim::run(&flags),
     };
