@@ -10,7 +10,9 @@
 mod bounded;
 mod bounds;
 mod buckets;
+mod chosen;
 mod config;
+mod jobs;
 mod metrics;
 mod pauses;
 mod pool;
@@ -20,7 +22,9 @@ mod turns;
 
 pub use bounds::Bounds;
 pub use buckets::{NotFit, check_buckets};
-pub use config::{Config, Problems};
+pub use chosen::Chosen;
+pub use config::{Batch, Config, LambdaFunction, Problems};
+pub use jobs::{DeploymentJobs, JobsParts};
 pub use metrics::Metrics;
 pub use pauses::Pauses;
 pub use pool::{Worker, WorkerOptions};
