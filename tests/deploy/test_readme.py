@@ -36,11 +36,10 @@ OF_SUBMIT_JOB = {"TWO_BUCKETS_JOB_KEY_HEX", "TWO_BUCKETS_JOB_VERSION"}
 CODE = ("crates/aws/src", "functions")
 
 
-# What the template says already to code that is on its way: the upload function, and the composition of function and jobs.
+# What the template says already to code that is on its way: the upload function.
 NOT_YET = {
     "TWO_BUCKETS_UPLOADER_ROLE_ARN", "TWO_BUCKETS_AUTHORIZATION", "TWO_BUCKETS_ALLOW_ORIGIN", "TWO_BUCKETS_UPLOAD_BYTES_MAX",
-    "TWO_BUCKETS_FUNCTION_ROLE_ARN", "TWO_BUCKETS_FUNCTION_PERMANENT_ERRORS", "TWO_BUCKETS_KMS_KEY_ARN",
-    "TWO_BUCKETS_JOB_DEFINITION", "TWO_BUCKETS_JOB_FROM_BYTES",
+    "TWO_BUCKETS_OIDC_PREFIX_CLAIM", "TWO_BUCKETS_OIDC_ADMIN_CLAIM",
 }  # fmt: skip
 
 
