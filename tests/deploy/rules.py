@@ -413,7 +413,7 @@ def nothing_is_allowed_by_wildcard(template):
 
 @rule
 def uploaders_write_no_dot_segments(template):
-    """A `..` in a key harms whoever writes objects out as files; credentials for a folder could name one."""
+    """A `.` or `..` between slashes of a key harms whoever writes objects out as files; credentials for a folder could name one."""
     denied = {}
     for policy in of_type(template, "AWS::IAM::Policy").values():
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
@@ -421,7 +421,7 @@ def uploaders_write_no_dot_segments(template):
                 for role in policy["Properties"]["Roles"]:
                     for role in branches(role):
                         denied.setdefault(role["Ref"], set()).update(name_of(each) for each in listed(statement["Resource"]))
-    wanted = {f"StagingBucket/{key}" for key in ("..", "../*", "*/..", "*/../*")}
+    wanted = {f"StagingBucket/{key}" for dots in (".", "..") for key in (dots, f"{dots}/*", f"*/{dots}", f"*/{dots}/*")}
     for role, may in granted(template).items():
         if role.startswith("Upload") and ("s3:PutObject", "StagingBucket/*") in may:
             for missing in sorted(wanted - denied.get(role, set())):
