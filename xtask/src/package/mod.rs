@@ -32,7 +32,7 @@ pub(crate) struct Package {
     /// The processor that functions and jobs run on
     #[arg(long, value_enum, default_value_t = Arch::X86_64)]
     arch: Arch,
-    /// Build and zip only these programs, which makes no release to deploy
+    /// Build and pack only these programs, into target/package; that is no release to deploy
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 }
@@ -58,9 +58,34 @@ pub(crate) fn run(flags: &Package) -> Result<()> {
             let names: Vec<_> = PROGRAMS.iter().map(|program| program.package).collect();
             bail!("{name} is none of what is packaged: {}", names.join(", "));
         };
-        packed(program, flags.arch)?;
+        println!("{}", alone(program, flags.arch)?.packed.display());
     }
     Ok(())
+}
+
+/// A program that was built and packed outside of a release.
+pub(crate) struct Alone {
+    /// The program itself.
+    pub(crate) built: PathBuf,
+    /// What would be uploaded of it.
+    pub(crate) packed: PathBuf,
+}
+
+/// The processor, packed.
+pub(crate) fn processor() -> Result<Alone> {
+    alone(&PROGRAMS[0], Arch::X86_64)
+}
+
+fn alone(program: &Program, arch: Arch) -> Result<Alone> {
+    let bytes = packed(program, arch)?;
+    let folder = repository::target()?.join("package");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(program.file);
+    fs::write(&file, bytes)?;
+    Ok(Alone {
+        built: build::built(program, arch)?,
+        packed: file,
+    })
 }
 
 /// Builds every program and puts together what is deployed.
@@ -99,17 +124,15 @@ pub(crate) fn packaged(folder: &Path) -> Result<Release> {
 
 /// The stage of the tests: one function is built and packed twice, with the same result.
 pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
-    let program = &PROGRAMS[0];
-    let packed = packed(program, Arch::X86_64)?;
-    let built = fs::read(build::built(program, Arch::X86_64)?)?;
+    let Alone { built, packed } = processor()?;
+    let (built, packed) = (fs::read(built)?, fs::read(packed)?);
     if archive::zipped(&built)? != packed {
-        bail!("{} is not the same when it is packed again", program.file);
+        bail!("the processor is not the same when it is packed again");
     }
     closing.push(format!(
-        "{}: {} bytes zipped, {} unpacked",
-        program.file,
-        packed.len(),
-        built.len()
+        "processor: {:.1} MB zipped, {:.1} MB unpacked",
+        megabytes(packed.len()),
+        megabytes(built.len())
     ));
     Ok(Done::quietly())
 }
