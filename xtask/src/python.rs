@@ -34,6 +34,7 @@ pub(crate) fn environment_of(requirements: &[u8], venv: &Path) -> Result<PathBuf
             "-m",
             "pip",
             "install",
+            "--quiet",
             "--disable-pip-version-check",
             "--no-deps",
         ])

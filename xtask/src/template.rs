@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::program::{Program, path_with};
 use crate::stages::Done;
 use crate::{python, repository};
 
 /// All of them; checkov, where it cannot be installed, is skipped and said to be.
-pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
+pub(crate) fn test(checkov: Option<Checkov>, closing: &mut Vec<String>) -> Result<Done> {
     let bin = python::environment()?;
     let mut tests = Program::new(bin.join("python"))
         .args([
@@ -24,9 +25,10 @@ pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
         .env("TWO_BUCKETS_XTASK", std::env::current_exe()?)
         .env("PATH", path_with(&bin)?)
         .env("PYTHONUNBUFFERED", "1");
-    match checkov() {
-        Ok(program) => tests = tests.env("TWO_BUCKETS_CHECKOV", program),
-        Err(why) => closing.push(format!("skipped: checkov: {why:#}")),
+    match checkov.map(Checkov::installed) {
+        Some(Ok(program)) => tests = tests.env("TWO_BUCKETS_CHECKOV", program),
+        Some(Err(why)) => closing.push(format!("skipped: checkov: {why:#}")),
+        None => {}
     }
     let (lines, outcome) = tests.run_and_keep(|line| {
         line.starts_with("FAILED ")
@@ -38,9 +40,24 @@ pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
     Ok(Done::quietly())
 }
 
-/// checkov, in an environment of its own: its pins of boto3, networkx and packaging fit nobody else's.
-fn checkov() -> Result<PathBuf> {
-    let folder = repository::root().join("tests").join("deploy");
-    let requirements = fs::read(folder.join("requirements.txt"))?;
-    Ok(python::environment_of(&requirements, &folder.join(".venv"))?.join("checkov"))
+/// checkov, being installed in an environment of its own: its pins of boto3, networkx and packaging fit nobody else's.
+pub(crate) struct Checkov(JoinHandle<Result<PathBuf>>);
+
+impl Checkov {
+    /// Begins to install it, where that was not done before (some 90 packages, 90 s on a quiet machine).
+    pub(crate) fn begin() -> Self {
+        Self(thread::spawn(|| {
+            let folder = repository::root().join("tests").join("deploy");
+            let requirements = fs::read(folder.join("requirements.txt"))?;
+            Ok(python::environment_of(&requirements, &folder.join(".venv"))?.join("checkov"))
+        }))
+    }
+
+    /// Where it is, once it is there.
+    fn installed(self) -> Result<PathBuf> {
+        match self.0.join() {
+            Ok(installed) => installed,
+            Err(_) => bail!("its installation panicked"),
+        }
+    }
 }
