@@ -289,7 +289,8 @@ def the_ledger_cannot_be_lost(template):
 
 # What cannot be narrowed to a resource, by the Service Authorization Reference.
 NEEDS_EVERY_RESOURCE = {
-    "xray:PutTraceSegments", "xray:PutTelemetryRecords", "batch:DescribeJobs", "ecr:GetAuthorizationToken",
+    "xray:PutTraceSegments", "xray:PutTelemetryRecords", "batch:DescribeJobs", "batch:ListJobs",
+    "ecr:GetAuthorizationToken",
 }  # fmt: skip
 LEDGER = {
     (f"dynamodb:{action}", "Ledger")
@@ -312,7 +313,15 @@ UPLOADER = KEY | {
     ("s3:PutObject", "StagingBucket/*"), ("s3:AbortMultipartUpload", "StagingBucket/*"),
     ("s3:ListMultipartUploadParts", "StagingBucket/*"),
 }  # fmt: skip
-SUBMIT = {("batch:SubmitJob", "JobQueue"), ("batch:SubmitJob", "JobDefinition")}
+SUBMIT = {("batch:SubmitJob", "JobQueue"), ("batch:SubmitJob", "JobDefinition"), ("batch:ListJobs", "*")}
+# It wakes and takes no turn (crates/aws/src/worker/sweep.rs): it reads no file's bytes, and knows nothing of the archive.
+SWEEP = LEDGER | {
+    ("kms:Decrypt", "KmsKeyArn"),
+    ("s3:ListBucketVersions", "StagingBucket"), ("s3:ListBucket", "StagingBucket"),
+    ("s3:ListBucketMultipartUploads", "StagingBucket"),
+    ("s3:GetObjectVersion", "StagingBucket/*"), ("s3:DeleteObjectVersion", "StagingBucket/*"),
+    ("sqs:SendMessage", "WakeUps"), ("sqs:SendMessage", "ScheduleDeadLetters"), ("batch:DescribeJobs", "*"),
+}  # fmt: skip
 
 
 def log(name):
@@ -324,16 +333,16 @@ MAY = {
         ("sqs:ReceiveMessage", "WakeUps"), ("sqs:DeleteMessage", "WakeUps"),
         ("sqs:GetQueueAttributes", "WakeUps"), ("sqs:ChangeMessageVisibility", "WakeUps"),
     },
-    "SweepRole": MOVER | TRACES | SUBMIT | log("SweepLog") | {
-        ("s3:ListBucketMultipartUploads", "StagingBucket"), ("sqs:SendMessage", "ScheduleDeadLetters"),
-        ("batch:DescribeJobs", "*"),
-    },
-    "JobRole": MOVER,
+    "SweepRole": SWEEP | TRACES | SUBMIT | log("SweepLog"),
+    "JobRole": MOVER | {("s3:GetObject", "arn:AWS::Partition:s3:::CodeBucket/CodePrefix/job")},
     "UploadsRole": UPLOADER | LEDGER | TRACES | log("UploadsLog") | {
         ("sqs:SendMessage", "WakeUps"), ("sts:AssumeRole", "UploaderRole"),
     },
     "UploaderRole": UPLOADER,
-    "FunctionRole": {("s3:GetObjectVersion", "StagingBucket/*"), ("kms:Decrypt", "KmsKeyArn")},
+    "FunctionRole": KEY | {
+        ("s3:GetObjectVersion", "StagingBucket/*"),
+        ("s3:PutObject", "ArchiveBucket/_results/*"), ("s3:AbortMultipartUpload", "ArchiveBucket/_results/*"),
+    },
     "SchedulerRole": {("lambda:InvokeFunction", "Sweep"), ("sqs:SendMessage", "ScheduleDeadLetters")},
     "JobStartRole": log("JobLog") | {
         ("ecr:GetAuthorizationToken", "*"), ("ecr:BatchGetImage", "JobRepositoryArn"),
@@ -366,7 +375,7 @@ TRUSTS = {
     "JobRole": {"ecs-tasks.amazonaws.com"},
     "JobStartRole": {"ecs-tasks.amazonaws.com"},
     "UploaderRole": {"UploadsRole"},
-    "FunctionRole": {"ProcessorRole", "SweepRole", "JobRole"},
+    "FunctionRole": {"ProcessorRole", "JobRole"},
 }
 
 
@@ -400,6 +409,23 @@ def nothing_is_allowed_by_wildcard(template):
             for resource in listed(statement.get("Resource", [])):
                 if name_of(resource) == "*" and action not in NEEDS_EVERY_RESOURCE:
                     yield f"{name} allows {action} on everything"
+
+
+@rule
+def uploaders_write_no_dot_segments(template):
+    """A `.` or `..` between slashes of a key harms whoever writes objects out as files; credentials for a folder could name one."""
+    denied = {}
+    for policy in of_type(template, "AWS::IAM::Policy").values():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            if statement["Effect"] == "Deny" and "Condition" not in statement and "s3:PutObject" in listed(statement["Action"]):
+                for role in policy["Properties"]["Roles"]:
+                    for role in branches(role):
+                        denied.setdefault(role["Ref"], set()).update(name_of(each) for each in listed(statement["Resource"]))
+    wanted = {f"StagingBucket/{key}" for dots in (".", "..") for key in (dots, f"{dots}/*", f"*/{dots}", f"*/{dots}/*")}
+    for role, may in granted(template).items():
+        if role.startswith("Upload") and ("s3:PutObject", "StagingBucket/*") in may:
+            for missing in sorted(wanted - denied.get(role, set())):
+                yield f"{role} may put {missing}"
 
 
 @rule
@@ -464,6 +490,31 @@ def functions_are_what_is_packaged(template):
             yield f"{name} has another's role or log"
         if not {f"{name}OnLog"} <= dependencies(template)[name]:
             yield f"{name} may run before it may log"
+
+
+@rule
+def the_processor_may_wake_itself(template):
+    if properties(template, "Processor").get("RecursiveLoop") != "Allow":
+        yield "Lambda stops a processor that puts a wake-up back some sixteen times, and the wake-up is gone"
+    for name in ("Sweep", "Uploads"):
+        if "RecursiveLoop" in properties(template, name):
+            yield f"{name} wakes others only"
+
+
+@rule
+def a_job_runs_an_image_of_its_own_or_fetches_the_program(template):
+    container = properties(template, "JobDefinition")["ContainerProperties"]
+    own, fetched = ("HasJobImage", {"Ref": "JobImage"}, ["job"]), container["Command"]["Fn::If"][2]
+    if container["Image"] != {"Fn::If": [own[0], own[1], "public.ecr.aws/amazonlinux/amazonlinux:2023"]}:
+        yield f"it runs {container['Image']}"
+    if container["Command"]["Fn::If"][:2] != [own[0], own[2]] or fetched[:2] != ["sh", "-ceu"]:
+        yield f"it runs {container['Command']}"
+    script = fetched[2]["Fn::Sub"]
+    if "/${CodeBucket}/${CodePrefix}/job" not in script or "https://s3." not in script:
+        yield "it fetches something else than what is packaged"
+    for secret in ("SecretAccessKey", "Token"):
+        if not re.search(rf'"\$\(of {secret}\)".*\|\n.*-K -', script, re.S):
+            yield f"{secret} is an argument of a program"
 
 
 @rule

@@ -39,7 +39,8 @@ def permissions(template):
             on = ", ".join(f"`{name_of(each)}`" for each in on)
             for action in child(node, "Action").value:
                 call = re.search(r" # (.*)$", lines[action.start_mark.line]).group(1)
-                yield f"| {who} | `{action.value}` | {on} | {call} |"
+                denied = "never " if statement["Effect"] == "Deny" else ""
+                yield f"| {who} | {denied}`{action.value}` | {on} | {call} |"
 
 
 def block(name):

@@ -140,6 +140,8 @@ def granted(template):
         for role in properties["Roles"]:
             for role in branches(role):
                 for statement in properties["PolicyDocument"]["Statement"]:
+                    if statement["Effect"] != "Allow":
+                        continue
                     for action in listed(statement["Action"]):
                         for resource in listed(statement["Resource"]):
                             may.setdefault(role["Ref"], set()).add((action, name_of(resource)))
@@ -155,6 +157,8 @@ def environment(resource):
     for entry in properties["ContainerProperties"]["Environment"]:
         for entry in branches(entry):
             found[entry["Name"]] = entry["Value"]
+    # Fargate says it too, as it is documented; the rest of AWS's own is not ours to list.
+    found.pop("AWS_REGION", None)
     return found
 
 

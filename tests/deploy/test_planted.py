@@ -187,6 +187,10 @@ allowing(LISTED, "FunctionOnStaging", "s3:DeleteObjectVersion", "user_code_delet
 allowing(LISTED, "MoverOnStaging", "s3:DeleteObject", "the_mover_deletes_by_name")
 allowing(LISTED, "MoverOnStaging", "s3:PutObject", "the_mover_writes_staging")
 allowing(LISTED, "MoverOnArchive", "s3:BypassGovernanceRetention", "the_mover_lifts_the_lock")
+allowing(LISTED, "SweepOnStaging", "s3:PutObject", "the_sweep_writes")
+allowing(LISTED, "SweepOnKey", "kms:GenerateDataKey", "the_sweep_encrypts")
+setting(LISTED, "FunctionOnArchive", "PolicyDocument", "Statement", 0, "Resource")({"Fn::Sub": "${ArchiveBucket.Arn}/*"}, "user_code_writes_anywhere")
+setting(LISTED, "JobOnCode", "PolicyDocument", "Statement", 0, "Resource")({"Fn::Sub": "arn:${AWS::Partition}:s3:::${CodeBucket}/*"}, "jobs_read_all_code")
 setting(LISTED, "FunctionOnStaging", "Roles")([{"Ref": "FunctionRole"}, {"Ref": "UploaderRole"}], "uploaders_read_versions")
 setting(LISTED, "FunctionOnStaging", "PolicyDocument", "Statement", 0, "Resource")({"Fn::Sub": "${ArchiveBucket.Arn}/*"}, "user_code_reads_the_archive")
 setting(LISTED, "SweepRole", "ManagedPolicyArns")(["arn:aws:iam::aws:policy/AdministratorAccess"], "a_managed_policy")
@@ -195,6 +199,26 @@ setting(LISTED, "MoverOnStaging", "PolicyDocument", "Statement", 0, "Action")(["
 TAKEN = "roles_are_taken_by_whom_they_are_for"
 setting(TAKEN, "FunctionRole", "AssumeRolePolicyDocument", "Statement", 0, "Principal")({"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}, "by_the_whole_account")
 setting(TAKEN, "SchedulerRole", "AssumeRolePolicyDocument", "Statement", 0, "Condition")(None, "for_any_account")
+
+DOTS = "uploaders_write_no_dot_segments"
+setting(DOTS, "UploaderOnDots", "PolicyDocument", "Statement", 0, "Effect")("Allow", "allowed")
+setting(DOTS, "UploaderOnDots", "Roles")([{"Ref": "UploadsRole"}], "by_credentials")
+setting(DOTS, "UploaderOnDots", "PolicyDocument", "Statement", 0, "Resource")([{"Fn::Sub": "${StagingBucket.Arn}/*/../*"}], "in_the_middle_only")
+setting(DOTS, "UploaderOnDots", "PolicyDocument", "Statement", 0, "Condition")({"Bool": {"aws:SecureTransport": "true"}}, "only_sometimes")
+
+setting("the_processor_may_wake_itself", "Processor", "RecursiveLoop")("Terminate", "it_is_stopped")
+setting("the_processor_may_wake_itself", "Sweep", "RecursiveLoop")("Allow", "others_too")
+
+JOB = "a_job_runs_an_image_of_its_own_or_fetches_the_program"
+setting(JOB, "JobDefinition", "ContainerProperties", "Image")({"Ref": "JobImage"}, "an_image_that_is_not_given")
+setting(JOB, "JobDefinition", "ContainerProperties", "Command")({"Fn::If": ["HasJobImage", ["job"], ["sh", "-ceu", {"Fn::Sub": "curl https://s3.x/${CodeBucket}/${CodePrefix}/other"}]]}, "another_program")
+
+
+@planted(JOB)
+def secrets_on_the_command_line(template):
+    script = of(template, "JobDefinition")["ContainerProperties"]["Command"]["Fn::If"][2][2]
+    script["Fn::Sub"] = script["Fn::Sub"].replace("-K -", "")
+
 
 WILD = "nothing_is_allowed_by_wildcard"
 allowing(WILD, "MoverOnArchive", "s3:*", "every_action")

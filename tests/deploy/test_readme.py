@@ -30,6 +30,41 @@ def test_every_variable_that_is_set_is_in_the_contract_and_no_other():
     assert contract == {name.lower(): set(environment(resource)) for name, resource in made.items()}
 
 
+# Said to each job by whoever submits it, and not by the template.
+OF_SUBMIT_JOB = {"TWO_BUCKETS_JOB_KEY_HEX", "TWO_BUCKETS_JOB_VERSION"}
+# The code that runs on AWS. The program's other half reads variables of the same beginning, which are none of this.
+CODE = ("crates/aws/src", "functions")
+
+
+# What the template says already to code that is on its way: the upload function.
+NOT_YET = {
+    "TWO_BUCKETS_UPLOADER_ROLE_ARN", "TWO_BUCKETS_AUTHORIZATION", "TWO_BUCKETS_ALLOW_ORIGIN", "TWO_BUCKETS_UPLOAD_BYTES_MAX",
+    "TWO_BUCKETS_OIDC_PREFIX_CLAIM", "TWO_BUCKETS_OIDC_ADMIN_CLAIM",
+}  # fmt: skip
+
+
+def variables_read():
+    """Every variable that the code on AWS names outside of its tests and comments."""
+    read = set()
+    for folder in CODE:
+        for file in sorted((ROOT / folder).rglob("*.rs")):
+            if file.name == "tests.rs" or "tests" in file.relative_to(ROOT / folder).parts:
+                continue
+            code = file.read_text().split("#[cfg(test)]")[0]
+            code = "\n".join(line for line in code.splitlines() if not line.lstrip().startswith("//"))
+            read |= set(re.findall(r'"(TWO_BUCKETS_[A-Z_]+)"', code))
+    return read
+
+
+def test_every_variable_that_the_code_reads_is_set_and_no_other():
+    made = [*of_type(TEMPLATE, "AWS::Lambda::Function").values(), *of_type(TEMPLATE, "AWS::Batch::JobDefinition").values()]
+    told = {name for resource in made for name in environment(resource)}
+    read = variables_read()
+    assert OF_SUBMIT_JOB <= read
+    assert sorted(read - OF_SUBMIT_JOB - told) == [], "read and never set"
+    assert sorted(told - read - NOT_YET) == [], "set and never read"
+
+
 def test_every_metric_of_ours_is_in_the_contract():
     said = set(re.findall(r"^\| `TwoBuckets` / `(\w+)` \|", section("The contract with the functions"), re.M))
     assert said == {metric for namespace, metric in METRICS if namespace == "TwoBuckets"}

@@ -46,7 +46,9 @@ def test_an_update_may_not_replace_what_holds_files():
     [
         {},
         {"UserFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:mine"},
-        {"JobImage": "public.ecr.aws/x/y:1", "JobSubnets": "subnet-12345678", "JobSecurityGroups": "sg-12345678"},
+        {"Jobs": "on", "JobSubnets": "subnet-12345678", "JobSecurityGroups": "sg-12345678"},
+        {"Jobs": "on", "JobImage": "public.ecr.aws/x/y:1", "JobSubnets": "subnet-12345678", "JobSecurityGroups": "sg-12345678"},
+        {"UserFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:mine", "UserFunctionPermanentErrors": "BadFile", "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/k", "Jobs": "on"},
         {"KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/k", "ArchiveLockDays": 30, "AccessLogBucket": "logs"},
         {"JwtIssuer": "https://id.example.com", "JwtAudience": "two-buckets", "PageOrigin": "https://files.example.com"},
         {"Tracing": "on", "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:t", "Architecture": "arm64"},

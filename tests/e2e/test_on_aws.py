@@ -1,8 +1,12 @@
 """The whole chain without AWS: files into our own S3, its events through SQS, and the program as a worker or as a Lambda
 function, with its ledger on DynamoDB. The buckets are none that the server itself does anything with."""
 
+import importlib.util
 import json
+import pathlib
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -13,6 +17,8 @@ from harness.waiting import until
 
 KEYS = [f"plain/{number}" for number in range(12)] + ["a b+c/é&%2F.txt", "-", "bad/1", "bad/2"]
 GOOD = sorted(key for key in KEYS if not key.startswith("bad"))
+
+VERIFY = pathlib.Path(__file__).parents[2] / "deploy" / "verify.py"
 
 
 @pytest.fixture
@@ -110,3 +116,64 @@ def test_a_lambda_function_that_is_not_configured_says_what_is_missing(deploymen
     said = deployment.said("stderr")
     for name in ("STAGING", "ARCHIVE", "LEDGER_TABLE", "QUEUE_URL"):
         assert f"TWO_BUCKETS_{name} is not set" in said
+
+
+def verify_module():
+    spec = importlib.util.spec_from_file_location("verify", VERIFY)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_probes_tell_an_uploaders_credentials_from_ones_that_may_more(shared_server, monkeypatch):
+    """On the server itself, whose upload API gives credentials away as the one on AWS does."""
+    verify = verify_module()
+
+    class Stack:
+        staging, archive, s3 = "staging", "archive", shared_server.s3()
+        outputs = {"ApiUrl": shared_server.web}
+
+    def probed():
+        said = []
+        report, puts = verify.Report(said.append), []
+        verify.check_uploader(Stack, "verify/probes/", shared_server.api.token, puts, report)
+        return said, puts
+
+    said, puts = probed()
+    assert said == ["ok      an uploader's credentials put one key and do nothing else"]
+    assert [put.key for put in puts] == ["verify/probes/by an uploader"]
+    given = {
+        "endpoint": shared_server.endpoint,
+        "region": REGION,
+        "bucket": "staging",
+        "access_key": ROOT.access_key_id,
+        "secret_key": ROOT.secret_access_key,
+        "session_token": None,
+    }
+    monkeypatch.setattr(verify, "granted", lambda *_: given)
+    said, _ = probed()
+    assert said[0].startswith("FAILED")
+    for may in ("read its own file", "delete it", "list staging", "put another key", "put to the archive"):
+        assert f"        it may {may}" in said
+
+
+def test_a_deployment_that_keeps_its_promises_is_verified(deployment):
+    """The script that verifies a stack on AWS, on this one."""
+    deployment.ask_for_events()
+    worker = deployment.launch("work", "--log-format", "json", TWO_BUCKETS_SWEEP_INTERVAL_S="2")
+    places = ("--staging", INCOMING, "--archive", KEPT, "--ledger-table", TABLE)
+    try:
+        verified = subprocess.run(
+            [sys.executable, VERIFY, *places, "--within-s", "120", "--files", "20", "--clean"],
+            env=deployment.variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+    finally:
+        worker.kill()
+        worker.wait()
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "all of it holds" in verified.stdout
+    assert (deployment.versions(KEPT), deployment.versions(INCOMING)) == ([], [])

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::program::Program;
-use crate::{python, release, repository, web};
+use crate::{package, python, release, repository, web};
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {
@@ -16,6 +16,8 @@ pub(crate) enum Bench {
     Backlog(Backlog),
     /// Functions in Rust, Python, Node and as commands: cold start, latency, files/s and memory, beside the bare languages
     Functions(Functions),
+    /// The packaged processor beside a handler as tutorials have it: cold start, warm time, memory, zip
+    Lambda(Lambda),
     /// Peak memory of the server while one large file goes through
     Memory(Memory),
 }
@@ -69,6 +71,19 @@ pub(crate) struct Functions {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct Lambda {
+    /// Rounds in turn, each with a cold start
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Files that a warm function gets in each round, one at a time
+    #[arg(long, default_value_t = 50)]
+    warm: u32,
+    /// Bytes of each file
+    #[arg(long, default_value_t = 4096)]
+    size: u64,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct Memory {
     /// Size of the file, in GiB
     #[arg(long, default_value_t = 5)]
@@ -80,6 +95,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::E2e(flags) => e2e(flags),
         Bench::Backlog(flags) => backlog(flags),
         Bench::Functions(flags) => functions(flags),
+        Bench::Lambda(flags) => lambda(flags),
         Bench::Memory(flags) => memory(flags),
     }
 }
@@ -139,6 +155,21 @@ fn functions(flags: &Functions) -> Result<()> {
         Err(why) => println!("no packages of the tests for Node: {why:#}"),
     }
     program.run()
+}
+
+fn lambda(flags: &Lambda) -> Result<()> {
+    let server = release::build()?;
+    let processor = package::processor()?;
+    let bin = python::environment()?;
+    Program::new(bin.join("python"))
+        .args([repository::root().join("tests").join("lambda_bench.py")])
+        .args(["--processor".as_ref(), processor.built.as_os_str()])
+        .args(["--zip".as_ref(), processor.packed.as_os_str()])
+        .args(["--rounds", &flags.rounds.to_string()])
+        .args(["--warm", &flags.warm.to_string()])
+        .args(["--size", &flags.size.to_string()])
+        .env("TWO_BUCKETS_PROGRAM", server)
+        .run()
 }
 
 fn memory(flags: &Memory) -> Result<()> {

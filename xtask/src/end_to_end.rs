@@ -1,11 +1,8 @@
 //! The suites in `tests/e2e`, against the release program.
 
-use std::ffi::OsString;
-use std::path::Path;
-
 use anyhow::Result;
 
-use crate::program::Program;
+use crate::program::{Program, path_with};
 use crate::stages::Done;
 use crate::{python, release, repository, web};
 
@@ -58,11 +55,4 @@ fn pytest() -> Result<Program> {
         .env("TWO_BUCKETS_PROGRAM", &program)
         .env("PATH", path_with(&bin)?)
         .env("PYTHONUNBUFFERED", "1"))
-}
-
-/// The path with `first` searched before everything else.
-fn path_with(first: &Path) -> Result<OsString> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(first.to_owned()).chain(std::env::split_paths(&path));
-    Ok(std::env::join_paths(folders)?)
 }

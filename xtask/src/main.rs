@@ -11,8 +11,10 @@ mod bench;
 mod check;
 mod debian;
 mod deny;
+mod deploy;
 mod end_to_end;
 mod own_kernel;
+mod package;
 mod program;
 mod python;
 mod release;
@@ -20,7 +22,9 @@ mod repository;
 mod sim;
 mod stages;
 mod strays;
+mod template;
 mod test;
+mod verify;
 mod web;
 
 use std::process::ExitCode;
@@ -52,6 +56,14 @@ enum Chore {
         #[command(subcommand)]
         bench: bench::Bench,
     },
+    /// What a deployment on AWS runs, built for Amazon Linux and put together as a release
+    Package(package::Package),
+    /// Packages, uploads and deploys a stack on AWS, or updates it
+    Deploy(deploy::Deploy),
+    /// Checks a deployed stack against what it promises: --stack NAME, or --help
+    Verify(verify::Verify),
+    /// Removes a stack; its buckets and its ledger stay unless told otherwise
+    Remove(deploy::Remove),
     /// The simulator: the pipeline and the store in worlds where everything goes wrong, a seed each
     Sim(sim::Sim),
 }
@@ -62,6 +74,10 @@ fn main() -> ExitCode {
         Chore::Test { only } => test::run(only.as_deref()),
         Chore::Torture(flags) => end_to_end::torture(&flags),
         Chore::Bench { bench } => bench::run(&bench),
+        Chore::Package(flags) => package::run(&flags),
+        Chore::Deploy(flags) => deploy::deploy(&flags),
+        Chore::Verify(flags) => verify::run(&flags),
+        Chore::Remove(flags) => deploy::remove(&flags),
         Chore::Sim(flags) => sim::run(&flags),
     };
     match outcome {

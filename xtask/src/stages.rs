@@ -49,6 +49,11 @@ impl<'a> Stages<'a> {
         }
     }
 
+    /// Whether the stage of this name is among those that run.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.only.is_none_or(|only| name.contains(only))
+    }
+
     /// Runs a stage and says how long it took; true when it ended ok.
     pub(crate) fn run(&mut self, name: &'static str, work: impl FnOnce() -> Result<Done>) -> bool {
         self.run_and_keep(name, |_| work())
@@ -64,7 +69,7 @@ impl<'a> Stages<'a> {
         name: &'static str,
         work: impl FnOnce(&mut Vec<String>) -> Result<Done>,
     ) -> bool {
-        if self.only.is_some_and(|only| !name.contains(only)) {
+        if !self.has(name) {
             return true;
         }
         println!("\n=== {name}");

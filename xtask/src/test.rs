@@ -4,15 +4,20 @@ use anyhow::Result;
 
 use crate::program::Program;
 use crate::stages::{Done, Stages};
-use crate::{debian, end_to_end, own_kernel, python, release, web};
+use crate::template::Checkov;
+use crate::{debian, end_to_end, own_kernel, package, python, release, template, web};
 
 pub(crate) fn run(only: Option<&str>) -> Result<()> {
     let mut stages = Stages::new(only);
+    // It is downloaded for the most part, so it may go on beside the builds.
+    let checkov = stages.has("template tests").then(Checkov::begin);
     // First, for the Rust tests use some of them.
     stages.run("debian packages", debian::install);
     stages.run_and_keep("rust tests", rust);
     stages.run_and_keep("own kernel tests", own_kernel::test);
     stages.run_and_keep("page tests", web::test);
+    stages.run_and_keep("template tests", |closing| template::test(checkov, closing));
+    stages.run_and_keep("package", package::test);
     stages.run("release build", || {
         release::build()?;
         Ok(Done::quietly())

@@ -1,0 +1,93 @@
+//! Programs for Amazon Linux 2023, whatever this machine is.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use super::glibc::LIMIT;
+use super::programs::Program;
+use crate::{program, python, repository};
+
+/// What builds, each pinned. Neither brings another package.
+const TOOLS: &str = "ziglang==0.17.1\ncargo-zigbuild==0.24.0\n";
+/// The profile in the workspace's `Cargo.toml`.
+const PROFILE: &str = "lambda";
+
+/// A processor that Lambda and Fargate have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum Arch {
+    /// Intel's and AMD's
+    #[value(name = "x86_64")]
+    X86_64,
+    /// AWS's own (Graviton)
+    #[value(name = "arm64")]
+    Arm64,
+}
+
+impl Arch {
+    /// As the template's `Architecture` says it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    fn target(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Arm64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+}
+
+/// Builds the program and returns where it is.
+pub(super) fn build(program: &Program, arch: Arch) -> Result<PathBuf> {
+    has_std(arch)?;
+    let tools = repository::target()?.join("tools").join("zigbuild");
+    let bin = python::environment_of(TOOLS.as_bytes(), &tools)?;
+    let target = format!(
+        "{}.{}",
+        arch.target(),
+        LIMIT.to_string().trim_start_matches("glibc ")
+    );
+    program::Program::new("cargo")
+        .args(["zigbuild", "--locked", "--profile", PROFILE])
+        .args(["--target", &target])
+        .args(["--package", program.package, "--bin", program.package])
+        .args(program.flags)
+        // cargo finds cargo-zigbuild there, and that finds zig by the first python3.
+        .env("PATH", program::path_with(&bin)?)
+        .run()?;
+    let built = built(program, arch)?;
+    if !built.is_file() {
+        bail!("cargo built no {}", built.display());
+    }
+    Ok(built)
+}
+
+/// Where the program is once it is built.
+pub(super) fn built(program: &Program, arch: Arch) -> Result<PathBuf> {
+    let folder = repository::target()?.join(arch.target()).join(PROFILE);
+    Ok(folder.join(program.package))
+}
+
+/// Whether this compiler has its standard library for that processor; without it rustc says so once for each crate.
+fn has_std(arch: Arch) -> Result<()> {
+    let found = program::Program::new("rustc")
+        .args(["--print", "target-libdir", "--target", arch.target()])
+        .output()?;
+    let folder = PathBuf::from(found.trim());
+    let has = folder.read_dir().is_ok_and(|mut files| {
+        files.any(|file| {
+            file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
+        })
+    });
+    if !has {
+        bail!(
+            "this Rust has no standard library for {}: rustup target add {0}",
+            arch.target()
+        );
+    }
+    Ok(())
+}
