@@ -33,6 +33,7 @@ const UPLOADS: &str = "two-buckets-uploads";
 const LAMBDA_HOST: &str = "two-buckets-lambda-host";
 const LOCAL: &str = "two-buckets-local";
 const AWS: &str = "two-buckets-aws";
+const PAGE: &str = "two-buckets-page";
 
 /// An example is a user's program: one crate of ours. Its tests sign requests of their own.
 const EXAMPLES_MAY_KNOW: &[&str] = &["two-buckets", OBJECTS, S3_API];
@@ -127,6 +128,12 @@ const RULES: &[Rule] = &[
         must_not_reach: &["s3s", "fjall", "aws-lc-rs"],
     },
     Rule {
+        package: PAGE,
+        may_know: &[],
+        may_know_in_tests: &[],
+        must_not_reach: &["s3s", "fjall"],
+    },
+    Rule {
         package: "two-buckets",
         may_know: &[
             OBJECTS,
@@ -137,6 +144,7 @@ const RULES: &[Rule] = &[
             LAMBDA_HOST,
             LOCAL,
             AWS,
+            PAGE,
         ],
         may_know_in_tests: &[],
         must_not_reach: &[],

@@ -233,8 +233,6 @@ mod notifications;
 #[cfg(feature = "aws")]
 mod on_lambda;
 #[cfg(feature = "local")]
-pub mod page;
-#[cfg(feature = "local")]
 mod private_file;
 #[cfg(feature = "local")]
 mod program;
