@@ -162,6 +162,12 @@ const RULES: &[Rule] = &[
         must_not_reach: NOT_IN_LAMBDA,
     },
     Rule {
+        package: "uploads",
+        may_know: &[AWS, PAGE, UPLOADS],
+        may_know_in_tests: &[],
+        must_not_reach: NOT_IN_LAMBDA,
+    },
+    Rule {
         package: "two-buckets-bench",
         may_know: &[OBJECTS, DEPOT, S3_API],
         may_know_in_tests: &[],

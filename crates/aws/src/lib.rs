@@ -3,6 +3,7 @@
 
 mod clients;
 pub mod function;
+pub mod gateway;
 mod grants;
 pub mod jobs;
 pub mod lambda;

@@ -11,4 +11,5 @@ mod program;
 pub use event::{Event, NotAnEvent};
 pub use logs::begin_logs;
 pub use processing::{Failed, Processing};
+pub(crate) use program::deadline;
 pub use program::{Broken, run_processor, run_sweep, sweep};

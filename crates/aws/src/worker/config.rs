@@ -1,7 +1,5 @@
 //! What a deployment tells its functions and workers: by variables of the environment, which the template sets.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +11,7 @@ use super::pauses::Pauses;
 use super::sweep::Sweep;
 use super::system::SystemClock;
 use super::turns::{Turns, TurnsOptions};
+use super::variables::{Problems, Variables};
 use crate::ledger::DynamoLedger;
 use crate::wake::SqsWakeUps;
 use crate::{Clients, S3Store, S3StoreOptions};
@@ -48,16 +47,6 @@ pub struct Config {
     pub processing_time_max: Option<Duration>,
 }
 
-/// Everything that is wrong with what was told.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub struct Problems(pub Vec<String>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("; "))
-    }
-}
-
 /// What may be told and is not supported yet: to ignore it would process files in another way than was asked.
 const NOT_YET: [(&str, &str); 2] = [
     (
@@ -73,13 +62,10 @@ const NOT_YET: [(&str, &str); 2] = [
 impl Config {
     /// By what this says of each variable; an empty one counts as not set.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Problems> {
-        let mut variables = Variables {
-            variable,
-            problems: Vec::new(),
-        };
+        let mut variables = Variables::new(variable);
         for (name, problem) in NOT_YET {
             if variables.text(name).is_some() {
-                variables.problems.push(format!("{name}: {problem}"));
+                variables.problem(&format!("{name}: {problem}"));
             }
         }
         let stack = variables.text("TWO_BUCKETS_STACK");
@@ -100,10 +86,9 @@ impl Config {
             FUNCTION_LIMIT_S_MAX,
         );
         if staging.is_some() && staging == archive {
-            let problem = "TWO_BUCKETS_STAGING and TWO_BUCKETS_ARCHIVE name one bucket";
-            variables.problems.push(problem.to_owned());
+            variables.problem("TWO_BUCKETS_STAGING and TWO_BUCKETS_ARCHIVE name one bucket");
         }
-        let config = (|| {
+        variables.whole((|| {
             Some(Self {
                 stack,
                 staging: staging?,
@@ -115,11 +100,7 @@ impl Config {
                 history: DAY * history_days?,
                 processing_time_max: Some(Duration::from_secs(limit_s?)),
             })
-        })();
-        match config {
-            Some(config) if variables.problems.is_empty() => Ok(config),
-            _ => Err(Problems(variables.problems)),
-        }
+        })())
     }
 
     /// The ledger.
@@ -182,53 +163,6 @@ impl Config {
 fn pauses(_ledger: &DynamoLedger) -> Pauses {
     // The ledger keeps no pause yet, and nothing on AWS can ask for one.
     Pauses::new(|| async { Ok(false) })
-}
-
-/// Where variables are looked up, and the problems met.
-struct Variables<F> {
-    variable: F,
-    problems: Vec<String>,
-}
-
-impl<F: Fn(&str) -> Option<String>> Variables<F> {
-    fn text(&self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.is_empty())
-    }
-
-    fn needed<T>(&mut self, name: &str) -> Option<T>
-    where
-        T: FromStr<Err: fmt::Display>,
-    {
-        let Some(text) = self.text(name) else {
-            self.problems.push(format!("{name} is not set"));
-            return None;
-        };
-        match text.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.problems.push(format!("{name}: {error}"));
-                None
-            }
-        }
-    }
-
-    fn number<T>(&mut self, name: &str, range: std::ops::RangeInclusive<T>, default: T) -> Option<T>
-    where
-        T: FromStr + PartialOrd + fmt::Display,
-    {
-        let Some(text) = self.text(name) else {
-            return Some(default);
-        };
-        let number = text.parse().ok().filter(|number| range.contains(number));
-        if number.is_none() {
-            self.problems.push(format!(
-                "{name}: {text:?} is no whole number from {} to {}",
-                range.start(),
-                range.end()
-            ));
-        }
-        number
-    }
 }
 
 #[cfg(test)]

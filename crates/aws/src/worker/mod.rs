@@ -17,13 +17,16 @@ mod pool;
 mod sweep;
 mod system;
 mod turns;
+mod variables;
 
 pub use bounds::Bounds;
 pub use buckets::{NotFit, check_buckets};
-pub use config::{Config, Problems};
+pub use config::Config;
 pub use metrics::Metrics;
 pub use pauses::Pauses;
 pub use pool::{Worker, WorkerOptions};
 pub use sweep::{Figures, Sweep, SweepFailed};
 pub use system::{SystemClock, holder, random};
 pub use turns::{Taken, Turns, TurnsOptions};
+pub use variables::Problems;
+pub(crate) use variables::Variables;
