@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use two_buckets_aws::wake::{Receiver, ReceiverOptions};
 use two_buckets_aws::worker::{
-    Config, Metrics, SystemClock, Worker, WorkerOptions, check_buckets, holder,
+    Batch, Config, LambdaFunction, Metrics, SystemClock, Worker, WorkerOptions, check_buckets,
+    holder,
 };
 use two_buckets_aws::{ClientOptions, Clients};
-use two_buckets_pipeline::Processor;
+use two_buckets_pipeline::{Processor, Settings as PipelineSettings};
 
 use crate::config::{Origin, Setting, Settings};
 use crate::failure::Failure;
@@ -47,9 +48,16 @@ pub(crate) async fn run<P: Processor>(processor: P, settings: &Settings) -> Resu
         // Whoever closed standard output wants no figures.
         _ = writeln!(std::io::stdout(), "{line}");
     });
-    let name = routes.name();
+    let pipeline = PipelineSettings {
+        routes: routes.jobs(settings.job.from_bytes.value),
+        ..config.settings(holder.clone())
+    };
+    let chosen = config
+        .chosen(&clients, routes)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let name = chosen.name();
     let worker = Worker {
-        turns: Arc::new(config.turns(&clients, routes, holder.clone(), metrics.clone())),
+        turns: Arc::new(config.turns(&clients, chosen, pipeline.clone(), metrics.clone())),
         receiver: Arc::new(Receiver::new(
             clients.sqs(),
             config.queue_url.clone(),
@@ -59,7 +67,7 @@ pub(crate) async fn run<P: Processor>(processor: P, settings: &Settings) -> Resu
                 ..ReceiverOptions::default()
             },
         )),
-        sweep: config.sweep(&clients, holder.clone(), metrics),
+        sweep: config.sweep(&clients, pipeline, metrics),
         options: WorkerOptions {
             sweep_every: said(&settings.sweep_interval)
                 .copied()
@@ -120,11 +128,15 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
     }
     let has_jobs = settings.job.from_bytes.value.is_some()
         || settings.routes.routes.iter().any(|route| route.is_job);
-    if has_jobs {
+    if has_jobs && aws.job_queue.value.is_none() {
         problems.push(
-            "files are routed to jobs (--job-from-bytes, as = \"job\"), which `work` does not do yet"
+            "files are routed to jobs (--job-from-bytes, as = \"job\"), and there is no queue for them: give --job-queue \
+             and --job-definition"
                 .to_owned(),
         );
+    }
+    if aws.function_arn.value.is_some() && settings.command.command.value.is_some() {
+        problems.push("--function-arn and --command: give one of them".to_owned());
     }
     let (Some(ledger_table), Some(queue_url), []) = (
         &aws.ledger_table.value,
@@ -146,6 +158,21 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
         attempts_max: settings.max_attempts.value,
         history: DAY * settings.history_days.value,
         processing_time_max: None,
+        function: aws.function_arn.value.clone().map(|arn| LambdaFunction {
+            arn,
+            role_arn: aws.function_role_arn.value.clone(),
+            permanent_errors: settings.function.permanent_errors.value.clone(),
+        }),
+        kms_key_arn: aws.kms_key_arn.value.clone(),
+        jobs: jobs(settings),
+    })
+}
+
+fn jobs(settings: &Settings) -> Option<Batch> {
+    Some(Batch {
+        queue: settings.aws.job_queue.value.clone()?,
+        definition: settings.aws.job_definition.value.clone()?,
+        from_bytes: settings.job.from_bytes.value,
     })
 }
 

@@ -23,13 +23,13 @@ const AT_ONCE: usize = 16;
 
 /// What there is below a prefix.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Below {
+pub struct Below {
     /// How many rows in each state.
-    pub(crate) counts: Counts,
+    pub counts: Counts,
     /// Whether there are more rows of what has ended than were looked at.
-    pub(crate) are_least: bool,
+    pub are_least: bool,
     /// Of the unfinished ones the key and the moment of the one that was received first.
-    pub(crate) oldest: Option<(Key, Timestamp)>,
+    pub oldest: Option<(Key, Timestamp)>,
 }
 
 impl Below {
@@ -50,7 +50,7 @@ impl Below {
 
 impl DynamoLedger {
     /// What there is below a prefix. Not of one moment: a row that moves meanwhile may be counted twice or not.
-    pub(crate) async fn below(&self, prefix: &str) -> Result<Below> {
+    pub async fn below(&self, prefix: &str) -> Result<Below> {
         let shards = self.shards().await?;
         let parts: Vec<(Home, u8)> = Home::ALL
             .into_iter()

@@ -29,6 +29,7 @@ mod many;
 mod noting;
 mod pause;
 mod random;
+#[cfg(feature = "api")]
 mod replays;
 mod rows;
 mod said;
@@ -54,8 +55,11 @@ use two_buckets_pipeline::{
     ArchiveRecord, Begin, BootId, End, Expectation, Lease, Report, Upload, UploadId,
 };
 
+pub use below::Below;
 use item::{Reader, Writer, corrupt};
 use leases::{mint_at, version_at};
+pub use pause::Pause;
+#[cfg(feature = "api")]
 pub(crate) use replays::Taken;
 use rows::Home;
 pub use schema::{SCHEMA, TableSchema, create_table};
@@ -123,7 +127,7 @@ impl DynamoLedger {
     }
 
     /// Whether this ledger could have made this id.
-    pub(crate) fn is_id(id: &UploadId) -> bool {
+    pub fn is_id(id: &UploadId) -> bool {
         id::parts(id).is_some()
     }
 

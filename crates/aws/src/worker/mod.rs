@@ -10,7 +10,9 @@
 mod bounded;
 mod bounds;
 mod buckets;
+mod chosen;
 mod config;
+mod jobs;
 mod metrics;
 mod pauses;
 mod pool;
@@ -21,7 +23,9 @@ mod variables;
 
 pub use bounds::Bounds;
 pub use buckets::{NotFit, check_buckets};
-pub use config::Config;
+pub use chosen::Chosen;
+pub use config::{Batch, Config, LambdaFunction};
+pub use jobs::{DeploymentJobs, JobsParts};
 pub use metrics::Metrics;
 pub use pauses::Pauses;
 pub use pool::{Worker, WorkerOptions};
@@ -29,4 +33,5 @@ pub use sweep::{Figures, Sweep, SweepFailed};
 pub use system::{SystemClock, holder, random};
 pub use turns::{Taken, Turns, TurnsOptions};
 pub use variables::Problems;
+#[cfg(feature = "api")]
 pub(crate) use variables::Variables;

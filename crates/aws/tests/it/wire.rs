@@ -159,9 +159,7 @@ impl HttpConnector for Connection {
             match trouble {
                 None => {}
                 Some(Trouble::Lost) => {
-                    let turn = shared.one_at_a_time.lock().await;
-                    inner.call(request).await?;
-                    drop(turn);
+                    whole(inner, shared, request).await?;
                     return Err(ConnectorError::io("the answer was lost".into()));
                 }
                 Some(Trouble::Cancelled(code)) => return Ok(cancelled(&body, code)),
@@ -179,12 +177,23 @@ impl HttpConnector for Connection {
                     return Ok(answered(200, &answer));
                 }
             }
-            let turn = shared.one_at_a_time.lock().await;
-            let answer = inner.call(request).await;
-            drop(turn);
-            answer
+            whole(inner, shared, request).await
         })
     }
+}
+
+/// Sends a request in its turn. In a task of its own, so that who stops looking for its answer, for a while or for good,
+/// does not keep the turn.
+async fn whole(
+    inner: SharedHttpConnector,
+    shared: Arc<Shared>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
+    let sent = tokio::spawn(async move {
+        let _turn = shared.one_at_a_time.lock().await;
+        inner.call(request).await
+    });
+    sent.await.expect("a connector does not panic")
 }
 
 /// The answer to a transaction of which the last item is refused (`DynamoDB` API, `TransactionCanceledException`).

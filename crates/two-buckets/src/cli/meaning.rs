@@ -622,6 +622,12 @@ fn given_to_work(work: WorkFlags) -> Vec<(&'static str, OsString)> {
         ("ledger-shards", work.ledger_shards),
         ("queue-url", work.queue_url),
         ("stack", work.stack),
+        ("function-arn", work.function_arn),
+        ("function-role-arn", work.function_role_arn),
+        ("kms-key-arn", work.kms_key_arn),
+        ("job-queue", work.job_queue),
+        ("job-definition", work.job_definition),
+        ("job-from-bytes", work.job_from_bytes),
     ];
     let as_of_a_server = ServeFlags {
         staging: work.staging,
