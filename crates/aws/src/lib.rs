@@ -7,6 +7,8 @@ mod grants;
 pub mod jobs;
 pub mod lambda;
 pub mod ledger;
+#[cfg(feature = "operator")]
+pub mod operator;
 mod policy;
 mod store;
 pub mod tracker;
