@@ -17,6 +17,8 @@ pub struct Stack {
     pub status: String,
     /// Its outputs by their names.
     pub outputs: BTreeMap<String, String>,
+    /// What it was made with, by the names of the template's parameters.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// Why nothing is known of a stack.
@@ -100,6 +102,7 @@ pub async fn describe(clients: &Clients, name: &str) -> Result<Stack, NoStack> {
     let stack = answer.stacks.unwrap_or_default().into_iter().next();
     let stack = stack.ok_or_else(not_there)?;
     let outputs = stack.outputs.unwrap_or_default().into_iter();
+    let parameters = stack.parameters.unwrap_or_default().into_iter();
     Ok(Stack {
         name: name.to_owned(),
         status: stack
@@ -109,6 +112,9 @@ pub async fn describe(clients: &Clients, name: &str) -> Result<Stack, NoStack> {
             .to_owned(),
         outputs: outputs
             .filter_map(|output| Some((output.output_key?, output.output_value?)))
+            .collect(),
+        parameters: parameters
+            .filter_map(|one| Some((one.parameter_key?, one.parameter_value?)))
             .collect(),
     })
 }
@@ -122,6 +128,7 @@ mod tests {
             name: "files".into(),
             status: status.into(),
             outputs: [("QueueUrl".into(), String::new())].into(),
+            parameters: [].into(),
         };
         assert_eq!(stack.output("QueueUrl"), None);
         stack.needed("QueueUrl").unwrap_err().to_string()
