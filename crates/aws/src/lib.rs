@@ -3,6 +3,7 @@
 
 mod clients;
 pub mod function;
+#[cfg(feature = "api")]
 mod grants;
 pub mod jobs;
 pub mod lambda;
@@ -11,11 +12,13 @@ pub mod ledger;
 pub mod operator;
 mod policy;
 mod store;
+#[cfg(feature = "api")]
 pub mod tracker;
 pub mod wake;
 mod words;
 pub mod worker;
 
 pub use clients::{ClientOptions, Clients, NoBucketUrl, NoRegion};
+#[cfg(feature = "api")]
 pub use grants::{S3GrantOptions, S3Grants};
 pub use store::{Finding, Need, Report, S3Store, S3StoreOptions, probe_objects};

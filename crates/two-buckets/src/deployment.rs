@@ -2,7 +2,7 @@
 
 use two_buckets_aws::ledger::DynamoLedger;
 use two_buckets_aws::operator::{NoStack, Stack, describe};
-use two_buckets_aws::worker::Config;
+use two_buckets_aws::worker::{Batch, Config, LambdaFunction};
 use two_buckets_aws::{ClientOptions, Clients};
 use two_buckets_objects::BucketName;
 
@@ -134,6 +134,55 @@ fn config(settings: &Settings, stack: Option<&Stack>) -> Result<Config, Failure>
                 .filter(|_| settings.history_days.origin == Origin::Default)
                 .unwrap_or(settings.history_days.value),
         processing_time_max: None,
+        function: function(settings, stack),
+        kms_key_arn: aws
+            .kms_key_arn
+            .value
+            .clone()
+            .or_else(|| made_with(stack, "KmsKeyArn")),
+        jobs: jobs(settings, stack),
+    })
+}
+
+/// The user's function on Lambda: the one that is named, or the stack's unless a command is to run in its place.
+fn function(settings: &Settings, stack: Option<&Stack>) -> Option<LambdaFunction> {
+    let aws = &settings.aws;
+    let permanent_errors = settings.function.permanent_errors.value.clone();
+    if let Some(arn) = aws.function_arn.value.clone() {
+        return Some(LambdaFunction {
+            arn,
+            role_arn: aws.function_role_arn.value.clone(),
+            permanent_errors,
+        });
+    }
+    let stack = stack.filter(|_| settings.command.command.value.is_none())?;
+    Some(LambdaFunction {
+        arn: stack.output("FunctionArn")?.to_owned(),
+        role_arn: (aws.function_role_arn.value.clone())
+            .or_else(|| stack.output("FunctionRoleArn").map(str::to_owned)),
+        permanent_errors,
+    })
+}
+
+fn jobs(settings: &Settings, stack: Option<&Stack>) -> Option<Batch> {
+    let of_stack = |output| {
+        stack
+            .and_then(|stack| stack.output(output))
+            .map(str::to_owned)
+    };
+    let aws = &settings.aws;
+    Some(Batch {
+        queue: aws
+            .job_queue
+            .value
+            .clone()
+            .or_else(|| of_stack("JobQueue"))?,
+        definition: aws
+            .job_definition
+            .value
+            .clone()
+            .or_else(|| of_stack("JobDefinition"))?,
+        from_bytes: (settings.job.from_bytes.value).or_else(|| made_with(stack, "JobFromBytes")),
     })
 }
 
@@ -176,9 +225,10 @@ fn of_stack(
     }
 }
 
-/// What a stack was made with, where it says so in a number.
+/// What a stack was made with, where it says so and is understood.
 fn made_with<T: FromStr>(stack: Option<&Stack>, parameter: &str) -> Option<T> {
-    stack?.parameters.get(parameter)?.parse().ok()
+    let value = stack?.parameters.get(parameter)?;
+    value.parse().ok().filter(|_| !value.is_empty())
 }
 
 /// A setting that somebody made.
@@ -247,7 +297,47 @@ mod tests {
                 attempts_max: 7,
                 history: Duration::from_hours(720),
                 processing_time_max: None,
+                function: None,
+                kms_key_arn: None,
+                jobs: None,
             }
+        );
+    }
+
+    #[test]
+    fn a_stacks_function_and_jobs_are_a_workers_unless_it_names_others() {
+        let mut stack = stack(&[]);
+        for (name, value) in [
+            ("FunctionArn", "arn:aws:lambda:x:1:function:f"),
+            ("FunctionRoleArn", "arn:aws:iam::1:role/r"),
+            ("JobQueue", "queue"),
+            ("JobDefinition", "definition:1"),
+        ] {
+            stack.outputs.insert(name.into(), value.into());
+        }
+        stack
+            .parameters
+            .insert("JobFromBytes".into(), "1000".into());
+        stack.parameters.insert("KmsKeyArn".into(), String::new());
+        let config = check(&[], Some(&stack)).unwrap();
+        let function = config.function.unwrap();
+        assert_eq!(function.arn, "arn:aws:lambda:x:1:function:f");
+        assert_eq!(function.role_arn.as_deref(), Some("arn:aws:iam::1:role/r"));
+        let jobs = config.jobs.unwrap();
+        assert_eq!(
+            (&*jobs.queue, &*jobs.definition, jobs.from_bytes),
+            ("queue", "definition:1", Some(1_000))
+        );
+        assert_eq!(config.kms_key_arn, None);
+        let other = "arn:aws:lambda:x:1:function:g";
+        let flags = [("function-arn", other), ("job-from-bytes", "7")];
+        let config = check(&flags, Some(&stack)).unwrap();
+        let function = config.function.unwrap();
+        assert_eq!((&*function.arn, function.role_arn), (other, None));
+        assert_eq!(config.jobs.unwrap().from_bytes, Some(7));
+        assert_eq!(
+            check(&[("command", "cat")], Some(&stack)).unwrap().function,
+            None
         );
     }
 

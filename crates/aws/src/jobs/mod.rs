@@ -9,8 +9,8 @@
 //!   begun (its image cannot be fetched) is submitted again after growing waits, which follow from what Batch remembers.
 //! * **The sweep reconciles** ([`Jobs::end_dead`], [`Jobs::start_due`]): what the ledger queued and Batch does not have is
 //!   submitted; an attempt whose job has ended at Batch without a word in the ledger has crashed, and counts.
-//! * **Cancelling** ([`Jobs::cancel`]) is one change of the ledger, which fences the job off; then its containers are
-//!   terminated.
+//! * **Cancelling** is one change of the ledger, which fences the job off; then its containers are terminated
+//!   ([`Jobs::terminate`]).
 //!
 //! A job whose attempt failed for now is submitted again by the first sweep after its wait.
 //!
@@ -24,6 +24,7 @@ mod queue;
 mod standing;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +33,7 @@ use two_buckets_objects::{ObjectRef, ObjectStore};
 use two_buckets_pipeline::job::{JobSeen, to_start};
 use two_buckets_pipeline::step::Stopped;
 use two_buckets_pipeline::{
-    Clock, Driver, Lease, Ledger, ProcessError, Processor, Upload, UploadId, WakeUp, WakeUps, Why,
-    ledger,
+    Clock, Driver, Lease, Ledger, ProcessError, Processor, Upload, UploadId, WakeUps, ledger,
 };
 
 use crate::Clients;
@@ -56,6 +56,15 @@ pub struct JobsOptions {
     /// How many jobs lie in the queue or run at most, those excepted that are started as soon as they are queued. How
     /// many run at once is for Batch's compute environment to say.
     pub at_once: usize,
+}
+
+/// What became of dead jobs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Dead {
+    /// How many attempts were ended.
+    pub attempts: usize,
+    /// How many uploads that set aside as failed, because it was their last attempt.
+    pub failed: u64,
 }
 
 /// Why it is not known how it stands with jobs.
@@ -179,14 +188,14 @@ where
     }
 
     /// Ends the attempts whose job on Batch has ended without saying what became of it: they have crashed, and the reason
-    /// is what Batch says. Says how many.
+    /// is what Batch says.
     ///
     /// Not twice at once for one ledger. Dropping the future midway is harmless.
-    pub async fn end_dead(&self) -> Result<usize, Error> {
+    pub async fn end_dead(&self) -> Result<Dead, Error> {
         let held = self.held().await?;
         let ids: Vec<&str> = held.iter().map(|(_, _, id)| id.as_str()).collect();
         let mut described = self.queue.described(&ids).await?;
-        let mut dead = 0;
+        let mut dead = Dead::default();
         for (upload, lease, batch_job_id) in held {
             let how = match described.remove(&batch_job_id) {
                 Some(seen) if seen.is_live => continue,
@@ -205,7 +214,10 @@ where
                 Stopped::LedgerFailed { reason } | Stopped::Stalled { reason } => {
                     warn!(%upload, reason, "the end of a job was not kept; its lease runs out");
                 }
-                Stopped::Idle | Stopped::Busy | Stopped::Drained => dead += 1,
+                Stopped::Idle | Stopped::Busy | Stopped::Drained => {
+                    dead.attempts += 1;
+                    dead.failed += outcome.tally.failed;
+                }
             }
         }
         Ok(dead)
@@ -231,22 +243,12 @@ where
         }
     }
 
-    /// Gives up an upload of a job, wherever that is: it is `failed` when this returns, and its job can change nothing any
-    /// more. Its containers are terminated; where that fails it is said in the log, and they end by themselves when they
-    /// next renew their lease.
-    pub async fn cancel(&self, id: &UploadId) -> Result<Upload, Error> {
-        let now = self.driver.clock.now();
-        let upload = self.driver.ledger.cancel_job(id, now).await?;
-        // Later versions of the key waited for the job.
-        let wake_up = WakeUp {
-            key: upload.key.clone(),
-            why: Why::Event,
-        };
-        self.driver.wake_ups.wake(wake_up, None).await;
-        if let Err(error) = self.terminate_all(&upload).await {
-            warn!(upload = %id, %error, "a cancelled job was not terminated; it ends when it next renews its lease");
+    /// Terminates the containers of an upload whose job was cancelled: they can change nothing any more, and only cost.
+    /// Where that fails it is said in the log, and they end by themselves when they next renew their lease.
+    pub async fn terminate(&self, upload: &Upload) {
+        if let Err(error) = self.terminate_all(upload).await {
+            warn!(upload = %upload.id, %error, "a cancelled job was not terminated; it ends when it next renews its lease");
         }
-        Ok(upload)
     }
 
     async fn terminate_all(&self, upload: &Upload) -> Result<(), Error> {
@@ -258,5 +260,13 @@ where
             }
         }
         Ok(())
+    }
+}
+
+impl<S, L, P, C, W> fmt::Debug for Jobs<S, L, P, C, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jobs")
+            .field("at_once", &self.at_once)
+            .finish_non_exhaustive()
     }
 }

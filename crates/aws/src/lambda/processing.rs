@@ -96,6 +96,14 @@ impl<P: Processor> Processing<P> {
                 owed.insert(index);
             }
         }
+        if SystemClock.now() >= bounds.begin_until {
+            for (wake_up, asked_by) in batch.turns {
+                if !self.turns.wake_ups().send(&wake_up, None).await {
+                    owed.extend(asked_by);
+                }
+            }
+            return owed;
+        }
         let seats = Arc::new(Semaphore::new(KEYS_AT_ONCE));
         let mut tasks = JoinSet::new();
         let mut begun: HashMap<Id, (WakeUp, Vec<usize>)> = HashMap::new();

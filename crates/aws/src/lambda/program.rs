@@ -10,6 +10,7 @@ use two_buckets_pipeline::{Clock as _, Processor};
 
 use super::logs::begin_logs;
 use super::processing::Processing;
+use crate::function::InvalidFunction;
 use crate::worker::{Bounds, Config, Metrics, Problems, Sweep, SweepFailed, SystemClock, holder};
 use crate::{ClientOptions, Clients, NoRegion};
 
@@ -20,6 +21,9 @@ pub enum Broken {
     /// What it was told does not fit.
     #[error("the function is not configured: {0}")]
     Config(#[from] Problems),
+    /// The user's function is none.
+    #[error("TWO_BUCKETS_FUNCTION_ARN: {0}")]
+    Function(#[from] InvalidFunction),
     /// It has no region.
     #[error(transparent)]
     NoRegion(#[from] NoRegion),
@@ -31,7 +35,8 @@ pub enum Broken {
     Runtime(String),
 }
 
-/// Serves invocations of the processor, with this function on each file, until Lambda ends the environment.
+/// Serves invocations of the processor until Lambda ends the environment: with this on each file, or with the Lambda
+/// function of the user's that the deployment names in its place.
 ///
 /// Told by `variable` where everything is. Making clients calls nobody, so a cold start waits for the first file's calls
 /// only.
@@ -45,7 +50,8 @@ pub async fn run_processor<P: Processor>(
         holder,
         metrics,
     } = Parts::found(&variable).await?;
-    let turns = config.turns(&clients, processor, holder, metrics);
+    let chosen = config.chosen(&clients, processor)?;
+    let turns = config.turns(&clients, chosen, config.settings(holder), metrics);
     let processing = Arc::new(Processing::new(Arc::new(turns)));
     let serve = service_fn(move |event: LambdaEvent<Value>| {
         let processing = Arc::clone(&processing);
@@ -68,7 +74,7 @@ pub async fn run_sweep(variable: impl Fn(&str) -> Option<String>) -> Result<(), 
         holder,
         metrics,
     } = Parts::found(&variable).await?;
-    let swept = Arc::new(config.sweep(&clients, holder, metrics));
+    let swept = Arc::new(config.sweep(&clients, config.settings(holder), metrics));
     let serve = service_fn(move |event: LambdaEvent<Value>| {
         let swept = Arc::clone(&swept);
         async move {
@@ -93,7 +99,10 @@ pub async fn sweep(sweep: &Sweep, deadline: Timestamp) -> Result<Value, SweepFai
         "woken": found.swept.woken,
         "expired": found.swept.expired,
         "markers_removed": found.swept.markers_removed,
+        "passed_over": found.swept.passed_over,
         "oldest_unfinished_s": found.oldest_unfinished_s,
+        "jobs_started": found.jobs_started,
+        "jobs_ended": found.jobs_ended,
     }))
 }
 

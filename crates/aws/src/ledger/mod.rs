@@ -29,6 +29,7 @@ mod many;
 mod noting;
 mod pause;
 mod random;
+#[cfg(feature = "api")]
 mod replays;
 mod rows;
 mod said;
@@ -56,6 +57,8 @@ use two_buckets_pipeline::{
 
 use item::{Reader, Writer, corrupt};
 use leases::{mint_at, version_at};
+pub use pause::Pause;
+#[cfg(feature = "api")]
 pub(crate) use replays::Taken;
 use rows::Home;
 pub use schema::{SCHEMA, TableSchema, create_table};

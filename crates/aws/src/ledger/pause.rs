@@ -1,12 +1,28 @@
 //! The item that says that processing is paused. It is there while it is.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use two_buckets_objects::Timestamp;
 use two_buckets_pipeline::ledger::{Error, Result};
-use two_buckets_uploads::Paused;
 
 use super::DynamoLedger;
 use super::item::{Item, Reader, Writer, corrupt};
 use super::table::{At, unavailable};
+
+/// That nothing new is processed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pause {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, as whoever paused it said.
+    pub reason: Option<String>,
+}
+
+#[cfg(feature = "api")]
+impl From<Pause> for two_buckets_uploads::Paused {
+    fn from(Pause { since, reason }: Pause) -> Self {
+        Self { since, reason }
+    }
+}
 
 fn place() -> At {
     At {
@@ -18,14 +34,15 @@ fn place() -> At {
 impl DynamoLedger {
     /// Since when processing is paused and why, if it is, as the last change left it. One read unit: workers ask it each
     /// second or two, and not for each file.
-    pub async fn paused(&self) -> Result<Option<Paused>> {
+    pub async fn paused(&self) -> Result<Option<Pause>> {
         let item = self.table.get(&place()).await?;
         item.as_ref().map(understood).transpose()
     }
 
     /// Keeps that processing is paused. Where it was, it is since then, and for the new reason if one is given.
     /// Doing it twice is doing it once.
-    pub(crate) async fn keep_paused(&self, reason: Option<&str>) -> Result<Paused> {
+    #[cfg(feature = "api")]
+    pub(crate) async fn keep_paused(&self, reason: Option<&str>) -> Result<Pause> {
         let now = (self.now)();
         // The writer's words for a moment and a format, which are no attributes of an update by themselves.
         let mut written = Writer::item(&place());
@@ -71,7 +88,8 @@ impl DynamoLedger {
 
     /// Keeps that processing goes on; gives what the item said. Where an answer was lost and the call made again it is
     /// none.
-    pub(crate) async fn keep_resumed(&self) -> Result<Option<Paused>> {
+    #[cfg(feature = "api")]
+    pub(crate) async fn keep_resumed(&self) -> Result<Option<Pause>> {
         let deleted = self
             .table
             .client
@@ -87,9 +105,9 @@ impl DynamoLedger {
     }
 }
 
-fn understood(item: &Item) -> Result<Paused> {
+fn understood(item: &Item) -> Result<Pause> {
     let row = Reader::item(item)?;
-    Ok(Paused {
+    Ok(Pause {
         since: row.moment("since")?,
         reason: row.text_if("reason")?.map(Into::into),
     })

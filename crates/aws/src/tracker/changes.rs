@@ -98,7 +98,7 @@ impl<C: Clock> Poll<C> {
         let seen = Seen {
             rows: by_id.collect(),
             counts: counts?,
-            paused: paused?,
+            paused: paused?.map(Into::into),
         };
         Ok((rows, seen))
     }

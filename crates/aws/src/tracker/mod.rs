@@ -37,9 +37,9 @@ use std::sync::Arc;
 use futures::Stream;
 use tracing::{info, warn};
 use two_buckets_objects::{Body, ByteRange, LIST_PAGE_MAX};
-use two_buckets_pipeline::{self as pipeline, Clock, Ledger as _, SweepError};
+use two_buckets_pipeline::{self as pipeline, Clock, Ledger as _};
 use two_buckets_uploads as uploads;
-use uploads::tracking::{self, Tracking, Waiting, counted, failed, oldest_of};
+use uploads::tracking::{self, Tracking, Waiting, counted, failed, oldest_of, shown};
 use uploads::{
     Change, Error, Expected, ListUploads, Minted, Oldest, Paused, Replay, Replayed, Result,
     Retried, RetryMany, ServerFacts, Swept, Tracker, UploadHistory, UploadKey, UploadPage,
@@ -48,12 +48,13 @@ use uploads::{
 use crate::S3Store;
 use crate::ledger::DynamoLedger;
 use crate::wake::SqsWakeUps;
+use crate::worker::{DeploymentJobs, SweepFailed};
 use replaying::S3Replays;
 use together::Together;
 
 /// A sweep that is under way.
 pub type Sweeping =
-    Pin<Box<dyn Future<Output = Result<pipeline::Swept, SweepError>> + Send + 'static>>;
+    Pin<Box<dyn Future<Output = Result<pipeline::Swept, SweepFailed>> + Send + 'static>>;
 
 /// The uploads API's view of a deployment on AWS. Cheap to clone; clones look together.
 #[derive(Clone)]
@@ -77,6 +78,8 @@ pub struct Parts<C> {
     /// only put into staging: uploads are seen there from when a worker has noted them, and content, replays and sweeps
     /// are refused with words that say who may.
     pub buckets: Option<Buckets>,
+    /// Who ends the container of a job that is cancelled.
+    pub jobs: DeploymentJobs,
 }
 
 /// The buckets, for who may look into them and move files.
@@ -119,7 +122,13 @@ impl<C> AwsTracker<C> {
 impl<C: Clock> Tracker for AwsTracker<C> {
     async fn server(&self) -> Result<ServerFacts> {
         Ok(ServerFacts {
-            paused: self.parts.ledger.paused().await.map_err(failed)?,
+            paused: self
+                .parts
+                .ledger
+                .paused()
+                .await
+                .map_err(failed)?
+                .map(Into::into),
             ..self.parts.facts.clone()
         })
     }
@@ -169,7 +178,12 @@ impl<C: Clock> Tracker for AwsTracker<C> {
     }
 
     async fn cancel(&self, id: &uploads::UploadId) -> Result<uploads::Upload> {
-        self.tracking().cancel(id, self.parts.clock.now()).await
+        let row = self
+            .tracking()
+            .cancelled(id, self.parts.clock.now())
+            .await?;
+        self.parts.jobs.terminate(&row).await;
+        shown(&row)
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed> {
@@ -185,7 +199,7 @@ impl<C: Clock> Tracker for AwsTracker<C> {
 
     async fn pause(&self, reason: Option<String>) -> Result<Paused> {
         let kept = self.parts.ledger.keep_paused(reason.as_deref()).await;
-        let paused = kept.map_err(failed)?;
+        let paused = Paused::from(kept.map_err(failed)?);
         info!(since = %paused.since, reason = paused.reason, "processing is paused");
         Ok(paused)
     }
@@ -200,7 +214,7 @@ impl<C: Clock> Tracker for AwsTracker<C> {
         {
             warn!(%error, "processing goes on, and the next sweep wakes what waits");
         }
-        Ok(before)
+        Ok(before.map(Into::into))
     }
 
     async fn sweep(&self) -> Result<Swept> {
@@ -267,7 +281,7 @@ impl<C: Clock> AwsTracker<C> {
         Ok(Arc::new(Look {
             waiting,
             summary: summary?,
-            paused: paused.map_err(failed)?,
+            paused: paused.map_err(failed)?.map(Into::into),
         }))
     }
 

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use two_buckets_objects::BucketName;
-use two_buckets_pipeline::{Holder, Processor, Settings};
+use two_buckets_pipeline::{Holder, Processor, Routes, Settings};
 
+use super::chosen::Chosen;
+use super::jobs::{DeploymentJobs, JobsParts};
 use super::metrics::Metrics;
 use super::pauses::Pauses;
 use super::sweep::Sweep;
-use super::system::SystemClock;
+use super::system::{SystemClock, random};
 use super::turns::{Turns, TurnsOptions};
+use crate::function::{Function, FunctionOptions, InvalidFunction};
+use crate::jobs::JobsOptions;
 use crate::ledger::DynamoLedger;
 use crate::wake::SqsWakeUps;
 use crate::{Clients, S3Store, S3StoreOptions};
@@ -23,6 +27,13 @@ const ATTEMPTS_MAX_MAX: u32 = 1_000;
 const HISTORY_DAYS_MAX: u32 = 36_500;
 /// The longest that a Lambda function runs (Lambda quotas).
 const FUNCTION_LIMIT_S_MAX: u64 = 900;
+/// As that, for whoever sets no limit.
+const FUNCTION_TIME_MAX: Duration = Duration::from_secs(FUNCTION_LIMIT_S_MAX);
+/// The longest that a file waits for room for its function while its lease is held; after that it waits in staging.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How many jobs the sweep has in the queue at once. Which of them run is for Batch's compute environment to say; this
+/// bounds what a cancellation or a pause finds submitted already.
+const JOBS_AT_ONCE: usize = 1_000;
 const DAY: Duration = Duration::from_hours(24);
 
 /// Where a deployment has its parts, and how they work.
@@ -46,6 +57,35 @@ pub struct Config {
     pub history: Duration,
     /// `TWO_BUCKETS_FUNCTION_LIMIT_S`: the longest run of the function; 1 s to 900 s.
     pub processing_time_max: Option<Duration>,
+    /// The user's function on Lambda, in the place of the program's own processor.
+    pub function: Option<LambdaFunction>,
+    /// `TWO_BUCKETS_KMS_KEY_ARN`: the key that both buckets are encrypted with, where it is not S3's own.
+    pub kms_key_arn: Option<String>,
+    /// Where jobs run, if there are some.
+    pub jobs: Option<Batch>,
+}
+
+/// A function of the user's on Lambda.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LambdaFunction {
+    /// `TWO_BUCKETS_FUNCTION_ARN`: which.
+    pub arn: String,
+    /// `TWO_BUCKETS_FUNCTION_ROLE_ARN`: the role that its credentials are of; none where it uses its own.
+    pub role_arn: Option<String>,
+    /// `TWO_BUCKETS_FUNCTION_PERMANENT_ERRORS`: error types that will not pass by trying again, one to a line or with
+    /// commas between.
+    pub permanent_errors: Vec<String>,
+}
+
+/// Where jobs run, and which files are some.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Batch {
+    /// `TWO_BUCKETS_JOB_QUEUE`: the queue of Batch, by name or ARN.
+    pub queue: String,
+    /// `TWO_BUCKETS_JOB_DEFINITION`: what is submitted, by name or ARN, with its revision.
+    pub definition: String,
+    /// `TWO_BUCKETS_JOB_FROM_BYTES`: from which size on files are jobs; none where only routes say so.
+    pub from_bytes: Option<u64>,
 }
 
 /// Everything that is wrong with what was told.
@@ -58,18 +98,6 @@ impl fmt::Display for Problems {
     }
 }
 
-/// What may be told and is not supported yet: to ignore it would process files in another way than was asked.
-const NOT_YET: [(&str, &str); 2] = [
-    (
-        "TWO_BUCKETS_FUNCTION_ARN",
-        "a Lambda function of the user's is not invoked by this version",
-    ),
-    (
-        "TWO_BUCKETS_JOB_QUEUE",
-        "jobs are not submitted by this version",
-    ),
-];
-
 impl Config {
     /// By what this says of each variable; an empty one counts as not set.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Problems> {
@@ -77,11 +105,6 @@ impl Config {
             variable,
             problems: Vec::new(),
         };
-        for (name, problem) in NOT_YET {
-            if variables.text(name).is_some() {
-                variables.problems.push(format!("{name}: {problem}"));
-            }
-        }
         let stack = variables.text("TWO_BUCKETS_STACK");
         let staging = variables.needed::<BucketName>("TWO_BUCKETS_STAGING");
         let archive = variables.needed::<BucketName>("TWO_BUCKETS_ARCHIVE");
@@ -99,6 +122,9 @@ impl Config {
             1..=FUNCTION_LIMIT_S_MAX,
             FUNCTION_LIMIT_S_MAX,
         );
+        let function = variables.function();
+        let kms_key_arn = variables.text("TWO_BUCKETS_KMS_KEY_ARN");
+        let jobs = variables.jobs();
         if staging.is_some() && staging == archive {
             let problem = "TWO_BUCKETS_STAGING and TWO_BUCKETS_ARCHIVE name one bucket";
             variables.problems.push(problem.to_owned());
@@ -114,6 +140,9 @@ impl Config {
                 attempts_max: attempts_max?,
                 history: DAY * history_days?,
                 processing_time_max: Some(Duration::from_secs(limit_s?)),
+                function,
+                kms_key_arn,
+                jobs,
             })
         })();
         match config {
@@ -134,23 +163,45 @@ impl Config {
         SqsWakeUps::new(clients.sqs(), self.queue_url.clone(), Arc::new(SystemClock))
     }
 
+    /// What is run on each file: the user's function where one is named, else this. Calls nobody.
+    pub fn chosen<P>(&self, clients: &Clients, own: P) -> Result<Chosen<P>, InvalidFunction> {
+        let Some(named) = &self.function else {
+            return Ok(Chosen::new(own, None));
+        };
+        let limit = self.processing_time_max.unwrap_or(FUNCTION_TIME_MAX);
+        // Both together are as long as it is waited for a file.
+        let room_wait = ROOM_WAIT_MAX.min(limit / 4);
+        let options = FunctionOptions {
+            arn: named.arn.clone(),
+            role_arn: named.role_arn.clone(),
+            archive: self.archive.clone(),
+            kms_key_arn: self.kms_key_arn.clone(),
+            limit: limit.saturating_sub(room_wait).max(Duration::from_secs(1)),
+            room_wait,
+            permanent_errors: named.permanent_errors.clone(),
+        };
+        let function = Function::new(clients, Arc::new(SystemClock), Arc::new(random), options)?;
+        Ok(Chosen::new(own, Some(function)))
+    }
+
     /// What takes turns with this function, in this name. Calls nobody.
     pub fn turns<P: Processor>(
         &self,
         clients: &Clients,
         processor: P,
-        holder: Holder,
+        settings: Settings,
         metrics: Metrics,
     ) -> Turns<P> {
         let ledger = self.ledger(clients);
         Turns::new(
             processor,
             TurnsOptions {
-                store: S3Store::new(clients.s3(), S3StoreOptions::default()),
+                store: store(clients),
                 pauses: pauses(&ledger),
                 ledger,
                 wake_ups: self.wake_ups(clients),
-                settings: self.settings(holder),
+                jobs: self.deployment_jobs(clients, &settings),
+                settings,
                 processing_time_max: self.processing_time_max,
                 metrics,
             },
@@ -158,30 +209,60 @@ impl Config {
     }
 
     /// What sweeps. Calls nobody.
-    pub fn sweep(&self, clients: &Clients, holder: Holder, metrics: Metrics) -> Sweep {
+    pub fn sweep(&self, clients: &Clients, settings: Settings, metrics: Metrics) -> Sweep {
         let ledger = self.ledger(clients);
         Sweep {
-            store: S3Store::new(clients.s3(), S3StoreOptions::default()),
+            store: store(clients),
             pauses: pauses(&ledger),
             ledger,
             wake_ups: self.wake_ups(clients),
-            settings: self.settings(holder),
+            jobs: self.deployment_jobs(clients, &settings),
+            settings,
             metrics,
         }
     }
 
-    fn settings(&self, holder: Holder) -> Settings {
+    /// Who starts and ends jobs. Calls nobody.
+    pub fn deployment_jobs(&self, clients: &Clients, settings: &Settings) -> DeploymentJobs {
+        let Some(batch) = &self.jobs else {
+            return DeploymentJobs::default();
+        };
+        let parts = JobsParts {
+            store: store(clients),
+            ledger: self.ledger(clients),
+            wake_ups: self.wake_ups(clients),
+            settings: settings.clone(),
+        };
+        let options = JobsOptions {
+            queue: batch.queue.clone(),
+            definition: batch.definition.clone(),
+            at_once: JOBS_AT_ONCE,
+        };
+        DeploymentJobs::new(clients, parts, options)
+    }
+
+    /// How the pipeline works, in whose name. Files are jobs by their size alone.
+    pub fn settings(&self, holder: Holder) -> Settings {
+        let from_bytes = self.jobs.as_ref().and_then(|jobs| jobs.from_bytes);
         Settings {
             attempts_max: self.attempts_max,
+            routes: from_bytes.map_or_else(Routes::default, Routes::jobs_from),
             ..Settings::new(self.staging.clone(), self.archive.clone(), holder)
         }
     }
 }
 
+fn store(clients: &Clients) -> S3Store {
+    S3Store::new(clients.s3(), S3StoreOptions::default())
+}
+
 /// Whether this ledger says that processing is paused.
-fn pauses(_ledger: &DynamoLedger) -> Pauses {
-    // The ledger keeps no pause yet, and nothing on AWS can ask for one.
-    Pauses::new(|| async { Ok(false) })
+fn pauses(ledger: &DynamoLedger) -> Pauses {
+    let ledger = ledger.clone();
+    Pauses::new(move || {
+        let ledger = ledger.clone();
+        async move { Ok(ledger.paused().await?.is_some()) }
+    })
 }
 
 /// Where variables are looked up, and the problems met.
@@ -207,6 +288,50 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             Ok(value) => Some(value),
             Err(error) => {
                 self.problems.push(format!("{name}: {error}"));
+                None
+            }
+        }
+    }
+
+    fn function(&mut self) -> Option<LambdaFunction> {
+        let role_arn = self.text("TWO_BUCKETS_FUNCTION_ROLE_ARN");
+        let permanent = self.text("TWO_BUCKETS_FUNCTION_PERMANENT_ERRORS");
+        let permanent_errors = permanent
+            .unwrap_or_default()
+            .split([',', '\n'])
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect();
+        let arn = self.text("TWO_BUCKETS_FUNCTION_ARN")?;
+        Some(LambdaFunction {
+            arn,
+            role_arn,
+            permanent_errors,
+        })
+    }
+
+    fn jobs(&mut self) -> Option<Batch> {
+        let queue = self.text("TWO_BUCKETS_JOB_QUEUE");
+        let definition = self.text("TWO_BUCKETS_JOB_DEFINITION");
+        let from_bytes = self
+            .text("TWO_BUCKETS_JOB_FROM_BYTES")
+            .and_then(|_| self.number("TWO_BUCKETS_JOB_FROM_BYTES", 0..=u64::MAX, 0));
+        match (queue, definition) {
+            (Some(queue), Some(definition)) => Some(Batch {
+                queue,
+                definition,
+                from_bytes,
+            }),
+            (None, None) => {
+                if from_bytes.is_some() {
+                    let problem = "TWO_BUCKETS_JOB_FROM_BYTES makes jobs, and TWO_BUCKETS_JOB_QUEUE names no queue for them";
+                    self.problems.push(problem.to_owned());
+                }
+                None
+            }
+            _ => {
+                let problem = "TWO_BUCKETS_JOB_QUEUE and TWO_BUCKETS_JOB_DEFINITION go together";
+                self.problems.push(problem.to_owned());
                 None
             }
         }
@@ -271,12 +396,47 @@ mod tests {
                 attempts_max: 3,
                 history: Duration::from_hours(720),
                 processing_time_max: Some(Duration::from_secs(270)),
+                function: None,
+                kms_key_arn: None,
+                jobs: None,
             }
+        );
+        let of_function = "arn:aws:lambda:eu-central-1:111122223333:function:thumbnails";
+        let told = read(&[
+            ("TWO_BUCKETS_FUNCTION_ARN", of_function),
+            (
+                "TWO_BUCKETS_FUNCTION_ROLE_ARN",
+                "arn:aws:iam::111122223333:role/function",
+            ),
+            (
+                "TWO_BUCKETS_FUNCTION_PERMANENT_ERRORS",
+                "BadFile, UnicodeDecodeError",
+            ),
+            ("TWO_BUCKETS_JOB_QUEUE", "queue"),
+            ("TWO_BUCKETS_JOB_DEFINITION", "definition:3"),
+            ("TWO_BUCKETS_JOB_FROM_BYTES", "2147483648"),
+        ])
+        .unwrap();
+        assert_eq!(
+            told.function,
+            Some(LambdaFunction {
+                arn: of_function.into(),
+                role_arn: Some("arn:aws:iam::111122223333:role/function".into()),
+                permanent_errors: vec!["BadFile".into(), "UnicodeDecodeError".into()],
+            })
+        );
+        assert_eq!(
+            told.jobs,
+            Some(Batch {
+                queue: "queue".into(),
+                definition: "definition:3".into(),
+                from_bytes: Some(2_147_483_648),
+            })
         );
     }
 
     #[test]
-    fn every_problem_is_told_and_what_is_not_supported_is_one() {
+    fn every_problem_is_told() {
         let problems = read(&[
             ("TWO_BUCKETS_STAGING", "Not A Bucket"),
             ("TWO_BUCKETS_QUEUE_URL", ""),

@@ -10,8 +10,10 @@
 mod bounded;
 mod bounds;
 mod buckets;
+mod chosen;
 mod config;
-mod job;
+mod container;
+mod jobs;
 mod metrics;
 mod pauses;
 mod pool;
@@ -21,8 +23,10 @@ mod turns;
 
 pub use bounds::Bounds;
 pub use buckets::{NotFit, check_buckets};
-pub use config::{Config, Problems};
-pub use job::JobEnded;
+pub use chosen::Chosen;
+pub use config::{Batch, Config, LambdaFunction, Problems};
+pub use container::JobEnded;
+pub use jobs::{DeploymentJobs, JobsParts};
 pub use metrics::Metrics;
 pub use pauses::Pauses;
 pub use pool::{Worker, WorkerOptions};

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use tracing::info;
 use two_buckets_objects::Timestamp;
 use two_buckets_pipeline::{
-    Clock as _, Driver, Incoming, Ledger as _, ProcessError, Processor, Report, Settings,
-    SweepError, Sweeper, Swept, WakeUp, WakeUps, ledger,
+    Clock as _, Driver, Ledger as _, Settings, SweepError, Sweeper, Swept, WakeUp, WakeUps, ledger,
 };
 
+use super::jobs::{DeploymentJobs, NoFunction};
 use super::metrics::Metrics;
 use super::pauses::Pauses;
 use super::system::{SystemClock, random};
 use crate::S3Store;
+use crate::jobs;
 use crate::ledger::DynamoLedger;
 use crate::wake::SqsWakeUps;
 
@@ -29,6 +30,8 @@ pub struct Sweep {
     pub settings: Settings,
     /// Whether processing is paused: then nobody is woken, because nobody would do anything.
     pub pauses: Pauses,
+    /// The jobs of the deployment: dead ones are ended, and those that are due started.
+    pub jobs: DeploymentJobs,
     /// Where figures go.
     pub metrics: Metrics,
 }
@@ -40,6 +43,10 @@ pub struct Figures {
     pub swept: Swept,
     /// The age of the oldest unfinished upload in seconds; 0 where nothing is unfinished.
     pub oldest_unfinished_s: u64,
+    /// How many jobs were submitted.
+    pub jobs_started: usize,
+    /// How many attempts were ended whose job had died.
+    pub jobs_ended: usize,
 }
 
 /// Why a sweep is not whole. What it did stays done, and no figure was said of what it did not see.
@@ -49,6 +56,9 @@ pub enum SweepFailed {
     /// Staging or the ledger failed.
     #[error(transparent)]
     Failed(#[from] SweepError),
+    /// All of staging was seen, and how it stands with jobs was not.
+    #[error("jobs could not be looked at: {0}")]
+    Jobs(#[from] jobs::Error),
     /// Its time was over.
     #[error("the sweep was stopped before its end, after {listed} versions of staging")]
     Stopped {
@@ -67,6 +77,8 @@ impl Sweep {
     /// Sweeps once, until `stopping` says so. Dropping it midway leaves some keys unwoken; the next sweep begins anew.
     pub async fn run(&self, stopping: &(dyn Fn() -> bool + Sync)) -> Result<Figures, SweepFailed> {
         let is_muted = self.pauses.is_paused(SystemClock.now()).await;
+        // First, so that what a dead job held is seen as it stands. A pause ends no attempts and begins none.
+        let ended = self.jobs.end_dead().await;
         let driver = Driver {
             store: Arc::new(self.store.clone()),
             ledger: Arc::new(self.ledger.clone()),
@@ -83,7 +95,8 @@ impl Sweep {
             .sweep_by_waking(stopping)
             .await?;
         let now = SystemClock.now();
-        self.metrics.failed(swept.expired, now);
+        let failed = ended.as_ref().map_or(0, |dead| dead.failed);
+        self.metrics.failed(swept.expired + failed, now);
         if stopping() {
             return Err(SweepFailed::Stopped {
                 listed: swept.listed,
@@ -100,12 +113,21 @@ impl Sweep {
             expired = swept.expired,
             markers_removed = swept.markers_removed,
             oldest_unfinished_s,
+            passed_over = swept.passed_over,
             is_paused = is_muted,
             "swept"
         );
+        // Last, because a job begins by itself as soon as it is submitted.
+        let jobs_started = if is_muted {
+            0
+        } else {
+            self.jobs.start_due().await?
+        };
         Ok(Figures {
             swept,
             oldest_unfinished_s,
+            jobs_started,
+            jobs_ended: ended?.attempts,
         })
     }
 }
@@ -114,15 +136,6 @@ impl Sweep {
 fn age_s(noted: Option<Timestamp>, unnoted: Option<Timestamp>, now: Timestamp) -> u64 {
     let oldest = noted.into_iter().chain(unnoted).min();
     oldest.map_or(0, |at| now.since(at).as_secs())
-}
-
-/// In the place of the function, which is never asked.
-struct NoFunction;
-
-impl Processor for NoFunction {
-    async fn process(&self, _: Incoming) -> Result<Report, ProcessError> {
-        Err(ProcessError::Transient("a sweep runs no function".into()))
-    }
 }
 
 /// Wakes nobody during a pause.

@@ -11,6 +11,7 @@ use two_buckets_pipeline::{Clock as _, Driver, Outcome, Processor, Settings, Wak
 
 use super::bounded::Bounded;
 use super::bounds::Bounds;
+use super::jobs::DeploymentJobs;
 use super::metrics::Metrics;
 use super::pauses::Pauses;
 use super::system::{SystemClock, random};
@@ -33,6 +34,8 @@ pub struct TurnsOptions {
     pub processing_time_max: Option<Duration>,
     /// Whether processing is paused.
     pub pauses: Pauses,
+    /// Who starts the jobs that files are left to.
+    pub jobs: DeploymentJobs,
     /// Where figures go.
     pub metrics: Metrics,
 }
@@ -47,6 +50,7 @@ pub struct Turns<P> {
     settings: Settings,
     processing_time_max: Option<Duration>,
     pauses: Pauses,
+    jobs: DeploymentJobs,
     metrics: Metrics,
     is_stopping: AtomicBool,
 }
@@ -82,6 +86,7 @@ impl<P: Processor> Turns<P> {
             settings: options.settings,
             processing_time_max: options.processing_time_max,
             pauses: options.pauses,
+            jobs: options.jobs,
             metrics: options.metrics,
             is_stopping: AtomicBool::new(false),
         }
@@ -119,6 +124,9 @@ impl<P: Processor> Turns<P> {
             }
         };
         self.tell(&outcome);
+        if outcome.tally.queued > 0 && !self.pauses.is_known_paused() {
+            self.jobs.start_of(&wake_up.key).await;
+        }
         if outcome.stopped != Stopped::Drained || self.pauses.is_known_paused() {
             return Taken::Ended(outcome);
         }

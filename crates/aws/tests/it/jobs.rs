@@ -310,7 +310,7 @@ async fn what_is_left_to_a_job_is_submitted_once_whoever_asks_and_archived_by_it
     // A second container of the same upload finds nothing to do.
     assert_eq!(bed.run(&upload, "job-9").await, Stopped::Idle);
     assert_eq!(bed.jobs.start_due().await.unwrap(), 0);
-    assert_eq!(bed.jobs.end_dead().await.unwrap(), 0);
+    assert_eq!(bed.jobs.end_dead().await.unwrap().attempts, 0);
     assert_eq!(bed.names().len(), 1);
     drop(bed.server);
 }
@@ -360,18 +360,18 @@ async fn an_attempt_whose_job_ended_at_batch_has_crashed_and_the_next_run_is_sub
     assert_eq!(bed.jobs.start_due().await.unwrap(), 1);
     bed.begun(&upload, "job-0").await;
     bed.set(0, "RUNNING", None, "");
-    assert_eq!(bed.jobs.end_dead().await.unwrap(), 0, "it lives");
+    assert_eq!(bed.jobs.end_dead().await.unwrap().attempts, 0, "it lives");
     assert_eq!(bed.jobs.start_due().await.unwrap(), 0);
     let reason = "OutOfMemoryError: Container killed due to memory usage";
     bed.set(0, "FAILED", Some(1), reason);
-    assert_eq!(bed.jobs.end_dead().await.unwrap(), 1);
+    assert_eq!(bed.jobs.end_dead().await.unwrap().attempts, 1);
     let row = bed.row(&upload).await;
     assert_eq!((row.state, row.attempts), (State::Pending, 1));
     let attempt = row.log.last().unwrap();
     assert_eq!(attempt.ended.unwrap().1, AttemptOutcome::Crashed);
     let said = attempt.reason.as_deref().unwrap();
     assert!(said.contains(reason) && said.contains("137"), "{said}");
-    assert_eq!(bed.jobs.end_dead().await.unwrap(), 0);
+    assert_eq!(bed.jobs.end_dead().await.unwrap().attempts, 0);
     assert_eq!(bed.jobs.start_due().await.unwrap(), 1);
     let names = bed.names();
     assert_ne!(names[0], names[1]);
@@ -386,9 +386,13 @@ async fn a_job_that_batch_has_forgotten_is_dead_once_its_lease_has_run_out() {
     };
     let upload = bed.queued("a").await;
     bed.begun(&upload, "job-of-before").await;
-    assert_eq!(bed.jobs.end_dead().await.unwrap(), 0, "it may be alive");
+    assert_eq!(
+        bed.jobs.end_dead().await.unwrap().attempts,
+        0,
+        "it may be alive"
+    );
     bed.pass(Duration::from_mins(2));
-    assert_eq!(bed.jobs.end_dead().await.unwrap(), 1);
+    assert_eq!(bed.jobs.end_dead().await.unwrap().attempts, 1);
     assert_eq!(bed.row(&upload).await.state, State::Pending);
 }
 
@@ -416,12 +420,10 @@ async fn a_cancelled_job_is_fenced_off_and_its_containers_are_ended() {
     let (running, queued) = (bed.queued("a").await, bed.queued("b").await);
     assert_eq!(bed.jobs.start_due().await.unwrap(), 2);
     let lease = bed.begun(&running, "job-0").await;
-    bed.driver.wake_ups.0.lock().unwrap().clear();
     for upload in [&running, &queued] {
-        assert_eq!(
-            bed.jobs.cancel(&upload.id).await.unwrap().state,
-            State::Failed
-        );
+        let now = bed.driver.clock.now();
+        let cancelled = bed.driver.ledger.cancel_job(&upload.id, now).await;
+        bed.jobs.terminate(&cancelled.unwrap()).await;
     }
     let terminated: Vec<String> = bed
         .canned
@@ -431,9 +433,6 @@ async fn a_cancelled_job_is_fenced_off_and_its_containers_are_ended() {
         .map(|asked| asked.json()["jobId"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(terminated, ["job-0", "job-1"]);
-    let woken = bed.driver.wake_ups.0.lock().unwrap().clone();
-    let woken: Vec<&str> = woken.iter().map(|one| one.key.key.as_str()).collect();
-    assert_eq!(woken, ["a", "b"]);
     // What it comes to is too late.
     let late = bed
         .driver

@@ -10,8 +10,8 @@ use two_buckets_uploads::{
 use super::client::{Answer, send};
 use super::urls::signed;
 use super::{
-    Place, assert_unchanged, everything, holds, key, put_as_owner, put_part_as_owner, refusal,
-    stored,
+    Call, Place, assert_unchanged, everything, holds, key, put_as_owner, put_part_as_owner,
+    refusal, stored,
 };
 
 /// The least that S3 takes for a part with another behind it.
@@ -117,6 +117,14 @@ pub async fn a_completion_that_is_repeated_never_blames_another_file<P: Place>(p
     }
 }
 
+/// How many versions there are under a key.
+async fn versions_of<P: Place>(place: &P, of_key: &str) -> usize {
+    let list = Call::new(Method::GET, place.staging(), "").query("versions", "");
+    let answer = list.query("prefix", of_key).by(place, &place.owner()).await;
+    let listed = String::from_utf8(answer.body).unwrap();
+    listed.matches("<VersionId>").count()
+}
+
 /// Whoever may only make a new file does not overwrite one, and loses no parts by trying.
 pub async fn completing_over_another_file_is_a_conflict_that_keeps_the_parts<P: Place>(place: &P) {
     let at = begin(place, "taken").await;
@@ -130,7 +138,10 @@ pub async fn completing_over_another_file_is_a_conflict_that_keeps_the_parts<P: 
     assert_eq!(place.grants().list_parts(&at).await.unwrap().len(), 1);
     let complete = completion(&at, parts, false);
     place.grants().complete_multipart(complete).await.unwrap();
-    assert!(holds(place, "taken", b"mine").await);
+    // Its place among the versions is where it was begun, so it is not current (S3 User Guide, "Uploading and copying
+    // objects using multipart upload", concurrent operations).
+    assert!(holds(place, "taken", b"theirs").await);
+    assert_eq!(versions_of(place, "taken").await, 2);
 }
 
 /// A part is named with its tag, so it cannot be exchanged between looking and completing.

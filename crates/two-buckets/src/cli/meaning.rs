@@ -683,6 +683,17 @@ fn either(before: ServeFlags, after: ServeFlags) -> Result<ServeFlags, Failure> 
 
 /// The flags of a worker that were given, by name.
 fn given_to_work(work: WorkFlags) -> Vec<(&'static str, OsString)> {
+    let own = [
+        ("function-arn", work.function_arn),
+        ("function-role-arn", work.function_role_arn),
+        ("kms-key-arn", work.kms_key_arn),
+        ("job-queue", work.job_queue),
+        ("job-definition", work.job_definition),
+        ("job-from-bytes", work.job_from_bytes),
+    ];
+    let own = own
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
     let as_of_a_server = ServeFlags {
         workers: work.workers,
         max_attempts: work.max_attempts,
@@ -692,7 +703,8 @@ fn given_to_work(work: WorkFlags) -> Vec<(&'static str, OsString)> {
         ..ServeFlags::default()
     };
     let parts = given_parts(work.parts);
-    given(&as_of_a_server).into_iter().chain(parts).collect()
+    let shared = given(&as_of_a_server).into_iter();
+    shared.chain(parts).chain(own).collect()
 }
 
 /// The flags that name a deployment's parts, by name.

@@ -296,6 +296,24 @@ pub(crate) struct Speaking<T: clap::Args> {
 pub(crate) struct WorkFlags {
     #[command(flatten)]
     pub(crate) parts: PartsFlags,
+    /// A Lambda function that is invoked with each file, in the place of --command or this program's own
+    #[arg(long, value_name = "ARN")]
+    pub(crate) function_arn: Option<OsString>,
+    /// The role of the credentials that it is given for each file, narrowed to that file
+    #[arg(long, value_name = "ARN")]
+    pub(crate) function_role_arn: Option<OsString>,
+    /// The key of KMS that both buckets are encrypted with, so that those credentials may use it
+    #[arg(long, value_name = "ARN")]
+    pub(crate) kms_key_arn: Option<OsString>,
+    /// The queue of Batch that jobs are submitted to
+    #[arg(long, value_name = "NAME OR ARN")]
+    pub(crate) job_queue: Option<OsString>,
+    /// The definition of Batch that is submitted, with its revision
+    #[arg(long, value_name = "NAME OR ARN")]
+    pub(crate) job_definition: Option<OsString>,
+    /// Make jobs of all files of at least this size; routes with `as = "job"` make them of others
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) job_from_bytes: Option<OsString>,
     /// How many files are processed at once
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<OsString>,

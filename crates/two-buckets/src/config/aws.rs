@@ -9,6 +9,9 @@ const STACK_NAME_MAX: usize = 128;
 /// The longest name of a table (DynamoDB API, `CreateTable`).
 const TABLE_NAME_MAX: usize = 255;
 
+/// The longest name of a queue or definition of Batch, with its revision (Batch API, `RegisterJobDefinition`).
+const JOB_NAME_MAX: usize = 139;
+
 /// Where a deployment has its parts; only for commands on AWS.
 #[derive(Debug)]
 pub(crate) struct AwsSettings {
@@ -20,6 +23,16 @@ pub(crate) struct AwsSettings {
     pub(crate) ledger_shards: Setting<Option<u8>>,
     /// The queue of wake-ups.
     pub(crate) queue_url: Setting<Option<String>>,
+    /// A function of the user's on Lambda, which is invoked with each file.
+    pub(crate) function_arn: Setting<Option<String>>,
+    /// The role that its credentials are of.
+    pub(crate) function_role_arn: Setting<Option<String>>,
+    /// The key that both buckets are encrypted with.
+    pub(crate) kms_key_arn: Setting<Option<String>>,
+    /// The queue of Batch that jobs are submitted to.
+    pub(crate) job_queue: Setting<Option<String>>,
+    /// What is submitted.
+    pub(crate) job_definition: Setting<Option<String>>,
 }
 
 impl AwsSettings {
@@ -40,12 +53,36 @@ impl AwsSettings {
             Some(None),
         );
         let queue_url = sources.setting("queue-url", optional(queue_url), Some(None));
-        Some(Self {
+        let function_arn =
+            sources.setting("function-arn", optional(|it| arn(it, "lambda")), Some(None));
+        let function_role_arn = sources.setting(
+            "function-role-arn",
+            optional(|it| arn(it, "iam")),
+            Some(None),
+        );
+        let kms_key_arn = sources.setting("kms-key-arn", optional(|it| arn(it, "kms")), Some(None));
+        let job_queue = sources.setting("job-queue", optional(name_or_arn), Some(None));
+        let job_definition = sources.setting("job-definition", optional(name_or_arn), Some(None));
+        let settings = Self {
             stack: stack?,
             ledger_table: ledger_table?,
             ledger_shards: ledger_shards?,
             queue_url: queue_url?,
-        })
+            function_arn: function_arn?,
+            function_role_arn: function_role_arn?,
+            kms_key_arn: kms_key_arn?,
+            job_queue: job_queue?,
+            job_definition: job_definition?,
+        };
+        if settings.job_queue.value.is_some() != settings.job_definition.value.is_some() {
+            sources.problem("job-queue and job-definition go together".to_owned());
+        }
+        if settings.function_role_arn.value.is_some() && settings.function_arn.value.is_none() {
+            sources.problem(
+                "function-role-arn is for the function that function-arn names".to_owned(),
+            );
+        }
+        Some(settings)
     }
 
     /// Whether somebody named a deployment or a part that only one on AWS has, by flag, or also otherwise.
@@ -67,6 +104,11 @@ impl AwsSettings {
             optional_row("ledger-table", &self.ledger_table, String::clone),
             optional_row("ledger-shards", &self.ledger_shards, u8::to_string),
             optional_row("queue-url", &self.queue_url, String::clone),
+            optional_row("function-arn", &self.function_arn, String::clone),
+            optional_row("function-role-arn", &self.function_role_arn, String::clone),
+            optional_row("kms-key-arn", &self.kms_key_arn, String::clone),
+            optional_row("job-queue", &self.job_queue, String::clone),
+            optional_row("job-definition", &self.job_definition, String::clone),
         ]
     }
 }
@@ -82,6 +124,24 @@ fn name(text: &str, longest: usize, others: &str) -> Result<String, String> {
         Err(format!(
             "{text:?} is no name; it has 1 to {longest} letters, digits and any of {others}"
         ))
+    }
+}
+
+fn arn(text: &str, of: &str) -> Result<String, String> {
+    match text.splitn(6, ':').collect::<Vec<_>>()[..] {
+        ["arn", _, service, _, _, name] if service == of && !name.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!(
+            "{text:?} is no ARN of {of}, as arn:aws:{of}:REGION:ACCOUNT:NAME"
+        )),
+    }
+}
+
+/// What Batch takes a queue or a definition by.
+fn name_or_arn(text: &str) -> Result<String, String> {
+    if text.starts_with("arn:") {
+        arn(text, "batch")
+    } else {
+        name(text, JOB_NAME_MAX, "-_:")
     }
 }
 

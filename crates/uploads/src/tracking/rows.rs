@@ -108,6 +108,11 @@ impl<S: ObjectStore, L: Ledger, W: WakeUps> Tracking<'_, S, L, W> {
 
     /// See [`Tracker::cancel`](crate::Tracker::cancel).
     pub async fn cancel(&self, id: &uploads::UploadId, now: Timestamp) -> Result<uploads::Upload> {
+        shown(&self.cancelled(id, now).await?)
+    }
+
+    /// As [`Self::cancel`]; gives the row, for those who have a process of the job's to end.
+    pub async fn cancelled(&self, id: &uploads::UploadId, now: Timestamp) -> Result<Upload> {
         let row = match self.find(id).await? {
             Found::Row(upload) => upload.id,
             // Only who looks at it finds that it is a job's.
@@ -116,7 +121,7 @@ impl<S: ObjectStore, L: Ledger, W: WakeUps> Tracking<'_, S, L, W> {
         let upload = self.ledger.cancel_job(&row, now).await.map_err(failed)?;
         // Later versions of the key waited for the job.
         self.wake(upload.key.clone()).await;
-        shown(&upload)
+        Ok(upload)
     }
 
     /// See [`Tracker::expect`](crate::Tracker::expect).

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use two_buckets_aws::ledger::{DynamoLedger, create_table};
 use two_buckets_aws::tracker::{AwsTracker, Buckets, Parts, Sweeping};
 use two_buckets_aws::wake::{Message, SqsWakeUps, read};
+use two_buckets_aws::worker::DeploymentJobs;
 use two_buckets_aws::{S3Store, S3StoreOptions};
 use two_buckets_contracts::tracker::{Picky, TrackedHost};
 use two_buckets_depot::{PutObject, Versioning};
@@ -105,7 +106,10 @@ impl Host {
         let sweeper = Arc::clone(&driver);
         let sweep = move || -> Sweeping {
             let driver = Arc::clone(&sweeper);
-            Box::pin(async move { Sweeper { driver: &*driver }.sweep(&|| false).await })
+            Box::pin(async move {
+                let swept = Sweeper { driver: &*driver }.sweep(&|| false).await;
+                Ok(swept?)
+            })
         };
         let swift = Arc::new(Swift);
         let parts = Parts {
@@ -113,6 +117,7 @@ impl Host {
             ledger: ledger.clone(),
             wake_ups: SqsWakeUps::new(queue.client.clone(), queue.url.clone(), Arc::clone(&swift)),
             clock: swift,
+            jobs: DeploymentJobs::default(),
             buckets: Some(Buckets {
                 store,
                 sweep: Arc::new(sweep),
@@ -143,12 +148,17 @@ impl Host {
     }
 
     pub(crate) fn versions(&self, name: &str) -> Vec<ListedVersion> {
-        let all = two_buckets_depot::ListObjects {
-            limit: Some(10_000),
-            ..two_buckets_depot::ListObjects::default()
-        };
-        let listed = self.server.depot.list_versions(&bucket(name), &all);
-        listed.unwrap().entries
+        let mut all = two_buckets_depot::ListObjects::default();
+        let mut entries = Vec::new();
+        loop {
+            let page = self.server.depot.list_versions(&bucket(name), &all);
+            let page = page.unwrap();
+            entries.extend(page.entries);
+            match page.next {
+                Some((key, version)) => (all.after, all.after_version) = (Some(key), version),
+                None => return entries,
+            }
+        }
     }
 
     /// What is in the queue, which is empty then.

@@ -11,7 +11,8 @@ use two_buckets_aws::S3StoreOptions;
 use two_buckets_aws::ledger::{DynamoLedger, create_table};
 use two_buckets_aws::wake::{Receiver, ReceiverOptions, SqsWakeUps};
 use two_buckets_aws::worker::{
-    Metrics, Pauses, Sweep, SystemClock, Turns, TurnsOptions, Worker, WorkerOptions, holder,
+    DeploymentJobs, Metrics, Pauses, Sweep, SystemClock, Turns, TurnsOptions, Worker,
+    WorkerOptions, holder,
 };
 use two_buckets_depot::Versioning;
 use two_buckets_objects::{ListVersions, ListedVersion, ObjectRef, ObjectStore as _};
@@ -81,6 +82,7 @@ impl World {
             settings: settings(),
             processing_time_max: None,
             pauses: self.pauses(),
+            jobs: DeploymentJobs::default(),
             metrics: self.metrics.clone(),
         };
         Arc::new(Turns::new(self.function.clone(), options))
@@ -93,6 +95,7 @@ impl World {
             wake_ups: self.wake_ups(&self.queue.url),
             settings: settings(),
             pauses: self.pauses(),
+            jobs: DeploymentJobs::default(),
             metrics: self.metrics.clone(),
         }
     }

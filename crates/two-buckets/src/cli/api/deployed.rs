@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Limited};
 use tower::Service as _;
 use two_buckets_aws::operator::{OwnKey, own_key};
 use two_buckets_aws::tracker::{AwsTracker, Buckets, Parts, Sweeping};
-use two_buckets_aws::worker::{Metrics, Sweep, SweepFailed, SystemClock, holder};
+use two_buckets_aws::worker::{Metrics, Sweep, SystemClock, holder};
 use two_buckets_aws::{S3GrantOptions, S3Grants, S3Store, S3StoreOptions};
 use two_buckets_objects::BucketName;
 use two_buckets_uploads::{
@@ -67,7 +67,9 @@ impl Deployed {
             // The tracker says whether it is.
             paused: None,
         };
-        let sweep = config.sweep(clients, holder("command line"), Metrics::none());
+        let pipeline = config.settings(holder("command line"));
+        let jobs = config.deployment_jobs(clients, &pipeline);
+        let sweep = config.sweep(clients, pipeline, Metrics::none());
         let grants = S3Grants::new(
             clients,
             S3GrantOptions {
@@ -88,6 +90,7 @@ impl Deployed {
                     store: S3Store::new(clients.s3(), S3StoreOptions::default()),
                     sweep: Arc::new(move || sweep_once(sweep.clone())),
                 }),
+                jobs,
             }),
             grants: grants
                 .await
@@ -156,13 +159,7 @@ impl Deployed {
 }
 
 fn sweep_once(sweep: Sweep) -> Sweeping {
-    Box::pin(async move {
-        match sweep.run(&|| false).await {
-            Ok(figures) => Ok(figures.swept),
-            Err(SweepFailed::Failed(error)) => Err(error),
-            Err(stopped) => unreachable!("nothing stops it: {stopped}"),
-        }
-    })
+    Box::pin(async move { Ok(sweep.run(&|| false).await?.swept) })
 }
 
 fn random() -> u128 {
