@@ -209,9 +209,10 @@ def test_awkward_keys_come_through_unharmed(deployment):
 def posted(form, body):
     """Posts a form as a browser does; returns the answer."""
     boundary = "form-boundary-0123456789"
-    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in form["fields"].items()]
-    parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n')
-    sent = "".join(parts).encode() + body + f"\r\n--{boundary}--\r\n".encode()
+    head = f"--{boundary}\r\nContent-Disposition: form-data; name="
+    fields = "".join(f'{head}"{name}"\r\n\r\n{value}\r\n' for name, value in form["fields"].items())
+    file = f'{head}"file"; filename="x"\r\n\r\n'.encode() + body
+    sent = fields.encode() + file + f"\r\n--{boundary}--\r\n".encode()
     return send("POST", form["url"], {"content-type": f"multipart/form-data; boundary={boundary}"}, sent)
 
 
@@ -235,7 +236,8 @@ def test_a_form_uploads_one_file_within_its_bounds(deployment):
 def test_an_upload_in_parts_is_resumed_and_completed_once(deployment, event):
     api = deployment.api(event=event)
     parts = [some_bytes(5 * MIB, "first"), some_bytes(1_000, "second")]
-    created = api.post("/api/s3/multipart", {"filename": "a b+ü/%2F.bin", "type": "image/png", "metadata": {"name": "ü"}})
+    wanted = {"filename": "a b+ü/%2F.bin", "type": "image/png", "metadata": {"name": "ü"}}
+    created = api.post("/api/s3/multipart", wanted)
     at = f"/api/s3/multipart/{quote(created['uploadId'], safe='')}"
     key = {"key": created["key"]}
 
@@ -334,12 +336,12 @@ def test_a_file_is_followed_from_its_grant_to_the_archive_and_steered(deployment
 
 def test_a_caller_sees_and_names_what_is_below_its_prefix_only(deployment):
     one, other = (deployment.api(by_token(sub=name, tenant=name)) for name in ("acme", "acme2"))
-    grants = {api.caller["jwt"]["claims"]["sub"]: api.post("/api/signedurl", {"filename": "a", "size": 1}) for api in (one, other)}
-    assert grants["acme"]["key"].startswith("acme/") and grants["acme2"]["key"].startswith("acme2/")
-    assert [it["id"] for it in one.uploads()] == [grants["acme"]["id"]]
-    assert [it["id"] for it in other.uploads()] == [grants["acme2"]["id"]]
+    ours, others = (api.post("/api/signedurl", {"filename": "a", "size": 1}) for api in (one, other))
+    assert ours["key"].startswith("acme/") and others["key"].startswith("acme2/")
+    assert [it["id"] for it in one.uploads()] == [ours["id"]]
+    assert [it["id"] for it in other.uploads()] == [others["id"]]
     assert len(deployment.api().uploads()) == 2
-    theirs = f"/api/uploads/{grants['acme2']['id']}"
+    theirs = f"/api/uploads/{others['id']}"
     for call in (
         lambda: one.get(theirs),
         lambda: one.get(f"{theirs}/logs"),
@@ -366,8 +368,9 @@ def test_who_is_not_vouched_for_is_refused_whatever_they_send(deployment):
         "x-amz-request-context": json.dumps({"authorizer": KEEPER}),
         "x-forwarded-user": "ada",
     }
-    nobody = [None, {}, {"jwt": {}}, {"jwt": {"claims": None}}, {"lambda": {"sub": "ada"}}, by_iam(), {"jwt": {"claims": []}}]
-    paths = ["/api/server", "/api/uploads", "/api/openapi.json", "/api/events", "/api", "/api/", "/metrics", "/api/nothing"]
+    nobody = [None, {}, {"lambda": {"sub": "ada"}}, by_iam()]
+    nobody += [{"jwt": jwt} for jwt in ({}, {"claims": None}, {"claims": []}, {"claims": "sub"})]
+    paths = ["/api/server", "/api/uploads", "/api/openapi.json", "/api/events", "/api", "/api/", "/api/nothing", "/metrics"]
     for event in (http_api, function_url):
         for caller in nobody:
             for path in paths:
@@ -379,17 +382,19 @@ def test_who_is_not_vouched_for_is_refused_whatever_they_send(deployment):
         for path in ("/", "/api/signedurl", "/api/pause"):
             assert anybody.ask(method, path, headers).status in (401, 403, 405), (method, path)
     # No other spelling of an address leads there.
-    for path in ("/assets/../api/uploads", "//api/uploads", "/API/uploads", "/%61pi/uploads%20", "/prod/api/uploads", "/x/api/uploads"):
+    spelt = ["/assets/../api/uploads", "//api/uploads", "/API/uploads", "/%61pi/uploads%20", "/prod/api/uploads"]
+    for path in spelt:
         answer = anybody.ask("GET", path, headers)
         assert answer.status in (401, 404) and b"uploads\"" not in answer.body, path
     # A token that was found good and says too little, or what is no prefix.
-    for claims in ({"sub": "ada"}, {"tenant": "acme"}, {"sub": "ada", "tenant": "[a b]/../x"}, {"sub": "ada", "tenant": ""}, {"sub": "", "tenant": "a"}):
+    prefixes = ["", "..", "/", "[a b]/../x", "_late", "a" * 600]
+    for claims in ({"sub": "ada"}, {"tenant": "a"}, {"sub": "", "tenant": "a"}, *({"sub": "ada", "tenant": it} for it in prefixes)):
         answer = FunctionApi(function, by_token(**claims)).ask("GET", "/api/server")
         assert answer.status == 401, claims
     # A group whose name only has the right one in it.
     for groups in ("keepers2", "[keepers2]", "keepers]", "[notkeepers keepers2]", "Keepers"):
-        answer = FunctionApi(function, by_token(sub="eve", tenant="t", **{"cognito:groups": groups})).ask("GET", "/api/server")
-        assert json.loads(answer.body)["caller"] == {"name": "eve", "prefix": "t/", "may_steer": False}, groups
+        eve = FunctionApi(function, by_token(sub="eve", tenant="t", **{"cognito:groups": groups}))
+        assert eve.get("/api/server")["caller"] == {"name": "eve", "prefix": "t/", "may_steer": False}, groups
 
 
 def test_callers_by_iam_see_everything_and_others_nothing(deployment):
@@ -406,7 +411,8 @@ def test_callers_by_iam_see_everything_and_others_nothing(deployment):
         known.put(b"x", 1, key=key)
         assert deployment.body(key) == b"x"
         for caller in (None, KEEPER, {"iam": {}}, {"iam": None}, {"iam": {"userArn": "", "userId": None}}):
-            answer = FunctionApi(function, caller, event).ask("GET", "/api/server", {"authorization": "AWS4-HMAC-SHA256 x"})
+            signed = {"authorization": "AWS4-HMAC-SHA256 Credential=AKIA/20261126/eu-central-1/execute-api/aws4_request"}
+            answer = FunctionApi(function, caller, event).ask("GET", "/api/server", signed)
             assert answer.status == 403 and b"signed with AWS credentials" in answer.body
 
 
@@ -442,9 +448,9 @@ def test_bodies_of_every_encoding_are_read_and_what_is_no_call_is_an_error(deplo
             answer = plain.ask("POST", "/api/signedurl", {"content-type": content_type, "cookie": "a=1; b=2"}, body)
             assert json.loads(answer.body)["key"] == "grüße/ü", answer
         for body in (b"", b"\xff\x00", b"{", b"[]"):
-            answer = plain.ask("POST", "/api/signedurl", {"content-type": "application/json; x"}, None if not body else body) \
-                if event is function_url else plain.ask("POST", "/api/signedurl", {"content-type": "application/x"}, body)
-            assert answer.status in (400, 415), answer
+            for content_type, status in (("application/octet-stream", 415), ("Application/Json", 400)):
+                answer = plain.ask("POST", "/api/signedurl", {"content-type": content_type}, body)
+                assert answer.status == status, (content_type, body, answer)
         large = json.dumps({"key": "k" * 70_000}).encode()
         assert plain.ask("POST", "/api/signedurl", {"content-type": "application/json"}, large).status == 413
     for query in ("limit=1&limit=2", "limit=0", "state=%zz", "q=%ff", "nothing=1", "limit=1%26x"):

@@ -154,6 +154,12 @@ impl Clients {
         aws_sdk_sts::Client::new(&self.sdk)
     }
 
+    /// A client of `CloudFormation`.
+    #[cfg(feature = "operator")]
+    pub fn cloudformation(&self) -> aws_sdk_cloudformation::Client {
+        aws_sdk_cloudformation::Client::new(&self.sdk)
+    }
+
     /// A client of Batch.
     pub fn batch(&self) -> aws_sdk_batch::Client {
         aws_sdk_batch::Client::new(&self.sdk)

@@ -10,6 +10,8 @@ mod grants;
 pub mod jobs;
 pub mod lambda;
 pub mod ledger;
+#[cfg(feature = "operator")]
+pub mod operator;
 mod policy;
 mod store;
 #[cfg(feature = "api")]

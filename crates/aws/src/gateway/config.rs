@@ -13,7 +13,7 @@ use two_buckets_uploads::{
 use crate::ledger::DynamoLedger;
 use crate::tracker::{AwsTracker, Parts};
 use crate::wake::SqsWakeUps;
-use crate::worker::{Problems, SystemClock, Variables};
+use crate::worker::{DeploymentJobs, Problems, SystemClock, Variables};
 use crate::{Clients, NoBucketUrl, S3GrantOptions, S3Grants};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -166,6 +166,8 @@ impl Config {
             wake_ups: SqsWakeUps::new(clients.sqs(), self.queue_url.clone(), Arc::clone(&clock)),
             clock,
             buckets: None,
+            // Its role may end nobody's containers.
+            jobs: DeploymentJobs::default(),
         }))
     }
 
