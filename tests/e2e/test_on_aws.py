@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from harness.deployment import INCOMING, KEPT, batch_of, deployed
+from harness.keys import REGION
 from harness.runtime_api import RuntimeApi
 from harness.server import ROOT
 from harness.waiting import until

@@ -41,9 +41,12 @@ pub(crate) async fn run<P: Processor>(
         _ = writeln!(std::io::stdout(), "{line}");
     });
     let holder = holder(&named.batch_job_id);
+    let pipeline = found.config.settings(holder.clone());
+    let chosen = found.config.chosen(&found.clients, routes);
+    let chosen = chosen.map_err(|error| Failure::usage(error.to_string()))?;
     let turns = found
         .config
-        .turns(&found.clients, routes, holder.clone(), metrics);
+        .turns(&found.clients, chosen, pipeline, metrics);
     let at = VersionRef {
         bucket: found.config.staging.clone(),
         key: named.key,

@@ -15,7 +15,8 @@ from harness.keys import REGION
 from harness.server import ROOT, program
 
 INCOMING, KEPT, TABLE = "incoming", "kept", "ledger"
-ARN = f"arn:aws:sqs:{REGION}:123456789012:wake-ups"
+ACCOUNT = "123456789012"
+ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:wake-ups"
 
 
 class Deployment:
@@ -28,6 +29,7 @@ class Deployment:
         )
         keys = {"aws_access_key_id": ROOT.access_key_id, "aws_secret_access_key": ROOT.secret_access_key}
         self.sqs = boto3.client("sqs", endpoint_url=sqs_url, region_name=REGION, **keys)
+        self.cloudformation = boto3.client("cloudformation", endpoint_url=sqs_url, region_name=REGION, **keys)
         self.queue_url = self.sqs.create_queue(
             QueueName="wake-ups", Attributes={"VisibilityTimeout": str(visibility_timeout_s)}
         )["QueueUrl"]
@@ -59,6 +61,9 @@ class Deployment:
             "AWS_SECRET_ACCESS_KEY": ROOT.secret_access_key,
             "AWS_ENDPOINT_URL_S3": self.server.endpoint,
             "AWS_ENDPOINT_URL_SQS": sqs_url,
+            "AWS_ENDPOINT_URL_CLOUDFORMATION": sqs_url,
+            "AWS_ENDPOINT_URL_STS": sqs_url,
+            "AWS_ENDPOINT_URL_BATCH": sqs_url,
             "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
             "TWO_BUCKETS_DATA": str(folder / "worker"),
             "TWO_BUCKETS_STACK": "files",
@@ -92,13 +97,6 @@ class Deployment:
         }
         self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=json.dumps({"Records": [record]}))
 
-    def run(self, *words, check=True):
-        """Runs a command on the deployment to its end."""
-        command = [program(), *words]
-        ended = subprocess.run(command, env=self.variables, capture_output=True, text=True, timeout=120)
-        assert not check or ended.returncode == 0, ended
-        return ended
-
     def launch(self, *words, **variables):
         """Starts the program; what it says on standard output and standard error is in files of these names."""
         out, err = (self.folder / name for name in ("stdout", "stderr"))
@@ -122,6 +120,20 @@ class Deployment:
                     name = metric["Name"]
                     sums[name] = sums.get(name, 0) + figures[name]
         return sums
+
+    def run(self, *words, **variables):
+        """Runs a command as an operator does, who knows the region, the credentials and the endpoints, and no part. A
+        variable that is None is not set."""
+        known = {name: value for name, value in self.variables.items() if not name.startswith("TWO_BUCKETS_")}
+        own = {"XDG_STATE_HOME": str(self.folder / "state"), "XDG_CONFIG_HOME": str(self.folder / "config")}
+        command = [str(word) for word in (program(), *words)]
+        told = {name: value for name, value in (known | own | variables).items() if value is not None}
+        return subprocess.run(command, capture_output=True, text=True, env=told, timeout=300)
+
+    def parts(self):
+        """The variables that name its parts one by one, for who knows no stack."""
+        others = ("TWO_BUCKETS_STACK", "TWO_BUCKETS_DATA")
+        return {name: value for name, value in self.variables.items() if name.startswith("TWO_BUCKETS_") and name not in others}
 
 
 def batch_of(messages):
@@ -148,7 +160,7 @@ class Kept:
 
     def __init__(self, deployment):
         s3 = deployment.s3
-        said = json.loads(deployment.run("status", "--json", "--limit", "1000000").stdout)
+        said = json.loads(deployment.run("status", "--json", "--limit", "1000000", **deployment.parts()).stdout)
         self.rows = said["uploads"]
         self.by_version = {(row["key"], row["version_id"]): row for row in self.rows if row["version_id"]}
         self.counts = self.said = said["counts"]

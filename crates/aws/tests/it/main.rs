@@ -10,6 +10,8 @@ mod grants;
 mod jobs;
 mod ledger;
 mod moto;
+#[cfg(feature = "operator")]
+mod operator;
 mod queue;
 mod s3;
 mod tracker;

@@ -87,7 +87,7 @@ impl Deployed {
                 wake_ups: config.wake_ups(clients),
                 clock: Arc::new(SystemClock),
                 buckets: Some(Buckets {
-                    store: S3Store::new(clients.s3(), S3StoreOptions::default()),
+                    store: config.store(clients),
                     sweep: Arc::new(move || sweep_once(sweep.clone())),
                 }),
                 jobs,
