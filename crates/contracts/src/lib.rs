@@ -62,6 +62,8 @@ macro_rules! ledger_clauses {
             logs_are_kept_for_the_latest_attempts_only,
             progress_is_shown_while_its_attempt_runs,
             an_archived_upload_is_not_set_aside,
+            what_is_set_aside_in_doubt_says_so_until_it_was_looked_for,
+            what_was_set_aside_can_be_recorded_as_archived,
             an_archived_upload_is_unfinished_until_it_is_closed,
             a_pending_upload_is_not_closed,
             retry_gives_attempts_back_to_failed_uploads_only,

@@ -2,8 +2,8 @@
 //! old from its first moment, so "newer than the last sweep" would miss it.
 
 use two_buckets_objects::{
-    Error, Key, LIST_PAGE_MAX, ListVersions, ObjectRef, ObjectStore, Timestamp, VersionId,
-    VersionRef,
+    Error, Key, LIST_PAGE_MAX, ListVersions, ListedVersion, ObjectRef, ObjectStore, Timestamp,
+    VersionId, VersionRef,
 };
 
 use tracing::{info, warn};
@@ -67,6 +67,13 @@ impl Sweeping {
         warn!(bucket = %key.bucket, key = %key.key, %error, "a sweep passes over a key");
         Ok(())
     }
+}
+
+/// A key that a sweep lists.
+struct Looked {
+    seen: KeySeen,
+    /// Why a row of it could not be read.
+    failed: Option<ledger::Error>,
 }
 
 /// Why a sweep ended early. What it did stays done.
@@ -147,6 +154,7 @@ impl Overdue {
 pub struct KeySeen {
     /// The key.
     pub key: Key,
+    looks: bool,
     has_version: bool,
     is_due: bool,
     due_at: Option<Timestamp>,
@@ -154,10 +162,12 @@ pub struct KeySeen {
 }
 
 impl KeySeen {
-    /// Nothing is seen yet.
-    pub fn new(key: Key) -> Self {
+    /// Nothing is seen yet. Whether uploads that were set aside in doubt are looked for is as with
+    /// [`Offers::looks`](crate::step::Offers).
+    pub fn new(key: Key, looks: bool) -> Self {
         Self {
             key,
+            looks,
             has_version: false,
             is_due: false,
             due_at: None,
@@ -182,7 +192,10 @@ impl KeySeen {
     pub fn see_version(&mut self, row: Option<&Upload>, now: Timestamp) {
         self.has_version = true;
         match row {
-            Some(row) if row.state == State::Failed => {}
+            // One turn looks for it, by then and not before: no copy lands behind that.
+            Some(row) if row.state == State::Failed => {
+                self.is_due |= self.looks && row.is_look_due(now);
+            }
             // Versions are seen the newest first: all that were seen wait for this one, and whoever starts jobs has it.
             Some(row) if row.is_job && row.is_due(now) => {
                 self.is_due = false;
@@ -344,36 +357,26 @@ where
     ) -> Result<(), SweepError> {
         let driver = self.driver;
         let bucket = &driver.settings.staging;
+        let looks = !driver.ledger.capabilities().moves_in_one;
         let mut options = ListVersions::default();
-        let mut seen: Option<KeySeen> = None;
+        let mut seen: Option<Looked> = None;
         while !stopping() {
             let page = driver.store.list_versions(bucket, options.clone()).await?;
             for entry in page.versions {
                 sweeping.swept.listed += 1;
                 let mut key = match seen.take() {
-                    Some(key) if key.key == entry.key => key,
+                    Some(key) if key.seen.key == entry.key => key,
                     before => {
                         if let Some(before) = before {
                             self.apply(before, sweeping).await?;
                         }
-                        KeySeen::new(entry.key.clone())
+                        Looked {
+                            seen: KeySeen::new(entry.key.clone(), looks),
+                            failed: None,
+                        }
                     }
                 };
-                if entry.is_delete_marker {
-                    key.see_marker(entry.version_id);
-                } else if !key.is_decided() {
-                    let at = VersionRef {
-                        bucket: bucket.clone(),
-                        key: entry.key,
-                        version_id: entry.version_id,
-                    };
-                    let row = driver.ledger.find(&at).await?;
-                    if row.is_none() {
-                        let before = sweeping.swept.oldest_unnoted.unwrap_or(entry.last_modified);
-                        sweeping.swept.oldest_unnoted = Some(before.min(entry.last_modified));
-                    }
-                    key.see_version(row.as_ref(), driver.clock.now());
-                }
+                self.look(&mut key, entry, &mut sweeping.swept).await;
                 seen = Some(key);
             }
             match page.next {
@@ -389,13 +392,42 @@ where
         Ok(())
     }
 
+    /// Looks at one version or delete marker of a key; with a row that cannot be read nothing is decided of the key.
+    async fn look(&self, key: &mut Looked, entry: ListedVersion, swept: &mut Swept) {
+        if entry.is_delete_marker {
+            key.seen.see_marker(entry.version_id);
+        } else if !key.seen.is_decided() && key.failed.is_none() {
+            let driver = self.driver;
+            let at = VersionRef {
+                bucket: driver.settings.staging.clone(),
+                key: entry.key,
+                version_id: entry.version_id,
+            };
+            let row = match driver.ledger.find(&at).await {
+                Ok(row) => row,
+                Err(error) => {
+                    key.failed = Some(error);
+                    return;
+                }
+            };
+            if row.is_none() {
+                let before = swept.oldest_unnoted.unwrap_or(entry.last_modified);
+                swept.oldest_unnoted = Some(before.min(entry.last_modified));
+            }
+            key.seen.see_version(row.as_ref(), driver.clock.now());
+        }
+    }
+
     /// Does what is to be done about one key, whose versions were all seen.
-    async fn apply(&self, seen: KeySeen, sweeping: &mut Sweeping) -> Result<(), SweepError> {
+    async fn apply(&self, looked: Looked, sweeping: &mut Sweeping) -> Result<(), SweepError> {
         let key = ObjectRef {
             bucket: self.driver.settings.staging.clone(),
-            key: seen.key.clone(),
+            key: looked.seen.key.clone(),
         };
-        let applied = self.decided(&key, seen, &mut sweeping.swept).await;
+        let applied = match looked.failed {
+            Some(error) => Err(error.into()),
+            None => self.decided(&key, looked.seen, &mut sweeping.swept).await,
+        };
         sweeping.pass_over(&key, applied)
     }
 
@@ -502,7 +534,7 @@ where
 mod tests {
     use super::*;
     use crate::{AttemptOutcome, End};
-    use two_buckets_objects::{ETag, ListedVersion};
+    use two_buckets_objects::ETag;
 
     fn now() -> Timestamp {
         Timestamp::from_millis(1_000)
@@ -537,6 +569,15 @@ mod tests {
         row(Some(End::Failed {
             reason: "bad".into(),
             outcome: AttemptOutcome::Permanent,
+            look_in_archive: false,
+        }))
+    }
+
+    fn failed_in_doubt() -> Upload {
+        row(Some(End::Failed {
+            reason: "no attempt is left".into(),
+            outcome: AttemptOutcome::Crashed,
+            look_in_archive: true,
         }))
     }
 
@@ -550,7 +591,7 @@ mod tests {
     }
 
     fn decide(rows: &[Option<Upload>], markers: usize) -> Decision {
-        let mut seen = KeySeen::new("a".parse().unwrap());
+        let mut seen = KeySeen::new("a".parse().unwrap(), true);
         for n in 0..markers {
             seen.see_marker(VersionId::new(format!("m{n}")));
         }
@@ -572,6 +613,26 @@ mod tests {
             decide(&[Some(failed()), Some(row(None))], 0),
             Decision::Wake
         );
+    }
+
+    #[test]
+    fn what_was_set_aside_in_doubt_wakes_its_key_once_a_copy_on_its_way_has_landed() {
+        let decide = |row: &Upload, looks, now| {
+            let mut seen = KeySeen::new("a".parse().unwrap(), looks);
+            seen.see_version(Some(row), now);
+            seen.decide()
+        };
+        let mut row = failed_in_doubt();
+        let due = row.last_look_at().unwrap();
+        let before = Timestamp::from_millis(due.millis() - 1);
+        assert_eq!(decide(&row, true, before), Decision::Nothing);
+        assert_eq!(decide(&row, true, due), Decision::Wake);
+        // Where ledger and buckets are one store nothing lands behind anybody's back.
+        assert_eq!(decide(&row, false, due), Decision::Nothing);
+        // Each sweep sees it as long as it is there, and only the first after that time has it looked for.
+        row.end(End::StaysFailed, due);
+        assert_eq!(decide(&row, true, due), Decision::Nothing);
+        assert_eq!(decide(&failed(), true, due), Decision::Nothing);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use two_buckets_objects::{
     Algorithm, Checksum, ETag, ListedVersion, ObjectRef, Timestamp, VersionId, VersionRef,
@@ -226,7 +227,8 @@ pub struct Upload {
     pub state: State,
     /// Whether the pipeline is done with it: archived, late or duplicate, and gone from staging.
     pub closed: bool,
-    /// Whether an attempt ended so that nobody knows if it archived: look in the archive before anything else.
+    /// Whether an attempt ended so that nobody knows if it archived: look in the archive before anything else. One that was
+    /// set aside so is looked for once more, see [`Self::last_look_at`].
     pub look_in_archive: bool,
     /// Whether it was routed to a job: only a job begins attempts of it, and while it is due later versions of its key wait.
     pub is_job: bool,
@@ -299,7 +301,11 @@ pub enum End {
         reason: String,
         /// How the attempt that is open, if any, ended.
         outcome: AttemptOutcome,
+        /// Whether a copy of it may be on its way that a worker sent whose lease is gone.
+        look_in_archive: bool,
     },
+    /// It was set aside, and the last look for it found no copy in the archive: nothing is on its way any more.
+    StaysFailed,
     /// The same bytes were archived for this minted key already.
     Duplicate {
         /// The upload that was archived.
@@ -356,6 +362,13 @@ impl Upload {
     pub const DEFERRALS_MAX: u32 = 16;
     /// The longest reason kept, in bytes; longer ones are cut.
     pub const REASON_BYTES_MAX: usize = 2_048;
+    /// Within how long after an upload was set aside a copy lands that was on its way then.
+    ///
+    /// Whoever sent it has lost its lease and is told so at its next heartbeat, in seconds; what it sent goes on. A store
+    /// takes a signed request for 15 minutes after it was signed (S3 API, "Authenticating requests"), and then works on it
+    /// for some minutes, most of all on a multipart upload that it puts together. The rest is for clocks that differ: the
+    /// signer's, that of who set the upload aside and that of who looks.
+    pub const LANDS_WITHIN: Duration = Duration::from_hours(1);
 
     /// The row of a version that was listed for the first time.
     pub fn listed(id: UploadId, key: ObjectRef, number: u64, version: &ListedVersion) -> Self {
@@ -562,6 +575,21 @@ impl Upload {
             && self.next_attempt_at.is_none_or(|at| at <= now)
     }
 
+    /// When to look for it in the archive once more, if it was set aside while a copy may have been on its way. By then
+    /// such a copy has landed, or never will.
+    pub fn last_look_at(&self) -> Option<Timestamp> {
+        let is_in_doubt =
+            self.state == State::Failed && self.look_in_archive && !self.is_expected();
+        self.finished_at
+            .filter(|_| is_in_doubt)
+            .map(|at| at.after(Self::LANDS_WITHIN))
+    }
+
+    /// Says whether it is time for that look.
+    pub fn is_look_due(&self, now: Timestamp) -> bool {
+        self.last_look_at().is_some_and(|at| at <= now)
+    }
+
     /// Says whether an attempt began and nothing is known of its end: its worker died or lost its lease.
     pub fn is_interrupted(&self) -> bool {
         self.state == State::Processing
@@ -619,12 +647,12 @@ impl Upload {
         if !self.is_job {
             return Err(NotCancelled::NotAJob);
         }
-        // It may be archiving at this moment; whoever retries it has to look.
-        self.look_in_archive |= self.is_interrupted();
         self.end(
             End::Failed {
                 reason: "its job was cancelled".into(),
                 outcome: AttemptOutcome::Permanent,
+                // It may be archiving at this moment.
+                look_in_archive: self.is_interrupted(),
             },
             now,
         );
@@ -633,6 +661,10 @@ impl Upload {
 
     /// Ends its turn other than in the archive. An upload that is archived or late stays so, whatever is said later.
     pub fn end(&mut self, end: End, now: Timestamp) {
+        if end == End::StaysFailed {
+            self.look_in_archive &= !self.is_look_due(now);
+            return;
+        }
         if !matches!(self.state, State::Pending | State::Processing) {
             return;
         }
@@ -660,16 +692,22 @@ impl Upload {
                 self.end_attempt(now, AttemptOutcome::Crashed, Some(cut(reason)));
                 self.state = State::Pending;
             }
-            End::Failed { reason, outcome } => {
+            End::Failed {
+                reason,
+                outcome,
+                look_in_archive,
+            } => {
                 let reason = cut(reason);
                 self.end_attempt(now, outcome, Some(reason.clone()));
-                // A worker that stalled may archive it even now; whoever retries it has to look.
-                self.look_in_archive |= outcome == AttemptOutcome::Crashed;
+                // A job's turn is in two halves, and the second may have been cut off before it was begun anew.
+                let is_job_lost = self.is_job && outcome == AttemptOutcome::Crashed;
+                self.look_in_archive |= look_in_archive || is_job_lost;
                 self.state = State::Failed;
                 self.reason = Some(reason);
                 self.next_attempt_at = None;
                 self.finished_at = Some(now);
             }
+            End::StaysFailed => {}
             End::Duplicate { of } => {
                 self.state = State::Duplicate;
                 self.reason = Some(format!("the same bytes were archived as upload {of}"));

@@ -65,9 +65,13 @@ fn after_the_last_attempt(error: &ProcessError) -> Upload {
             Action::HeadSource { .. } => Input::Source(Some(Box::new(source.clone()))),
             Action::BeginAttempt { .. } => Input::Begun(Box::new(Begin::Begun(begun.clone()))),
             Action::Process { .. } => Input::Processed(Err(error.clone())),
-            Action::End { turn, .. } => {
+            Action::End {
+                turn,
+                look_in_archive,
+                ..
+            } => {
                 let mut ended = begun;
-                ended.end(turn.into_end(|| now), now);
+                ended.end(turn.into_end(look_in_archive, || now), now);
                 return ended;
             }
             other => panic!("{other:?} was not expected"),

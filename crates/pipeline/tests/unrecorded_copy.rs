@@ -100,9 +100,8 @@ fn deferred_to_look(is_current_already: bool) -> bool {
     assert!(matches!(action, Action::Verify { .. }));
     let (_, action) = work.step(&rules, Input::StoreFailed("no answer".into()));
     let Action::End {
-        turn: Turn::Deferred {
-            look_in_archive, ..
-        },
+        turn: Turn::Deferred { .. },
+        look_in_archive,
         ..
     } = action
     else {

@@ -2,8 +2,8 @@
 
 use two_buckets_objects::VersionId;
 use two_buckets_pipeline::archive::Replay;
-use two_buckets_pipeline::ledger::{Error, SourceFacts};
-use two_buckets_pipeline::{AttemptOutcome, Begin, Ledger, State};
+use two_buckets_pipeline::ledger::{Error, ListUploads, SourceFacts};
+use two_buckets_pipeline::{AttemptOutcome, Begin, End, Ledger, State, Upload};
 
 use super::{
     archive, begin, begun, checksum, deferred, failed, hold, key, listed, ms, note, record, row,
@@ -220,4 +220,71 @@ pub async fn retry_gives_attempts_back_to_failed_uploads_only<L: Ledger>(ledger:
     );
     assert_eq!(row(ledger, &id).await, again);
     begun(ledger, &lease, &id, 8).await;
+}
+
+/// A copy may be on its way when its upload is set aside: the row says so wherever a sweep or a turn finds it, until the last
+/// look has found nothing, and then not any more.
+pub async fn what_is_set_aside_in_doubt_says_so_until_it_was_looked_for<L: Ledger>(ledger: &L) {
+    let lease = hold(ledger, "a", 0).await;
+    let id = note(ledger, &lease, "v", 5).await.id;
+    begun(ledger, &lease, &id, 6).await;
+    let end = End::Failed {
+        reason: "no attempt is left".into(),
+        outcome: AttemptOutcome::Crashed,
+        look_in_archive: true,
+    };
+    let set_aside = ledger.end(&lease, &id, &end, ms(7)).await.unwrap();
+    let due = ms(7).after(Upload::LANDS_WITHIN);
+    assert_eq!(set_aside.last_look_at(), Some(due));
+    let version = set_aside.version().unwrap();
+    assert_eq!(
+        ledger.find(&version).await.unwrap(),
+        Some(set_aside.clone())
+    );
+
+    let later = hold(ledger, "a", due.millis()).await;
+    assert_eq!(note(ledger, &later, "v", 5).await, set_aside);
+    let before = ms(due.millis() - 1);
+    let end = End::StaysFailed;
+    ledger.end(&later, &id, &end, before).await.unwrap();
+    assert_eq!(row(ledger, &id).await, set_aside, "it was too early");
+    let stale = ledger.end(&lease, &id, &end, due).await;
+    assert!(matches!(stale, Err(Error::FencedOff)));
+    let looked_for = ledger.end(&later, &id, &end, due).await.unwrap();
+    assert_eq!(
+        (looked_for.state, looked_for.last_look_at()),
+        (State::Failed, None)
+    );
+    assert_eq!(row(ledger, &id).await, looked_for);
+    assert_eq!(
+        ledger.find(&version).await.unwrap(),
+        Some(looked_for.clone())
+    );
+    assert_eq!(note(ledger, &later, "v", 5).await, looked_for);
+}
+
+/// What landed late is archived as if nobody had set it aside.
+pub async fn what_was_set_aside_can_be_recorded_as_archived<L: Ledger>(ledger: &L) {
+    let lease = hold(ledger, "a", 0).await;
+    let id = note(ledger, &lease, "v", 5).await.id;
+    begun(ledger, &lease, &id, 6).await;
+    ledger.end(&lease, &id, &failed("no"), ms(7)).await.unwrap();
+    let archived = archive(ledger, &lease, &id).await.unwrap();
+    assert_eq!(
+        (archived.state, archived.reason.as_deref()),
+        (State::Archived, None)
+    );
+    assert_eq!(row(ledger, &id).await, archived);
+    let counts = ledger.counts().await.unwrap();
+    assert_eq!((counts.failed, counts.archived), (0, 1));
+    let options = ListUploads {
+        state: Some(State::Failed),
+        ..ListUploads::default()
+    };
+    assert_eq!(ledger.list(&options).await.unwrap().uploads, []);
+    // Its version is still to be deleted, and the pipeline owes that from here on.
+    assert_eq!(ledger.unfinished_of(&key("a")).await.unwrap(), [archived]);
+    ledger.close(&lease, &id).await.unwrap();
+    assert_eq!(ledger.oldest_unfinished().await.unwrap(), None);
+    assert!(row(ledger, &id).await.closed);
 }

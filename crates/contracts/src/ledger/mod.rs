@@ -115,6 +115,7 @@ fn failed(reason: &str) -> End {
     End::Failed {
         reason: reason.into(),
         outcome: AttemptOutcome::Permanent,
+        look_in_archive: false,
     }
 }
 

@@ -9,7 +9,7 @@ use two_buckets_pipeline::ledger::{
     Claim, ClaimKey, Error, MoveUpload, MovedInOne, Noted, Result, Said, SourceFacts, StartUpload,
     Started,
 };
-use two_buckets_pipeline::step::{Choice, choose};
+use two_buckets_pipeline::step::{Choice, Offers, choose};
 use two_buckets_pipeline::verify::{Expected, Verdict, compare};
 use two_buckets_pipeline::{
     ArchiveRecord, Begin, BootId, Expectation, FencingToken, Lease, Route, State, Upload, UploadId,
@@ -143,11 +143,16 @@ impl Rows<'_, '_> {
         }
         let claim = &start.claim;
         let noted = self.note(&claim.key, &start.versions)?;
-        let (choice, has_more) = choose(&noted.uploads, claim.now, true);
+        // Nothing lands behind anybody's back where a move is one change.
+        let offers = Offers {
+            leftovers: true,
+            looks: false,
+        };
+        let (choice, has_more) = choose(&noted.uploads, claim.now, offers);
         let plain = match choice {
             Choice::Nothing | Choice::Wait(_) => return Ok(Started::Nothing),
             Choice::Try(upload) if noted.archived_mint.is_none() => upload.version(),
-            Choice::Try(_) | Choice::Leftover(_) | Choice::Refuse(..) => None,
+            Choice::Try(_) | Choice::Leftover(_) | Choice::Refuse(..) | Choice::Look(_) => None,
         };
         let lease = match self.claim(claim, boot)? {
             Claim::Held(lease) => lease,

@@ -310,6 +310,7 @@ mod tests {
                 let failed = End::Failed {
                     reason: "bad".into(),
                     outcome: AttemptOutcome::Permanent,
+                    look_in_archive: false,
                 };
                 upload.end(failed, at(now));
             });

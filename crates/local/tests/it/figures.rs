@@ -52,6 +52,7 @@ async fn a_change_that_could_not_be_written_is_not_counted() {
     let end = End::Failed {
         reason: "bad".into(),
         outcome: AttemptOutcome::Permanent,
+        look_in_archive: false,
     };
     storage.break_all(Operation::Write, Some(ErrorKind::StorageFull));
     let now = bench.depot.now();

@@ -56,6 +56,7 @@ async fn fail(ledger: &DepotLedger, bench: &Bench, key: &str) {
     let end = End::Failed {
         reason: "bad".into(),
         outcome: AttemptOutcome::Permanent,
+        look_in_archive: false,
     };
     ledger
         .end(&lease, &id, &end, bench.depot.now())

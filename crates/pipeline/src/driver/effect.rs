@@ -190,10 +190,11 @@ where
         Action::End {
             id,
             turn,
+            look_in_archive,
             failures,
             was_gone,
         } => {
-            let end = turn.into_end(|| {
+            let end = turn.into_end(look_in_archive, || {
                 let wait = full_jitter(
                     failures,
                     ATTEMPT_WAIT_FIRST,
@@ -285,7 +286,7 @@ async fn ended<S, L, P, C, W: WakeUps>(
             warn!(bucket = %upload.key.bucket, key = %upload.key.key, version_id = version_id(upload),
                 attempt = upload.attempts_ever, reason, "set aside as failed");
         }
-        End::Failed { .. } => {}
+        End::Failed { .. } | End::StaysFailed => {}
         End::Duplicate { of } => {
             tally.duplicate += 1;
             info!(bucket = %upload.key.bucket, key = %upload.key.key, version_id = version_id(upload), %of,

@@ -129,6 +129,8 @@ pub enum Action {
         id: UploadId,
         /// How.
         turn: Turn,
+        /// Whether something of it may have been archived, or be on its way there.
+        look_in_archive: bool,
         /// How many attempts in a row failed and may work later, with this one; the wait grows with it.
         failures: u32,
         /// Whether its version was gone from staging.
@@ -230,8 +232,6 @@ pub enum Turn {
         reason: String,
         /// Whether the attempt counts.
         is_counted: bool,
-        /// Whether something may have been archived.
-        look_in_archive: bool,
     },
     /// Try again at once.
     Crashed {
@@ -245,6 +245,8 @@ pub enum Turn {
         /// How the attempt ended.
         outcome: AttemptOutcome,
     },
+    /// It was set aside before, and the last look for it in the archive found nothing.
+    StaysFailed,
     /// Its bytes were archived before under its minted key.
     Duplicate {
         /// As this upload.
@@ -253,21 +255,27 @@ pub enum Turn {
 }
 
 impl Turn {
-    /// As the ledger takes it; one that is tried again after a wait is so at this moment.
-    pub fn into_end(self, next_attempt_at: impl FnOnce() -> Timestamp) -> End {
+    /// As the ledger takes it, with whether something may have been archived; one that is tried again after a wait is so at
+    /// this moment.
+    pub fn into_end(
+        self,
+        look_in_archive: bool,
+        next_attempt_at: impl FnOnce() -> Timestamp,
+    ) -> End {
         match self {
-            Self::Deferred {
-                reason,
-                is_counted,
-                look_in_archive,
-            } => End::Deferred {
+            Self::Deferred { reason, is_counted } => End::Deferred {
                 reason,
                 next_attempt_at: next_attempt_at(),
                 is_counted,
                 look_in_archive,
             },
             Self::Crashed { reason } => End::Crashed { reason },
-            Self::Failed { reason, outcome } => End::Failed { reason, outcome },
+            Self::Failed { reason, outcome } => End::Failed {
+                reason,
+                outcome,
+                look_in_archive,
+            },
+            Self::StaysFailed => End::StaysFailed,
             Self::Duplicate { of } => End::Duplicate { of },
         }
     }

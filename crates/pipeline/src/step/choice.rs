@@ -16,19 +16,31 @@ pub enum Choice<'a> {
     Try(&'a Upload),
     /// A job has this one or will have it: nothing behind it may be tried.
     Wait(&'a Upload),
+    /// This one was set aside while a copy of it may have been on its way: look whether it has landed.
+    Look(&'a Upload),
+}
+
+/// What is chosen besides uploads that are due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Offers {
+    /// Those that have ended and are still in staging; not where deleting one was refused before, so that it holds up
+    /// nobody.
+    pub leftovers: bool,
+    /// Those that were set aside in doubt, see [`Upload::last_look_at`]; not where a copy cannot land behind its worker's
+    /// back, because ledger and buckets are one store.
+    pub looks: bool,
 }
 
 /// Chooses among the rows of a key's versions, oldest first: the first that is due. Failed ones and those that wait
-/// are passed over. Says also whether anything behind the chosen one is due.
-///
-/// Leftovers are passed over where deleting one was refused before, so that it holds up nobody.
-pub fn choose(uploads: &[Upload], now: Timestamp, with_leftovers: bool) -> (Choice<'_>, bool) {
-    let mut due = uploads.iter().filter_map(|upload| {
+/// are passed over; where nothing else is due, those that were set aside in doubt are looked for. Says also whether
+/// anything behind the chosen one is due.
+pub fn choose(uploads: &[Upload], now: Timestamp, offers: Offers) -> (Choice<'_>, bool) {
+    let due = uploads.iter().filter_map(|upload| {
         if matches!(
             upload.state,
             State::Archived | State::Late | State::Duplicate
         ) {
-            with_leftovers.then_some(Choice::Leftover(upload))
+            offers.leftovers.then_some(Choice::Leftover(upload))
         } else if upload.is_due(now) && upload.is_job {
             Some(Choice::Wait(upload))
         } else if upload.is_due(now) {
@@ -37,8 +49,13 @@ pub fn choose(uploads: &[Upload], now: Timestamp, with_leftovers: bool) -> (Choi
             None
         }
     });
-    match due.next() {
-        Some(choice) => (choice, due.next().is_some()),
+    let looks = uploads
+        .iter()
+        .filter(|upload| offers.looks && upload.is_look_due(now))
+        .map(Choice::Look);
+    let mut all = due.chain(looks);
+    match all.next() {
+        Some(choice) => (choice, all.next().is_some()),
         None => (Choice::Nothing, false),
     }
 }

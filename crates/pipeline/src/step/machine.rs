@@ -23,6 +23,8 @@ pub struct Work {
     pub(super) troubles: u32,
     /// Why a version that has ended could not be deleted from staging.
     pub(super) undeletable: Option<String>,
+    /// Whether this turn looks no more for what was set aside: a store failed at it.
+    pub(super) looks_no_more: bool,
     pub(super) phase: Phase,
 }
 
@@ -149,6 +151,7 @@ pub(super) enum AfterSearch {
     Archive,
     Late,
     End(Turn),
+    StayFailed,
     ExplainGone,
     SourceGone,
 }
@@ -194,7 +197,6 @@ impl Item {
         Turn::Deferred {
             reason,
             is_counted: !self.has_begun,
-            look_in_archive: self.may_be_archived(),
         }
     }
 }
@@ -269,6 +271,7 @@ impl Work {
             gone: Vec::new(),
             troubles: 0,
             undeletable: None,
+            looks_no_more: false,
             phase,
         };
         let action = work.action(rules);
@@ -416,6 +419,7 @@ impl Work {
             Phase::Ending { item, turn } => Action::End {
                 id: item.upload.id.clone(),
                 turn: turn.clone(),
+                look_in_archive: item.may_be_archived(),
                 failures: failures_in_a_row(&item.upload) + item.upload.deferrals + 1,
                 was_gone: item.is_gone,
             },

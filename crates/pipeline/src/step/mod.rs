@@ -22,7 +22,7 @@ mod machine;
 mod transition;
 
 pub use action::{Action, CopyFailure, Input, Stopped, Turn};
-pub use choice::{Choice, choose};
+pub use choice::{Choice, Offers, choose};
 pub use machine::Work;
 
 use two_buckets_objects::BucketName;

@@ -1,7 +1,7 @@
 use two_buckets_objects::{ListedVersion, VersionId, VersionRef, WriteCondition};
 
 use super::machine::{AfterSearch, Item, Origin, Phase, Work};
-use super::{Choice, CopyFailure, Input, Rules, Stopped, Turn, choose};
+use super::{Choice, CopyFailure, Input, Offers, Rules, Stopped, Turn, choose};
 use crate::archive::{Mark, Placement, Replay, place};
 use crate::ledger::{MovedInOne, NOTE_MAX, Started};
 use crate::{AttemptOutcome, Begin, ProcessError, Route, State, Upload, Why};
@@ -86,8 +86,11 @@ impl Work {
             }
             (Phase::Noting { rest, .. }, Input::Noted { noted, now }) => {
                 // What has ended and cannot be deleted must not stand in a job's way.
-                let with_leftovers = self.undeletable.is_none() && self.job.is_none();
-                let (choice, has_more) = choose(&noted.uploads, now, with_leftovers);
+                let offers = Offers {
+                    leftovers: self.undeletable.is_none() && self.job.is_none(),
+                    looks: !rules.ledger.moves_in_one && !self.looks_no_more && self.job.is_none(),
+                };
+                let (choice, has_more) = choose(&noted.uploads, now, offers);
                 let has_more = has_more || !rest.is_empty();
                 match choice {
                     Choice::Nothing => self.note(rest),
@@ -112,7 +115,7 @@ impl Work {
                             outcome: AttemptOutcome::Permanent,
                         },
                     },
-                    Choice::Try(upload) => Phase::HeadingSource {
+                    Choice::Try(upload) | Choice::Look(upload) => Phase::HeadingSource {
                         upload: Box::new(upload.clone()),
                         has_more,
                         archived_mint: noted.archived_mint,
@@ -130,7 +133,12 @@ impl Work {
             ) => {
                 let mut item = Box::new(Item::new(*upload, Some(*source), has_more));
                 item.archived_mint = archived_mint;
-                if item.may_be_archived() && !rules.ledger.moves_in_one {
+                if item.upload.state == State::Failed {
+                    Phase::Searching {
+                        item,
+                        then: AfterSearch::StayFailed,
+                    }
+                } else if item.may_be_archived() && !rules.ledger.moves_in_one {
                     Phase::Searching {
                         item,
                         then: AfterSearch::Begin,
@@ -314,7 +322,9 @@ impl Work {
             },
             (Phase::Closing { has_more, .. }, Input::Done) => self.after_upload(has_more),
             (Phase::Ending { item, turn }, Input::Done) => match turn {
-                Turn::Deferred { .. } | Turn::Failed { .. } => self.after_upload(item.has_more),
+                Turn::Deferred { .. } | Turn::Failed { .. } | Turn::StaysFailed => {
+                    self.after_upload(item.has_more)
+                }
                 // At once and in order: it is still the oldest.
                 Turn::Crashed { .. } => self.after_upload(true),
                 Turn::Duplicate { .. } => Phase::Deleting {
@@ -413,6 +423,17 @@ impl Work {
                 ));
                 self.after_upload(has_more)
             }
+            // It is set aside as it was, and looked for by another turn.
+            Phase::HeadingSource { upload, .. } if upload.state == State::Failed => {
+                self.look_no_more()
+            }
+            Phase::Searching { item, .. }
+            | Phase::Verifying { item, .. }
+            | Phase::RemovingCopy { item, .. }
+                if !item.is_gone && item.upload.state == State::Failed =>
+            {
+                self.look_no_more()
+            }
             Phase::HeadingSource {
                 upload, has_more, ..
             } => {
@@ -434,6 +455,12 @@ impl Work {
             }
             _ => stall(reason),
         }
+    }
+
+    /// Gives up looking for what was set aside, for this turn: others are not to wait for a store that fails at it.
+    fn look_no_more(&mut self) -> Phase {
+        self.looks_no_more = true;
+        self.after_upload(true)
     }
 
     fn copy_failed(&mut self, rules: &Rules, mut item: Box<Item>, failure: CopyFailure) -> Phase {
@@ -482,6 +509,10 @@ impl Work {
                 condition: WriteCondition::IfNoneMatch,
             },
             AfterSearch::End(turn) => Phase::Ending { item, turn },
+            AfterSearch::StayFailed => Phase::Ending {
+                item,
+                turn: Turn::StaysFailed,
+            },
             AfterSearch::ExplainGone => Phase::Ending {
                 item,
                 turn: Turn::Failed {
@@ -559,7 +590,6 @@ pub(super) fn processed(
             let turn = Turn::Deferred {
                 reason,
                 is_counted: true,
-                look_in_archive: item.may_be_archived(),
             };
             return Phase::Ending { item, turn };
         }
@@ -568,7 +598,6 @@ pub(super) fn processed(
             let turn = Turn::Deferred {
                 reason,
                 is_counted: false,
-                look_in_archive: item.may_be_archived(),
             };
             return Phase::Ending { item, turn };
         }

@@ -121,6 +121,7 @@ fn an_archived_upload_cannot_be_set_aside_deferred_or_recorded_twice() {
         End::Failed {
             reason: "too late".into(),
             outcome: AttemptOutcome::Permanent,
+            look_in_archive: false,
         },
         at(31),
     );
@@ -151,6 +152,7 @@ fn retry_gives_all_attempts_back_and_keeps_the_log() {
         End::Failed {
             reason: "no such thing".into(),
             outcome: AttemptOutcome::Permanent,
+            look_in_archive: false,
         },
         at(21),
     );
@@ -286,6 +288,63 @@ fn what_arrives_other_than_declared_is_kept_and_says_so() {
 }
 
 #[test]
+fn one_set_aside_in_doubt_is_looked_for_once_when_a_copy_on_its_way_has_landed() {
+    let set_aside = |outcome, look_in_archive| {
+        let mut row = begun(upload(), 1, 20);
+        let end = End::Failed {
+            reason: "set aside".into(),
+            outcome,
+            look_in_archive,
+        };
+        row.end(end, at(30));
+        row
+    };
+    // A function that crashed, and that its worker saw crash, archived nothing.
+    for outcome in [AttemptOutcome::Permanent, AttemptOutcome::Crashed] {
+        assert_eq!(set_aside(outcome, false).last_look_at(), None);
+    }
+    let mut row = set_aside(AttemptOutcome::Crashed, true);
+    let due = at(30).after(Upload::LANDS_WITHIN);
+    assert_eq!(row.last_look_at(), Some(due));
+    assert!(!row.is_look_due(Timestamp::from_millis(due.millis() - 1)));
+    let failed = row.clone();
+    // By a clock that was set back meanwhile it is not over yet.
+    row.end(End::StaysFailed, at(40));
+    assert_eq!(row, failed);
+    let mut found = row.clone();
+    row.end(End::StaysFailed, due);
+    assert_eq!((row.state, row.last_look_at()), (State::Failed, None));
+    assert_eq!(
+        (row.reason.clone(), row.finished_at),
+        (failed.reason.clone(), failed.finished_at)
+    );
+
+    let record = ArchiveRecord {
+        at: VersionRef {
+            bucket: "archive".parse().unwrap(),
+            key: "a".parse().unwrap(),
+            version_id: VersionId::new("x"),
+        },
+        checksum: None,
+    };
+    found.record_archived(record, false, None, due);
+    assert_eq!((found.state, found.last_look_at()), (State::Archived, None));
+    assert_eq!((found.reason.clone(), found.is_unfinished()), (None, true));
+
+    // What somebody retries is theirs: it is in doubt as before, and looked for by its next turn.
+    let mut pending = retried(&failed);
+    pending.end(End::StaysFailed, due);
+    assert!(pending.look_in_archive && pending.is_due(due));
+}
+
+/// A failed row, retried.
+fn retried(row: &Upload) -> Upload {
+    let mut row = row.clone();
+    row.retry().unwrap();
+    row
+}
+
+#[test]
 fn log_and_reason_are_bounded() {
     let mut row = upload();
     for n in 0..50 {
@@ -297,6 +356,7 @@ fn log_and_reason_are_bounded() {
         End::Failed {
             reason: "ä".repeat(5_000),
             outcome: AttemptOutcome::Permanent,
+            look_in_archive: false,
         },
         at(99),
     );
