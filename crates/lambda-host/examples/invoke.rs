@@ -14,8 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use two_buckets_lambda_host::{Config, Environment, Host, Invocation, Log};
 
@@ -48,13 +47,16 @@ async fn run() -> Result<(), String> {
     let host = Arc::new(host);
     let room = Arc::new(Semaphore::new(concurrency));
     let mut running = JoinSet::new();
-    let mut events = BufReader::new(tokio::io::stdin()).lines();
+    let (send, mut events) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if send.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
     let mut n = 0_u64;
-    while let Some(event) = events
-        .next_line()
-        .await
-        .map_err(|error| error.to_string())?
-    {
+    while let Some(event) = events.recv().await {
         let room = Arc::clone(&room).acquire_owned().await;
         let host = Arc::clone(&host);
         let number = n;
@@ -133,7 +135,9 @@ fn config(
     };
     Config {
         name: "function".to_owned(),
-        region: std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned()),
+        region: std::env::var_os("AWS_REGION")
+            .and_then(|region| region.into_string().ok())
+            .unwrap_or_else(|| "us-east-1".to_owned()),
         command: vec![program.as_os_str().to_owned()],
         folder: program.parent().map(Into::into).unwrap_or_default(),
         handler: "bootstrap".to_owned(),

@@ -13,7 +13,7 @@ use tower::Service as _;
 use two_buckets_aws::operator::{OwnKey, own_key};
 use two_buckets_aws::tracker::{AwsTracker, Buckets, Parts, Sweeping};
 use two_buckets_aws::worker::{Metrics, Sweep, SystemClock, holder};
-use two_buckets_aws::{S3GrantOptions, S3Grants, S3Store, S3StoreOptions};
+use two_buckets_aws::{S3GrantOptions, S3Grants};
 use two_buckets_objects::BucketName;
 use two_buckets_uploads::{
     Caller, KeyTemplate, S3Address, ServerFacts, Sources, UntilStop, UploadApi, router,

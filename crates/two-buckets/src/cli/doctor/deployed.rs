@@ -2,7 +2,7 @@
 
 use two_buckets_aws::operator::{Clocks, describe, identity, queue_figures, region_of_bucket};
 use two_buckets_aws::worker::{check_buckets, holder};
-use two_buckets_aws::{Finding, Need, S3Store, S3StoreOptions, probe_objects};
+use two_buckets_aws::{Finding, Need, probe_objects};
 use two_buckets_objects::BucketName;
 
 use super::check::{Check, Verdict};
@@ -242,7 +242,7 @@ async fn dead_letters(found: &Deployment) -> Vec<Check> {
 
 /// What the archive's store does, tried with a few bytes.
 async fn of_store(found: &Deployment) -> Vec<Check> {
-    let store = S3Store::new(found.clients.s3(), S3StoreOptions::default());
+    let store = found.config.store(&found.clients);
     let name = holder("doctor").0.replace(' ', "-");
     let report = probe_objects(&store, &found.config.archive, &name).await;
     report

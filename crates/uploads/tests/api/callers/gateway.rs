@@ -44,14 +44,12 @@ async fn ask(app: &Router, path: &str, vouched: Option<Vouched>) -> Answer {
     send_from_page(app, asked).await
 }
 
-fn claims(claims: serde_json::Value) -> Option<Vouched> {
-    Some(Vouched::Claims(
-        claims.as_object().expect("an object").clone(),
-    ))
+fn claims(claims: &serde_json::Value) -> Vouched {
+    Vouched::Claims(claims.as_object().expect("an object").clone())
 }
 
-fn iam() -> Option<Vouched> {
-    Some(Vouched::Iam("arn:aws:iam::1:user/ada".into()))
+fn iam() -> Vouched {
+    Vouched::Iam("arn:aws:iam::1:user/ada".into())
 }
 
 #[tokio::test]
@@ -75,7 +73,7 @@ async fn a_callers_claims_say_what_they_may_as_those_of_a_token_do() {
             true,
         ),
     ] {
-        let me = ask(&app, "/api/me", claims(told)).await.json();
+        let me = ask(&app, "/api/me", Some(claims(&told))).await.json();
         let expected =
             json!({"name": "ada", "prefix": prefix, "size_max": 17, "may_steer": may_steer});
         assert_eq!(me, expected);
@@ -89,7 +87,7 @@ async fn a_callers_claims_say_what_they_may_as_those_of_a_token_do() {
         json!({"sub": "ada", "tenant": ".."}),
         json!({"sub": "ada", "tenant": ["acme"]}),
     ] {
-        let words = ask(&app, "/api/me", claims(told)).await.problem(401);
+        let words = ask(&app, "/api/me", Some(claims(&told))).await.problem(401);
         assert!(
             words.starts_with("the token does not say") || words.contains("cannot be used"),
             "{words}"
@@ -100,16 +98,19 @@ async fn a_callers_claims_say_what_they_may_as_those_of_a_token_do() {
 #[tokio::test]
 async fn only_the_gateways_word_counts_and_only_in_the_way_that_was_agreed() {
     let by_token = app(access(Signing::Token));
-    for vouched in [None, iam()] {
+    for vouched in [None, Some(iam())] {
         let answer = ask(&by_token, "/api/me", vouched).await;
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         answer.problem(401);
     }
     let by_iam = app(access(Signing::Iam));
-    for vouched in [None, claims(json!({"sub": "ada", "roles": "keeper"}))] {
+    for vouched in [
+        None,
+        Some(claims(&json!({"sub": "ada", "roles": "keeper"}))),
+    ] {
         ask(&by_iam, "/api/me", vouched).await.problem(403);
     }
-    let me = ask(&by_iam, "/api/me", iam()).await.json();
+    let me = ask(&by_iam, "/api/me", Some(iam())).await.json();
     assert_eq!(me["name"], "arn:aws:iam::1:user/ada");
     assert_eq!(
         (&me["prefix"], &me["may_steer"]),
@@ -125,7 +126,7 @@ async fn only_the_gateways_word_counts_and_only_in_the_way_that_was_agreed() {
 
 #[tokio::test]
 async fn a_stream_is_refused_where_answers_are_passed_on_whole() {
-    let keeper = || claims(json!({"sub": "ada", "roles": "keeper"}));
+    let keeper = || Some(claims(&json!({"sub": "ada", "roles": "keeper"})));
     let whole = app(access(Signing::Token));
     let words = ask(&whole, "/api/events", keeper()).await.problem(400);
     assert!(words.contains("ask for the list again"), "{words}");
@@ -142,6 +143,6 @@ async fn a_stream_is_refused_where_answers_are_passed_on_whole() {
 
 #[test]
 fn what_is_known_of_a_person_is_not_logged() {
-    let vouched = claims(json!({"sub": "ada", "email": "ada@example.com"}));
+    let vouched = Some(claims(&json!({"sub": "ada", "email": "ada@example.com"})));
     assert_eq!(format!("{vouched:?}"), "Some(Claims(..))");
 }
