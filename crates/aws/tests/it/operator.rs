@@ -100,7 +100,7 @@ async fn clocks_are_compared_by_an_answer_and_by_a_refusal() {
             assert!(years.as_secs() > 20 * 365 * 86_400);
             match who {
                 Ok(who) => {
-                    assert!(believes && who.arn == "arn:aws:iam::1:user/o" && who.account == "1")
+                    assert!(believes && who.arn == "arn:aws:iam::1:user/o" && who.account == "1");
                 }
                 Err(reason) => assert!(!believes && reason.contains("expired"), "{reason}"),
             }
