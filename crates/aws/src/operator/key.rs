@@ -39,7 +39,12 @@ pub async fn own_key(clients: &Clients) -> Result<OwnKey, NoCredentials> {
     let provider = clients.sdk().credentials_provider();
     let provider = provider.ok_or_else(|| NoCredentials("nothing can provide any".to_owned()))?;
     let found = provider.provide_credentials().await;
-    let found = found.map_err(|error| NoCredentials(chain(&error)))?;
+    let found = found.map_err(|error| {
+        // The chain tells what it tried, a line each.
+        let said = chain(&error);
+        let lines: Vec<&str> = said.lines().map(str::trim).collect();
+        NoCredentials(lines.join("; "))
+    })?;
     Ok(OwnKey {
         access_key_id: found.access_key_id().to_owned(),
         secret_access_key: found.secret_access_key().to_owned(),

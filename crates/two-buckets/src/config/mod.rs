@@ -883,7 +883,7 @@ mod tests {
             (&[("ledger-table", "t")], &[], "", true),
             (&[], &[("TWO_BUCKETS_QUEUE_URL", "https://q")], "", true),
             // A server has these too.
-            (&[("staging", "s"), ("region", "r")], &[], "", false),
+            (&[("staging", "sss"), ("region", "r")], &[], "", false),
         ] {
             let settings = check(flags, environment, file).unwrap();
             assert_eq!(
