@@ -65,7 +65,14 @@ fn bug(name: &str) -> Result<Bug, String> {
 /// Runs one seed and prints what happened; once more to see that it is the same.
 fn replay(seed: u64, bug: Option<Bug>) -> bool {
     let keeps_history = true;
-    let outcome = run(seed, Options { bug, keeps_history });
+    let outcome = run(
+        seed,
+        Options {
+            bug,
+            keeps_history,
+            ..Options::default()
+        },
+    );
     for line in &outcome.history {
         println!("{line}");
     }

@@ -33,7 +33,8 @@ fn breaks(bug: Bug) -> Promise {
         | Bug::HonoursDeadLeases
         | Bug::NoDirtyFlag
         | Bug::AcknowledgesOnConflict
-        | Bug::WatermarkSweep => Promise::EveryUploadEnds,
+        | Bug::WatermarkSweep
+        | Bug::NeverLooksAgain => Promise::EveryUploadEnds,
         // Newer versions hide behind it, and are set aside as gone.
         Bug::MarkerHidesAll => Promise::NobodyIsHeldUp,
         Bug::ConflictIsExists | Bug::SkipsVerify => Promise::RecordsAreTrue,

@@ -118,6 +118,8 @@ fn first_seed(bug: Bug) -> u64 {
     match bug {
         // Only a copy that was on its way already when its worker stalled still lands: in one of some two hundred seeds.
         Bug::UnconditionalCopy => 121,
+        // A copy of a last attempt has to land within the minutes in which another worker sets its upload aside.
+        Bug::NeverLooksAgain => 21,
         _ => 1,
     }
 }
@@ -154,6 +156,23 @@ fn found(bug: Bug) -> Option<Outcome> {
     first.into_inner().unwrap()
 }
 
+#[test]
+fn what_lands_after_it_was_set_aside_is_found_in_the_archive_and_recorded() {
+    let from = first_seed(Bug::NeverLooksAgain);
+    let options = Options {
+        bug: Some(Bug::NeverLooksAgain),
+        spares_bug: true,
+        ..product()
+    };
+    let found = (from..from + SEEDS_TO_FIND_A_BUG).find(|seed| {
+        let outcome = run(*seed, options);
+        assert_eq!(outcome.violations, Vec::<String>::new(), "seed {seed}");
+        outcome.figures.found > 0
+    });
+    println!("seed {found:?}");
+    assert!(found.is_some(), "nothing landed late");
+}
+
 /// A planted mistake is found within the seeds, by its name and not by any other mistake.
 macro_rules! finds {
     ($($name:ident: $bug:ident, $sign:literal;)*) => {
@@ -179,4 +198,5 @@ finds! {
     a_delete_by_name_is_found: DeletedByName, "0 in the archive and not in staging";
     a_copy_without_a_condition_is_found: UnconditionalCopy, "in the archive";
     bytes_that_are_read_unchecked_are_found: ReadUnchecked, "read other bytes";
+    what_lands_late_and_is_not_looked_for_is_found: NeverLooksAgain, "is failed, 1 in the archive and still in staging";
 }

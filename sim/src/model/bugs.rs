@@ -6,8 +6,8 @@ use std::sync::Arc;
 use two_buckets_objects::{
     ETag, Key, ListedVersion, Timestamp, VersionId, WriteCondition, Written,
 };
-use two_buckets_pipeline::Begin;
 use two_buckets_pipeline::step::{Action, CopyFailure, Input};
+use two_buckets_pipeline::{Begin, State, Upload};
 
 use super::configuration::Configuration;
 use super::moves::Fate;
@@ -49,11 +49,13 @@ pub enum Bug {
     PrefixTrap,
     /// A record is made though the fencing token is old.
     IgnoresFenceAtRecord,
+    /// What was set aside while a copy may have been on its way is never looked for again.
+    NeverLooksAgain,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::DeleteByName,
         Self::NoArchiveCheck,
         Self::UnconditionalCopy,
@@ -70,6 +72,7 @@ impl Bug {
         Self::MarkerHidesAll,
         Self::PrefixTrap,
         Self::IgnoresFenceAtRecord,
+        Self::NeverLooksAgain,
     ];
 
     /// Its name.
@@ -91,6 +94,7 @@ impl Bug {
             Self::MarkerHidesAll => "delete-marker confusion",
             Self::PrefixTrap => "prefix trap",
             Self::IgnoresFenceAtRecord => "fencing token ignored at record",
+            Self::NeverLooksAgain => "what lands late is not looked for",
         }
     }
 }
@@ -202,6 +206,13 @@ pub(super) fn answered(
             _ => Input::VerifyFailed,
         },
         (Some(Bug::SkipsVerify), Input::VerifyFailed) => Input::Verified(checksum(0)),
+        (Some(Bug::NeverLooksAgain), Input::Noted { mut noted, now }) => {
+            let failed = |row: &&mut Upload| row.state == State::Failed;
+            for row in noted.uploads.iter_mut().filter(failed) {
+                row.look_in_archive = false;
+            }
+            Input::Noted { noted, now }
+        }
         (Some(Bug::RecordsAttemptAfterRun), Input::Begun(begin)) => {
             if let Begin::Begun(upload) = &*begin {
                 worker.unrecorded = Some(Arc::new(upload.clone()));
@@ -254,6 +265,11 @@ pub(super) fn listed(
 /// Whether the sweep does not see an entry.
 pub(super) fn passes_over(bug: Option<Bug>, watermark: i64, entry: &ListedVersion) -> bool {
     bug == Some(Bug::WatermarkSweep) && entry.last_modified.millis() <= watermark
+}
+
+/// Whether the sweep looks for what was set aside in doubt.
+pub(super) fn looks(config: &Configuration) -> bool {
+    !config.is_embedded && config.bug != Some(Bug::NeverLooksAgain)
 }
 
 /// What the sweep remembers of what it saw.

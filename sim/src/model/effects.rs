@@ -151,11 +151,12 @@ fn answer(
         Action::End {
             id,
             turn,
+            look_in_archive,
             failures: _,
             was_gone: _,
         } => {
             world.check_turn(config, worker, id, turn);
-            world.end(id, turn.clone());
+            world.end(id, turn.clone(), *look_in_archive);
             world.uncount_run(config, id, turn);
             Input::Done
         }
@@ -259,7 +260,10 @@ impl World {
                     self.fail(Promise::DuplicatesAreArchived, how);
                 }
             }
-            Turn::Duplicate { .. } | Turn::Deferred { .. } | Turn::Crashed { .. } => {}
+            Turn::Duplicate { .. }
+            | Turn::Deferred { .. }
+            | Turn::Crashed { .. }
+            | Turn::StaysFailed => {}
         }
     }
 

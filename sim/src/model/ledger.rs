@@ -6,7 +6,7 @@ use two_buckets_objects::Timestamp;
 use two_buckets_objects::{ListedVersion, ObjectRef};
 use two_buckets_pipeline::archive::{Mark, Placement, late_key, place};
 use two_buckets_pipeline::ledger::{MovedInOne, Noted, SourceFacts, Started};
-use two_buckets_pipeline::step::{Choice, Input, Turn, choose};
+use two_buckets_pipeline::step::{Choice, Input, Offers, Turn, choose};
 use two_buckets_pipeline::{ArchiveRecord, Begin, Report, Route, Routes, State, Upload, UploadId};
 
 use super::configuration::Configuration;
@@ -118,9 +118,9 @@ impl World {
     }
 
     /// Ends an upload's turn other than in the archive.
-    pub(super) fn end(&mut self, id: &UploadId, turn: Turn) {
+    pub(super) fn end(&mut self, id: &UploadId, turn: Turn, look_in_archive: bool) {
         let now = self.time();
-        let end = turn.into_end(|| Timestamp::from_millis(self.now + 1));
+        let end = turn.into_end(look_in_archive, || Timestamp::from_millis(self.now + 1));
         self.change(id, |row| row.end(end, now));
     }
 
@@ -174,11 +174,15 @@ impl World {
             return None;
         }
         let noted = self.note(key, versions);
-        let (choice, has_more) = choose(&noted.uploads, self.time(), true);
+        let offers = Offers {
+            leftovers: true,
+            looks: false,
+        };
+        let (choice, has_more) = choose(&noted.uploads, self.time(), offers);
         let plain = match choice {
             Choice::Nothing | Choice::Wait(_) => return Some(Started::Nothing),
             Choice::Try(upload) if noted.archived_mint.is_none() => Some(upload),
-            Choice::Try(_) | Choice::Leftover(_) | Choice::Refuse(..) => None,
+            Choice::Try(_) | Choice::Leftover(_) | Choice::Refuse(..) | Choice::Look(_) => None,
         };
         self.claim(key, None, has_run_out)?;
         let held = lease(object(key), self.leases[key].as_ref()?);

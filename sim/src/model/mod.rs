@@ -14,7 +14,7 @@
 //!
 //! * Events are lost, doubled, and wait as long as they like, in any order.
 //! * A worker, a job, a sweep or the whole server dies between any two effects.
-//! * A lease runs out at any moment while its holder goes on.
+//! * A lease runs out at any moment while its holder goes on: its copy may land when others have set the upload aside.
 //! * A copy answers 409, 412, an error inside a 200, or nothing at all, having landed or not; or lands with other bytes.
 //! * A store does not answer, having deleted or not.
 //! * The function fails for a while, for good, or ends without an answer.
@@ -43,7 +43,8 @@
 //! * More than three wake-ups for a key are three. Numbers of first listing grow within a key, where they are compared.
 //! * A sweep looks at all unfinished rows at one moment: what it finds is a wake-up, and that waits as long as it likes.
 //! * A world in which no fault is left is the same whatever kinds were left. Nothing happens behind a broken promise.
-//! * Waits end and leases run out by time only when all is quiet, all of them at once; at any other moment a lease's end is a fault.
+//! * Waits end, leases run out and it is time to look for what was set aside only when all is quiet, all of it at once; at
+//!   any other moment a lease's end is a fault.
 //!
 //! States are told apart by 64-bit sums: among ten million, two fall together with a chance of three in a million.
 

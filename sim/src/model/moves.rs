@@ -170,11 +170,11 @@ pub(super) fn moves(config: &Configuration, world: &World, moves: &mut Vec<Move>
         }
     }
     if world.is_quiet(config) {
-        if world.is_owed() {
-            if world.late_sweeps < config.late_sweeps {
-                moves.push(Move::LongAfter);
-            }
-        } else if world.retries > 0 {
+        let is_owed = world.is_owed();
+        if (is_owed || world.is_in_doubt(config)) && world.late_sweeps < config.late_sweeps {
+            moves.push(Move::LongAfter);
+        }
+        if !is_owed && world.retries > 0 {
             let failed = world
                 .rows
                 .iter()
@@ -345,7 +345,6 @@ pub(super) fn next(
         }
         Move::Retry { id } => {
             world.retries -= 1;
-            world.has_retried = true;
             let row = world.rows.iter_mut().find(|row| row.id == *id)?;
             Arc::make_mut(row).retry().ok()?;
             let (key, name) = (key_of(&row.key), row.version()?.version_id);

@@ -1,5 +1,6 @@
 //! What must hold in every state, and what must hold once all is quiet.
 
+use two_buckets_objects::Timestamp;
 use two_buckets_pipeline::{State, Upload};
 
 use super::configuration::Configuration;
@@ -116,13 +117,12 @@ pub(super) fn check_end(config: &Configuration, world: &World) -> Result<(), Bro
             }
             Some(State::Archived | State::Late) => copies == 1 && !is_in_staging,
             Some(State::Failed) => {
-                // Cancelled between a copy and its record, as it is where the two are not one change.
-                let is_cancelled = row
-                    .and_then(|row| row.reason.as_deref())
-                    .is_some_and(|reason| reason == "its job was cancelled");
-                // A worker that stalled past its lease may archive what others set aside; a retry finds that.
-                let is_stalled = config.faults.expiries > 0 && !world.has_retried;
-                (copies == 0 || is_cancelled || is_stalled)
+                // A worker that stalled past its lease may archive what others set aside, and a job what was cancelled:
+                // that is looked for once it has landed.
+                let is_to_be_looked_for = row
+                    .and_then(Upload::last_look_at)
+                    .is_some_and(|at| at > world.time());
+                (copies == 0 || is_to_be_looked_for)
                     && row.is_some_and(|row| row.reason.is_some())
                     && (is_in_staging || sent.may_be_deleted)
             }
@@ -181,13 +181,16 @@ fn check_expected(config: &Configuration, world: &World) -> Result<(), Broken> {
     Ok(())
 }
 
-/// What has ended changes only by an operator's retry, which does not come here.
-pub(super) fn check_change(before: &Upload, after: &Upload) -> Result<(), Broken> {
+/// What has ended changes only by an operator's retry, which does not come here, and by a look for what landed late.
+pub(super) fn check_change(before: &Upload, after: &Upload, now: Timestamp) -> Result<(), Broken> {
     let had_ended = match before.state {
         State::Pending | State::Processing => false,
         State::Archived | State::Late | State::Duplicate => true,
         // What was given up and comes even so is pending again.
-        State::Failed => !before.is_expected(),
+        State::Failed => {
+            let is_found = before.is_look_due(now) && after.archive.is_some();
+            !before.is_expected() && !is_found
+        }
     };
     if had_ended && after.state != before.state {
         let how = format!("{} was {} and is {}", before.id, before.state, after.state);

@@ -37,7 +37,7 @@ impl World {
 
     /// Lists a key and decides.
     fn see(&mut self, config: &Configuration, key: usize) -> Option<Decided> {
-        let mut seen = KeySeen::new(object(key).key);
+        let mut seen = KeySeen::new(object(key).key, bugs::looks(config));
         let mut newest = self.watermark;
         for entry in self.list(config, key) {
             if entry.key != seen.key {

@@ -194,6 +194,21 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         wakes_each: &[1],
         ..CALM
     },
+    // What lands after it was set aside is found, whatever else goes wrong meanwhile and at the look for it.
+    Configuration {
+        name: "lands late",
+        sent: &[V1],
+        faults: Faults {
+            expiries: 1,
+            functions: 1,
+            crashes: 1,
+            wrong_copies: 1,
+            stores: 1,
+            ..Faults::NONE
+        },
+        wakes_each: &[1],
+        ..CALM
+    },
     // Attempts that each crash are counted and end.
     Configuration {
         name: "three crashes",
@@ -687,11 +702,13 @@ pub fn planted(bug: Bug) -> Configuration {
             functions: 1,
             ..Faults::NONE
         }),
-        Bug::SetsAsideWhatIsArchived | Bug::IgnoresFenceAtRecord => with(Faults {
-            expiries: 1,
-            functions: 1,
-            ..Faults::NONE
-        }),
+        Bug::SetsAsideWhatIsArchived | Bug::IgnoresFenceAtRecord | Bug::NeverLooksAgain => {
+            with(Faults {
+                expiries: 1,
+                functions: 1,
+                ..Faults::NONE
+            })
+        }
         Bug::HonoursDeadLeases => Configuration {
             faults: Faults {
                 restarts: 1,

@@ -165,8 +165,6 @@ pub struct World {
     pub give_ups: u8,
     /// Retries left.
     pub retries: u8,
-    /// Whether an operator has retried something.
-    pub has_retried: bool,
     /// Deletes by name that clients have left.
     pub markers: u8,
     /// What is broken; nothing happens afterwards.
@@ -207,7 +205,6 @@ impl World {
             late_sweeps: 0,
             give_ups: config.minted.give_ups,
             retries: config.retries,
-            has_retried: false,
             markers: config.markers,
             broken: None,
         }
@@ -257,7 +254,7 @@ impl World {
             .expect("steps name rows they were given");
         let before = Arc::clone(row);
         how(Arc::make_mut(row));
-        let checked = check_change(&before, row);
+        let checked = check_change(&before, row, Timestamp::from_millis(self.now));
         if let Err(broken) = checked {
             self.fail_with(broken);
         }
@@ -322,9 +319,24 @@ impl World {
             || self.expected().is_some()
     }
 
-    /// Whether this is an end: quiet, and nothing is owed or no sweep is left that could find it.
+    /// Whether something is to be looked for that was set aside while a copy may have been on its way. What its client
+    /// has deleted meanwhile no sweep sees.
+    pub fn is_in_doubt(&self, config: &Configuration) -> bool {
+        let is_in_staging = |row: &Upload| {
+            row.version()
+                .is_some_and(|version| self.staged(version.version_id.as_str()).is_some())
+        };
+        !config.is_embedded
+            && self
+                .rows
+                .iter()
+                .any(|row| row.last_look_at().is_some() && is_in_staging(row))
+    }
+
+    /// Whether this is an end: quiet, and nothing is owed or in doubt, or no sweep is left that could find it.
     pub fn is_end(&self, config: &Configuration) -> bool {
-        self.is_quiet(config) && (!self.is_owed() || self.late_sweeps == config.late_sweeps)
+        let is_all_done = !self.is_owed() && !self.is_in_doubt(config);
+        self.is_quiet(config) && (is_all_done || self.late_sweeps == config.late_sweeps)
     }
 
     /// The jobs that are started next, by the real decision.
@@ -375,7 +387,6 @@ impl Hash for World {
             late_sweeps,
             give_ups,
             retries,
-            has_retried,
             markers,
             broken,
         } = self;
@@ -403,7 +414,7 @@ impl Hash for World {
         sums.sort_unstable();
         sums.hash(state);
         (wakes, gone_wakes, rests, sweeping, watermark, now).hash(state);
-        (faults, sweeps, late_sweeps, give_ups, retries, has_retried).hash(state);
+        (faults, sweeps, late_sweeps, give_ups, retries).hash(state);
         (markers, broken).hash(state);
     }
 }

@@ -23,11 +23,13 @@ pub enum Bug {
     UnconditionalCopy,
     /// What is read from the disk is not compared with any checksum.
     ReadUnchecked,
+    /// What was set aside while a copy may have been on its way is never looked for again.
+    NeverLooksAgain,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SyncDoesNothing,
         Self::AcknowledgedBeforeSync,
         Self::NoSweep,
@@ -38,6 +40,7 @@ impl Bug {
         Self::DeletedByName,
         Self::UnconditionalCopy,
         Self::ReadUnchecked,
+        Self::NeverLooksAgain,
     ];
 
     /// Whether it can only be made where store and ledger are asked step by step.
@@ -52,7 +55,8 @@ impl Bug {
             | Self::FencingIgnored
             | Self::DeletedBeforeCopy
             | Self::DeletedByName
-            | Self::UnconditionalCopy => true,
+            | Self::UnconditionalCopy
+            | Self::NeverLooksAgain => true,
         }
     }
 }

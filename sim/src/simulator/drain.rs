@@ -76,7 +76,7 @@ async fn come_to_rest(world: &World) -> bool {
             return false;
         }
         if let Some(life) = world.server.life()
-            && is_at_rest(&life)
+            && is_at_rest(world, &life)
         {
             note!(world, "at rest");
             return true;
@@ -86,17 +86,18 @@ async fn come_to_rest(world: &World) -> bool {
 }
 
 /// Whether nothing is left to be done.
-fn is_at_rest(life: &Life) -> bool {
+fn is_at_rest(world: &World, life: &Life) -> bool {
     let is_idle = life.queues.iter().all(|queue| queue.backlog() == 0);
     let is_all_ended =
         at_once(life.ledger.counts()).is_ok_and(|counts| counts.pending + counts.processing == 0);
     // What is archived may still have to be closed.
     let is_all_closed = matches!(at_once(life.ledger.oldest_unfinished()), Ok(None));
-    is_idle && is_all_ended && is_all_closed && is_all_set_aside(life)
+    is_idle && is_all_ended && is_all_closed && is_all_set_aside(life, world.plan.is_in_one)
 }
 
-/// Whether all that staging has is failed, and no delete marker is left over.
-fn is_all_set_aside(life: &Life) -> bool {
+/// Whether all that staging has is failed and, unless a move is one change, in doubt no more, and no delete marker is left
+/// over.
+fn is_all_set_aside(life: &Life, is_in_one: bool) -> bool {
     let (mut hidden, mut failed) = (BTreeSet::new(), BTreeSet::new());
     let mut options = ListObjects::default();
     loop {
@@ -115,7 +116,9 @@ fn is_all_set_aside(life: &Life) -> bool {
                 version_id: entry.version_id,
             };
             match at_once(life.ledger.find(&at)) {
-                Ok(Some(row)) if row.state == State::Failed => {}
+                Ok(Some(row))
+                    if row.state == State::Failed
+                        && (is_in_one || row.last_look_at().is_none()) => {}
                 _ => return false,
             }
         }

@@ -27,6 +27,8 @@ pub struct Figures {
     pub duplicates: u64,
     /// Those that ended failed.
     pub failed: u64,
+    /// Those that were set aside and then found in the archive, where a copy had been on its way.
+    pub found: u64,
     /// Runs of functions.
     pub attempts: u64,
     /// Processes killed.
@@ -63,6 +65,7 @@ impl AddAssign for Figures {
         self.late += other.late;
         self.duplicates += other.duplicates;
         self.failed += other.failed;
+        self.found += other.found;
         self.attempts += other.attempts;
         self.kills += other.kills;
         self.power_losses += other.power_losses;
@@ -94,6 +97,7 @@ impl fmt::Display for Figures {
             "  ended          {:>12} archived, {} late, {} duplicate, {} failed",
             self.archived, self.late, self.duplicates, self.failed
         )?;
+        writeln!(f, "  found late     {:>12}", self.found)?;
         writeln!(f, "attempts         {:>12}", self.attempts)?;
         writeln!(f, "kills            {:>12}", self.kills)?;
         writeln!(f, "power losses     {:>12}", self.power_losses)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use two_buckets_pipeline::step::Rules;
 use two_buckets_pipeline::{Incoming, ProcessError, Processor, Report};
 
 use super::chance::Chance;
@@ -38,6 +39,9 @@ impl Behaviour {
         let times = u32::try_from(chance.between(1, 6)).unwrap_or(1);
         if world.is_cured() || !chance.per_mille(world.plan.bad_functions) {
             return Self::Good;
+        }
+        if world.plan.is_good_at_last {
+            return Self::Panics(Rules::ATTEMPTS_MAX_DEFAULT - 1);
         }
         let all = [
             Self::Transient(times),

@@ -16,7 +16,7 @@
 //! * **Events** are lost, come twice or three times, late, and so out of order, each to one pool of workers or the other.
 //! * **Workers** take their time around each effect. There are up to two pools of them, each with its own queue, as if
 //!   each were a server; a pool stands still at times, longer than its leases live, and goes on as if nothing had been;
-//!   what it had sent before happens late, when its lease is another's.
+//!   what it had sent before happens late, when its lease is another's; by minutes, not hours.
 //! * **Store and ledger** do not answer, though they did what was asked, or did not. Uploads are moved by one transaction
 //!   in some worlds, and in others step by step, as on a store that knows no ledger.
 //! * **Functions** fail for a while or for good, panic, hang until their deadline, take longer than a lease, write their
@@ -34,7 +34,8 @@
 //! When faults are over and the world has come to rest, every acknowledged upload that no client deleted is archived
 //! once, or late, or failed with its reason and its bytes still in staging, or a duplicate of equal bytes that are
 //! archived; by SHA-256. What was not acknowledged is there whole and once, or not at all. Nothing is in the archive that
-//! nobody sent. The archive's current version never went back, and follows the order of acknowledgements. Functions saw
+//! nobody sent. What was set aside while a copy was on its way, and was archived by that, is recorded as archived an
+//! hour later. The archive's current version never went back, and follows the order of acknowledgements. Functions saw
 //! the bytes that were sent, each attempt was recorded before it ran, and results are there once for each version. The
 //! ledger agrees with the buckets. In half of the worlds causes are then fixed, what failed is retried, and nothing may
 //! be failed any more. In the end power is lost once more, and all of it must still hold.
@@ -79,6 +80,8 @@ use world::{World, note};
 pub struct Options {
     /// A mistake to make; none to run the product as it is.
     pub bug: Option<Bug>,
+    /// Whether the mistake is not made, but the world is one in which it would show.
+    pub spares_bug: bool,
     /// Whether the lines of the history are kept.
     pub keeps_history: bool,
 }
@@ -111,7 +114,11 @@ pub fn run(seed: u64, options: Options) -> Outcome {
 }
 
 async fn simulate(seed: u64, options: Options) -> Outcome {
-    let world = World::new(Plan::of(seed, options.bug), options.keeps_history);
+    let mut plan = Plan::of(seed, options.bug);
+    if options.spares_bug {
+        plan.bug = None;
+    }
+    let world = World::new(plan, options.keeps_history);
     let mut server = JoinSet::new();
     server.spawn(server::run(Arc::clone(&world)));
     tokio::select! {

@@ -44,6 +44,8 @@ pub(super) struct Plan {
     pub(super) client_answer_lost: u64,
     /// How many of a thousand versions have a function that misbehaves.
     pub(super) bad_functions: u64,
+    /// Whether functions that misbehave do so in all attempts but the last.
+    pub(super) is_good_at_last: bool,
     /// How many of a thousand bodies are ones that were sent before.
     pub(super) same_bytes: u64,
     pub(super) minted: u64,
@@ -83,6 +85,7 @@ impl Plan {
             bad_functions: at_times(800, 50, 600),
             same_bytes: at_times(500, 50, 400),
             minted: at_times(400, 50, 400),
+            is_good_at_last: false,
             keys: 0,
             clients: 0,
             requests_each: 0,
@@ -134,6 +137,25 @@ impl Plan {
                     self.stall_at_effect = 250;
                     self.bad_functions = 700;
                 }
+            }
+            Some(Bug::NeverLooksAgain) => {
+                // A copy of the last attempt has to be on its way while another worker has the key, and to land while its
+                // process lives.
+                self.pools = 2;
+                self.clients = self.clients.max(3);
+                self.requests_each = 60;
+                self.beat_ms = 1_000;
+                self.think_ms_max = 5_000;
+                self.delay_ms_max = 1_000;
+                self.stall_at_effect = 100;
+                self.bad_functions = 700;
+                self.is_good_at_last = true;
+                self.kill_every = 0;
+                self.power_loss_every = 0;
+                self.restart_every = 0;
+                self.disk_full_every = 0;
+                self.disk_error_every = 0;
+                self.sync_error_every = 0;
             }
             Some(Bug::DeletedBeforeCopy) => self.kill_every = 5,
             Some(Bug::DeletedByName) => self.keys = 1,

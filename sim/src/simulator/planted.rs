@@ -215,12 +215,42 @@ impl<L: Ledger> Ledger for Planted<L> {
             .await
     }
 
+    async fn end(&self, lease: &Lease, id: &UploadId, end: &End, now: Timestamp) -> Result<Upload> {
+        let held = self.lease(lease).await;
+        let mut ended = self.inner.end(&held, id, end, now).await?;
+        if self.makes(Bug::NeverLooksAgain) && matches!(end, End::Failed { .. }) {
+            let then = now.after(Upload::LANDS_WITHIN);
+            ended = self.inner.end(&held, id, &End::StaysFailed, then).await?;
+        }
+        self.world.oracle.changed(lease);
+        Ok(ended)
+    }
+
+    async fn record_archived(
+        &self,
+        lease: &Lease,
+        id: &UploadId,
+        record: &ArchiveRecord,
+        is_late: bool,
+        report: Option<&Report>,
+        now: Timestamp,
+    ) -> Result<Upload> {
+        let held = self.lease(lease).await;
+        let before = self.inner.get(id).await?;
+        let recorded = self
+            .inner
+            .record_archived(&held, id, record, is_late, report, now)
+            .await?;
+        self.world.oracle.changed(lease);
+        let was_set_aside = before.is_some_and(|row| row.state == State::Failed);
+        self.world.figures().found += u64::from(was_set_aside);
+        Ok(recorded)
+    }
+
     under_a_lease! {
         async fn renew(&self, expires_at: Timestamp) -> Result<Lease>;
         async fn release(&self) -> Result<Release>;
         async fn note(&self, versions: &[ListedVersion]) -> Result<Noted>;
-        async fn end(&self, id: &UploadId, end: &End, now: Timestamp) -> Result<Upload>;
-        async fn record_archived(&self, id: &UploadId, record: &ArchiveRecord, is_late: bool, report: Option<&Report>, now: Timestamp) -> Result<Upload>;
         async fn close(&self, id: &UploadId) -> Result<()>;
         async fn queue_job(&self, id: &UploadId, now: Timestamp) -> Result<Upload>;
         async fn move_in_one(&self, upload: &MoveUpload) -> Result<MovedInOne>;
