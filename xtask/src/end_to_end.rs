@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::program::{Program, path_with};
 use crate::stages::Done;
-use crate::{python, release, repository, web};
+use crate::{package, python, release, repository, web};
 
 /// How hard `cargo xtask torture` is.
 #[derive(clap::Args)]
@@ -49,12 +49,18 @@ pub(crate) fn torture(flags: &Torture) -> Result<()> {
 /// The tests' runner, with the release program and what else the suites need but the packages for Node.
 fn pytest() -> Result<Program> {
     let program = release::build()?;
-    let upload_function = release::build_upload_function()?;
+    // As it is deployed; the others with the features of the release program, which is faster built.
+    let processor = package::processor()?.built;
+    let [sweep, uploads] = ["sweep", "uploads"].map(release::build_function);
+    let invoke = release::build_invoke()?;
     let bin = python::environment()?;
     Ok(Program::new(bin.join("python"))
         .args(["-m", "pytest", "-p", "no:cacheprovider"])
         .env("TWO_BUCKETS_PROGRAM", &program)
-        .env("TWO_BUCKETS_UPLOADS_FUNCTION", &upload_function)
+        .env("TWO_BUCKETS_PROCESSOR_FUNCTION", processor)
+        .env("TWO_BUCKETS_SWEEP_FUNCTION", sweep?)
+        .env("TWO_BUCKETS_UPLOADS_FUNCTION", uploads?)
+        .env("TWO_BUCKETS_INVOKE", invoke)
         .env("PATH", path_with(&bin)?)
         .env("PYTHONUNBUFFERED", "1"))
 }

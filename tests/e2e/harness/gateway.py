@@ -4,26 +4,18 @@ What each does to a path is from events that others published: an HTTP API decod
 
 import base64
 import json
-import os
 import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlencode, urlsplit
 
 from harness.api import Api, Refused
+from harness.programs import function
 from harness.runtime_api import RuntimeApi
 from harness.wire import Answer
 
 ACCOUNT = "123456789012"
 # The most that Lambda carries in an answer.
 ANSWER_BYTES_MAX = 6 << 20
-
-
-def function():
-    """The upload function; `cargo xtask test` says where it is."""
-    path = os.environ.get("TWO_BUCKETS_UPLOADS_FUNCTION")
-    if not path:
-        raise RuntimeError("set TWO_BUCKETS_UPLOADS_FUNCTION to the built function, or run `cargo xtask test`")
-    return Path(path)
 
 
 def by_token(**claims):
@@ -124,7 +116,7 @@ class Function:
         }
         with (self.folder / "stdout").open("wb") as out, (self.folder / "stderr").open("wb") as err:
             self.process = subprocess.Popen(
-                [program or function()], stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=variables | lambdas
+                [program or function("uploads")], stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=variables | lambdas
             )
 
     def said(self):

@@ -11,14 +11,14 @@ import time
 from pathlib import Path
 
 from harness.deployment import batch_of
-from harness.programs import built
+from harness.programs import invoke
 
 
 class Function:
     """An executable under the Lambda host, which takes as many events at once as it may."""
 
     def __init__(self, executable, variables, log, concurrency=1, timeout_s=60):
-        command = [built("invoke"), "--concurrency", str(concurrency), "--timeout-s", str(timeout_s), executable]
+        command = [invoke(), "--concurrency", str(concurrency), "--timeout-s", str(timeout_s), executable]
         self.log = log.open("wb")
         self.host = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, env=variables, text=True

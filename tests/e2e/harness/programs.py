@@ -14,20 +14,20 @@ JS = Path(__file__).resolve().parents[2] / "js"
 
 
 def function(name):
-    """A Lambda function of a deployment as an executable; `cargo xtask test` says where they are."""
-    return _built("TWO_BUCKETS_FUNCTIONS", name)
+    """A Lambda function of a deployment as an executable; `cargo xtask test` says where it is."""
+    return _built(f"TWO_BUCKETS_{name.upper()}_FUNCTION", name)
 
 
-def built(name):
-    """An example of the repository's as an executable; `cargo xtask test` says where they are."""
-    return _built("TWO_BUCKETS_EXAMPLES", name)
+def invoke():
+    """What runs functions under our own Lambda host; `cargo xtask test` says where it is."""
+    return _built("TWO_BUCKETS_INVOKE", "the example `invoke` of two-buckets-lambda-host")
 
 
-def _built(variable, name):
-    folder = os.environ.get(variable)
-    if not folder:
-        raise RuntimeError(f"set {variable} to the folder that has {name}, or run `cargo xtask test`")
-    return Path(folder) / name
+def _built(variable, what):
+    path = os.environ.get(variable)
+    if not path:
+        raise RuntimeError(f"set {variable} to {what}, or run `cargo xtask test`")
+    return Path(path)
 
 
 def _arguments(server, arguments):
