@@ -33,6 +33,7 @@ const UPLOADS: &str = "two-buckets-uploads";
 const LAMBDA_HOST: &str = "two-buckets-lambda-host";
 const LOCAL: &str = "two-buckets-local";
 const AWS: &str = "two-buckets-aws";
+const PAGE: &str = "two-buckets-page";
 
 /// An example is a user's program: one crate of ours. Its tests sign requests of their own.
 const EXAMPLES_MAY_KNOW: &[&str] = &["two-buckets", OBJECTS, S3_API];
@@ -46,6 +47,18 @@ const NOT_IN_LAMBDA: &[&str] = &[
     "s3s",
     "fjall",
     "axum",
+    "clap",
+    "aws-lc-rs",
+];
+
+/// The upload API is a service on axum; the rest is as for the others.
+const NOT_IN_UPLOAD_FUNCTION: &[&str] = &[
+    DEPOT,
+    S3_API,
+    LAMBDA_HOST,
+    LOCAL,
+    "s3s",
+    "fjall",
     "clap",
     "aws-lc-rs",
 ];
@@ -127,6 +140,12 @@ const RULES: &[Rule] = &[
         must_not_reach: &["s3s", "fjall", "aws-lc-rs"],
     },
     Rule {
+        package: PAGE,
+        may_know: &[],
+        may_know_in_tests: &[],
+        must_not_reach: &["s3s", "fjall"],
+    },
+    Rule {
         package: "two-buckets",
         may_know: &[
             OBJECTS,
@@ -137,6 +156,7 @@ const RULES: &[Rule] = &[
             LAMBDA_HOST,
             LOCAL,
             AWS,
+            PAGE,
         ],
         may_know_in_tests: &[],
         must_not_reach: &[],
@@ -152,6 +172,12 @@ const RULES: &[Rule] = &[
         may_know: &[AWS],
         may_know_in_tests: &[],
         must_not_reach: NOT_IN_LAMBDA,
+    },
+    Rule {
+        package: "uploads",
+        may_know: &[AWS, PAGE, UPLOADS],
+        may_know_in_tests: &[],
+        must_not_reach: NOT_IN_UPLOAD_FUNCTION,
     },
     Rule {
         package: "two-buckets-bench",

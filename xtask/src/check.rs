@@ -34,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
     stages.run("lints of other builds", || {
         for package in [
             &["processor", "--package", "sweep"][..],
+            &["uploads", "--no-default-features"][..],
             &[
                 "two-buckets",
                 "--no-default-features",

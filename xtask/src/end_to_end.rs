@@ -49,10 +49,12 @@ pub(crate) fn torture(flags: &Torture) -> Result<()> {
 /// The tests' runner, with the release program and what else the suites need but the packages for Node.
 fn pytest() -> Result<Program> {
     let program = release::build()?;
+    let upload_function = release::build_upload_function()?;
     let bin = python::environment()?;
     Ok(Program::new(bin.join("python"))
         .args(["-m", "pytest", "-p", "no:cacheprovider"])
         .env("TWO_BUCKETS_PROGRAM", &program)
+        .env("TWO_BUCKETS_UPLOADS_FUNCTION", &upload_function)
         .env("PATH", path_with(&bin)?)
         .env("PYTHONUNBUFFERED", "1"))
 }

@@ -154,6 +154,12 @@ impl Clients {
         aws_sdk_sts::Client::new(&self.sdk)
     }
 
+    /// A client of `CloudFormation`.
+    #[cfg(feature = "operator")]
+    pub fn cloudformation(&self) -> aws_sdk_cloudformation::Client {
+        aws_sdk_cloudformation::Client::new(&self.sdk)
+    }
+
     /// A client of Batch.
     pub fn batch(&self) -> aws_sdk_batch::Client {
         aws_sdk_batch::Client::new(&self.sdk)
@@ -178,6 +184,17 @@ impl Clients {
     /// Where a bucket is, by the rules that the S3 client goes by: `https://{bucket}.s3.{region}.amazonaws.com`, or with
     /// the bucket in the path. A key is put behind it with a slash between.
     pub async fn bucket_url(&self, bucket: &BucketName) -> Result<String, NoBucketUrl> {
+        self.address(bucket, self.names_buckets_in_the_path()).await
+    }
+
+    /// Where S3 is for clients that name this bucket in the path: `https://s3.{region}.amazonaws.com`.
+    pub async fn s3_url(&self, bucket: &BucketName) -> Result<String, NoBucketUrl> {
+        let url = self.address(bucket, true).await?;
+        let s3 = url.strip_suffix(bucket.as_str()).unwrap_or(&url);
+        Ok(s3.trim_end_matches('/').to_owned())
+    }
+
+    async fn address(&self, bucket: &BucketName, in_the_path: bool) -> Result<String, NoBucketUrl> {
         let failed = |error: &dyn std::error::Error| NoBucketUrl {
             bucket: bucket.clone(),
             reason: crate::words::chain(error),
@@ -188,7 +205,7 @@ impl Clients {
             .set_endpoint(self.s3_endpoint())
             .set_use_fips(self.sdk.use_fips())
             .set_use_dual_stack(self.sdk.use_dual_stack())
-            .force_path_style(self.names_buckets_in_the_path())
+            .force_path_style(in_the_path)
             .build()
             .map_err(|error| failed(&error))?;
         let endpoint = ResolveEndpoint::resolve_endpoint(&DefaultResolver::new(), &params)

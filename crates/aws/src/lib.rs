@@ -4,10 +4,14 @@
 mod clients;
 pub mod function;
 #[cfg(feature = "api")]
+pub mod gateway;
+#[cfg(feature = "api")]
 mod grants;
 pub mod jobs;
 pub mod lambda;
 pub mod ledger;
+#[cfg(feature = "operator")]
+pub mod operator;
 mod policy;
 mod store;
 #[cfg(feature = "api")]

@@ -205,6 +205,8 @@
 #[cfg(not(any(feature = "local", feature = "aws")))]
 compile_error!("choose a host for the function: the feature `local`, `aws` or both");
 
+#[cfg(all(feature = "local", feature = "aws"))]
+mod batch;
 #[cfg(feature = "local")]
 mod cli;
 #[cfg(feature = "local")]
@@ -213,6 +215,8 @@ mod clock;
 pub mod command;
 #[cfg(feature = "local")]
 mod config;
+#[cfg(all(feature = "local", feature = "aws"))]
+mod deployment;
 pub mod describe;
 #[cfg(feature = "local")]
 mod failure;
@@ -232,8 +236,6 @@ mod metrics;
 mod notifications;
 #[cfg(feature = "aws")]
 mod on_lambda;
-#[cfg(feature = "local")]
-pub mod page;
 #[cfg(feature = "local")]
 mod private_file;
 #[cfg(feature = "local")]

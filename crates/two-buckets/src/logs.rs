@@ -8,13 +8,29 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::clock;
-use crate::config::{LogFormat, Settings};
+use crate::config::{LogFormat, Origin, Settings};
 use crate::failure::Failure;
+
+/// What a command says beside its answer, unless somebody says otherwise: what went wrong, and what our own parts could
+/// not do.
+const OF_COMMANDS: &str = "error,two_buckets=warn";
 
 /// Begins logging as the settings say, for the rest of the process.
 pub(crate) fn begin(settings: &Settings) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&settings.log.value)
-        .map_err(|error| Failure::usage(format!("--log: {error}")))?;
+    begin_with(settings, &settings.log.value)
+}
+
+/// The same for a command that ends by itself, which says little unless it is asked to.
+pub(crate) fn begin_for_a_command(settings: &Settings) -> Result<(), Failure> {
+    match settings.log.origin {
+        Origin::Default => begin_with(settings, OF_COMMANDS),
+        _ => begin(settings),
+    }
+}
+
+fn begin_with(settings: &Settings, filter: &str) -> Result<(), Failure> {
+    let filter =
+        EnvFilter::try_new(filter).map_err(|error| Failure::usage(format!("--log: {error}")))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

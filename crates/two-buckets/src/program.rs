@@ -41,7 +41,7 @@ fn run_command<P: Processor>(processor: P) -> Result<(), Failure> {
     };
     let environment = Environment::of_process();
     let settings = Settings::resolve(&invocation.flags, &environment)?;
-    if let Command::Job(job) = &invocation.command {
+    if let Command::Job(Some(job)) = &invocation.command {
         logs::begin(&settings)?;
         return job::run::run(processor, job, &settings, &environment);
     }
@@ -60,10 +60,23 @@ fn run_command<P: Processor>(processor: P) -> Result<(), Failure> {
             logs::begin(&settings)?;
             runtime.block_on(crate::work::run(processor, &settings))
         }
+        #[cfg(feature = "aws")]
+        Command::Job(_) => {
+            logs::begin(&settings)?;
+            runtime.block_on(crate::batch::run(processor, &settings, &environment))
+        }
         #[cfg(not(feature = "aws"))]
         Command::Work => Err(Failure::usage(
             "this program was built without AWS (the feature `aws`), so there is no work here",
         )),
-        command => runtime.block_on(cli::run(command, &settings, &environment)),
+        #[cfg(not(feature = "aws"))]
+        Command::Job(_) => Err(Failure::usage("which file? --key and --version name it")),
+        command => {
+            // What the service in this process has to say beside its answer; a server says it in its own log.
+            if settings.is_on_aws() {
+                logs::begin_for_a_command(&settings)?;
+            }
+            runtime.block_on(cli::run(command, &settings, &environment))
+        }
     }
 }

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use two_buckets_aws::wake::{Receiver, ReceiverOptions};
 use two_buckets_aws::worker::{
-    Batch, Config, LambdaFunction, Metrics, SystemClock, Worker, WorkerOptions, check_buckets,
-    holder,
+    Config, Metrics, SystemClock, Worker, WorkerOptions, check_buckets, holder,
 };
-use two_buckets_aws::{ClientOptions, Clients};
 use two_buckets_pipeline::{Processor, Settings as PipelineSettings};
 
-use crate::config::{Origin, Setting, Settings};
+use crate::config::Settings;
+use crate::deployment::{self, Deployment, said};
 use crate::failure::Failure;
 use crate::server::functions::{WorkFolder, in_worker};
 use crate::server::signals::Signals;
@@ -25,21 +24,15 @@ const DRAIN_MAX: Duration = Duration::from_secs(25);
 /// The time between sweeps unless it is said: listing all of staging costs money here, and a deployment has a sweep of
 /// its own.
 const SWEEP_EVERY_DEFAULT: Duration = Duration::from_mins(5);
-/// What the history is said in.
-const DAY: Duration = Duration::from_hours(24);
 
 /// Works until it is told to stop and has drained.
 pub(crate) async fn run<P: Processor>(processor: P, settings: &Settings) -> Result<(), Failure> {
     let mut signals = Signals::catch()?;
-    let config = config(settings)?;
+    let Deployment {
+        clients, config, ..
+    } = deployment::find(settings).await?;
+    check(settings, &config)?;
     let (routes, folder) = in_worker(processor, settings)?;
-    let options = ClientOptions {
-        region: said(&settings.region).cloned(),
-        ..ClientOptions::default()
-    };
-    let clients = Clients::from_environment(&options)
-        .await
-        .map_err(|error| Failure::usage(error.to_string()))?;
     check_buckets(&clients.s3(), &[&config.staging, &config.archive])
         .await
         .map_err(|error| Failure::failed(error.to_string()))?;
@@ -49,7 +42,7 @@ pub(crate) async fn run<P: Processor>(processor: P, settings: &Settings) -> Resu
         _ = writeln!(std::io::stdout(), "{line}");
     });
     let pipeline = PipelineSettings {
-        routes: routes.jobs(settings.job.from_bytes.value),
+        routes: routes.jobs(config.jobs.as_ref().and_then(|jobs| jobs.from_bytes)),
         ..config.settings(holder.clone())
     };
     let chosen = config
@@ -107,78 +100,24 @@ pub(crate) async fn run<P: Processor>(processor: P, settings: &Settings) -> Resu
     }
 }
 
-/// The deployment, as the settings say it; with everything that is wrong or not supported.
-fn config(settings: &Settings) -> Result<Config, Failure> {
-    let aws = &settings.aws;
+/// Everything that is said of files and cannot be done with them.
+fn check(settings: &Settings, config: &Config) -> Result<(), Failure> {
     let mut problems = Vec::new();
-    // The names they have on one machine are somebody else's on AWS.
-    for (bucket, name) in [
-        (&settings.staging, "staging"),
-        (&settings.archive, "archive"),
-    ] {
-        if bucket.origin == Origin::Default {
-            problems.push(format!("the bucket is not named: give --{name}"));
-        }
-    }
-    if aws.ledger_table.value.is_none() {
-        problems.push("the ledger is not named: give --ledger-table".to_owned());
-    }
-    if aws.queue_url.value.is_none() {
-        problems.push("the queue of wake-ups is not named: give --queue-url".to_owned());
-    }
     let has_jobs = settings.job.from_bytes.value.is_some()
         || settings.routes.routes.iter().any(|route| route.is_job);
-    if has_jobs && aws.job_queue.value.is_none() {
+    if has_jobs && config.jobs.is_none() {
         problems.push(
             "files are routed to jobs (--job-from-bytes, as = \"job\"), and there is no queue for them: give --job-queue \
-             and --job-definition"
-                .to_owned(),
+             and --job-definition",
         );
     }
-    if aws.function_arn.value.is_some() && settings.command.command.value.is_some() {
-        problems.push("--function-arn and --command: give one of them".to_owned());
+    if settings.aws.function_arn.value.is_some() && settings.command.command.value.is_some() {
+        problems.push("--function-arn and --command: give one of them");
     }
-    let (Some(ledger_table), Some(queue_url), []) = (
-        &aws.ledger_table.value,
-        &aws.queue_url.value,
-        problems.as_slice(),
-    ) else {
-        return Err(Failure::usage(problems.join("; ")));
-    };
-    Ok(Config {
-        stack: aws.stack.value.clone(),
-        staging: settings.staging.value.clone(),
-        archive: settings.archive.value.clone(),
-        ledger_table: ledger_table.clone(),
-        ledger_shards: aws
-            .ledger_shards
-            .value
-            .unwrap_or(two_buckets_aws::ledger::DynamoLedger::SHARDS_DEFAULT),
-        queue_url: queue_url.clone(),
-        attempts_max: settings.max_attempts.value,
-        history: DAY * settings.history_days.value,
-        processing_time_max: None,
-        function: aws.function_arn.value.clone().map(|arn| LambdaFunction {
-            arn,
-            role_arn: aws.function_role_arn.value.clone(),
-            permanent_errors: settings.function.permanent_errors.value.clone(),
-        }),
-        kms_key_arn: aws.kms_key_arn.value.clone(),
-        jobs: jobs(settings),
-    })
-}
-
-fn jobs(settings: &Settings) -> Option<Batch> {
-    Some(Batch {
-        queue: settings.aws.job_queue.value.clone()?,
-        definition: settings.aws.job_definition.value.clone()?,
-        from_bytes: settings.job.from_bytes.value,
-    })
-}
-
-/// A setting that somebody made.
-fn said<T>(setting: &Setting<T>) -> Option<&T> {
-    (setting.origin != Origin::Default).then_some(&setting.value)
+    match problems[..] {
+        [] => Ok(()),
+        _ => Err(Failure::usage(problems.join("; "))),
+    }
 }
 
 /// What a person sees when the worker is ready.

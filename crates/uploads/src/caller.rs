@@ -35,6 +35,8 @@ pub enum KnownBy {
     TokenFile,
     /// By a token that the issuer signed.
     Issuer,
+    /// By AWS credentials that signed the call, as the gateway in front says.
+    Iam,
 }
 
 impl Caller {
@@ -55,6 +57,7 @@ impl Caller {
             KnownBy::Machine | KnownBy::Owner => "machine",
             KnownBy::TokenFile => "token",
             KnownBy::Issuer => "issuer",
+            KnownBy::Iam => "iam",
         };
         format!("{known_by} {}", self.name)
     }

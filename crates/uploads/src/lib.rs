@@ -48,10 +48,10 @@ pub use grants::{
     UploadCredentials, scope_does_not_fit,
 };
 pub use guard::{
-    Access, AdminToken, Algorithm, Callers, ClaimName, ClientAddress, FetchDocument, Guard,
-    GuardLayer, InvalidAlgorithm, InvalidClaimName, InvalidOrigin, InvalidToken,
-    InvalidTokenDigest, Issuer, KeysAddress, KnownCallers, KnownTokens, OpenToOthers, TokenDigest,
-    TokenRules, WebOrigin,
+    Access, AdminToken, Algorithm, Callers, ClaimName, ClaimRules, ClientAddress, FetchDocument,
+    Gateway, GatewayAccess, GatewayLayer, Guard, GuardLayer, InvalidAlgorithm, InvalidClaimName,
+    InvalidOrigin, InvalidToken, InvalidTokenDigest, Issuer, KeysAddress, KnownCallers,
+    KnownTokens, OpenToOthers, Signing, TokenDigest, TokenRules, Vouched, WebOrigin,
 };
 pub use key::{InvalidUploadKey, UploadKey};
 pub use limits::{InvalidMediaRange, MediaRange, UploadLimits};

@@ -11,4 +11,6 @@ mod program;
 pub use event::{Event, NotAnEvent};
 pub use logs::begin_logs;
 pub use processing::{Failed, Processing};
+#[cfg(feature = "api")]
+pub(crate) use program::deadline;
 pub use program::{Broken, run_processor, run_sweep, sweep};

@@ -106,7 +106,8 @@ pub async fn sweep(sweep: &Sweep, deadline: Timestamp) -> Result<Value, SweepFai
     }))
 }
 
-fn deadline(event: &LambdaEvent<Value>) -> Timestamp {
+/// When the invocation is cut off.
+pub(crate) fn deadline(event: &LambdaEvent<Value>) -> Timestamp {
     Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX))
 }
 

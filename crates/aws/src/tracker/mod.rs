@@ -37,7 +37,7 @@ use std::sync::Arc;
 use futures::Stream;
 use tracing::{info, warn};
 use two_buckets_objects::{Body, ByteRange, LIST_PAGE_MAX};
-use two_buckets_pipeline::{self as pipeline, Clock, Ledger as _, SweepError};
+use two_buckets_pipeline::{self as pipeline, Clock, Ledger as _};
 use two_buckets_uploads as uploads;
 use uploads::tracking::{self, Tracking, Waiting, counted, failed, oldest_of, shown};
 use uploads::{
@@ -48,13 +48,13 @@ use uploads::{
 use crate::S3Store;
 use crate::ledger::DynamoLedger;
 use crate::wake::SqsWakeUps;
-use crate::worker::DeploymentJobs;
+use crate::worker::{DeploymentJobs, SweepFailed};
 use replaying::S3Replays;
 use together::Together;
 
 /// A sweep that is under way.
 pub type Sweeping =
-    Pin<Box<dyn Future<Output = Result<pipeline::Swept, SweepError>> + Send + 'static>>;
+    Pin<Box<dyn Future<Output = Result<pipeline::Swept, SweepFailed>> + Send + 'static>>;
 
 /// The uploads API's view of a deployment on AWS. Cheap to clone; clones look together.
 #[derive(Clone)]

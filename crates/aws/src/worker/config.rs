@@ -1,7 +1,5 @@
 //! What a deployment tells its functions and workers: by variables of the environment, which the template sets.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +13,7 @@ use super::pauses::Pauses;
 use super::sweep::Sweep;
 use super::system::{SystemClock, random};
 use super::turns::{Turns, TurnsOptions};
+use super::variables::{Problems, Variables};
 use crate::function::{Function, FunctionOptions, InvalidFunction};
 use crate::jobs::JobsOptions;
 use crate::ledger::DynamoLedger;
@@ -88,23 +87,10 @@ pub struct Batch {
     pub from_bytes: Option<u64>,
 }
 
-/// Everything that is wrong with what was told.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub struct Problems(pub Vec<String>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("; "))
-    }
-}
-
 impl Config {
     /// By what this says of each variable; an empty one counts as not set.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Problems> {
-        let mut variables = Variables {
-            variable,
-            problems: Vec::new(),
-        };
+        let mut variables = Variables::new(variable);
         let stack = variables.text("TWO_BUCKETS_STACK");
         let staging = variables.needed::<BucketName>("TWO_BUCKETS_STAGING");
         let archive = variables.needed::<BucketName>("TWO_BUCKETS_ARCHIVE");
@@ -126,10 +112,9 @@ impl Config {
         let kms_key_arn = variables.text("TWO_BUCKETS_KMS_KEY_ARN");
         let jobs = variables.jobs();
         if staging.is_some() && staging == archive {
-            let problem = "TWO_BUCKETS_STAGING and TWO_BUCKETS_ARCHIVE name one bucket";
-            variables.problems.push(problem.to_owned());
+            variables.problem("TWO_BUCKETS_STAGING and TWO_BUCKETS_ARCHIVE name one bucket");
         }
-        let config = (|| {
+        variables.whole((|| {
             Some(Self {
                 stack,
                 staging: staging?,
@@ -144,11 +129,7 @@ impl Config {
                 kms_key_arn,
                 jobs,
             })
-        })();
-        match config {
-            Some(config) if variables.problems.is_empty() => Ok(config),
-            _ => Err(Problems(variables.problems)),
-        }
+        })())
     }
 
     /// The ledger.
@@ -265,34 +246,7 @@ fn pauses(ledger: &DynamoLedger) -> Pauses {
     })
 }
 
-/// Where variables are looked up, and the problems met.
-struct Variables<F> {
-    variable: F,
-    problems: Vec<String>,
-}
-
 impl<F: Fn(&str) -> Option<String>> Variables<F> {
-    fn text(&self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.is_empty())
-    }
-
-    fn needed<T>(&mut self, name: &str) -> Option<T>
-    where
-        T: FromStr<Err: fmt::Display>,
-    {
-        let Some(text) = self.text(name) else {
-            self.problems.push(format!("{name} is not set"));
-            return None;
-        };
-        match text.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.problems.push(format!("{name}: {error}"));
-                None
-            }
-        }
-    }
-
     fn function(&mut self) -> Option<LambdaFunction> {
         let role_arn = self.text("TWO_BUCKETS_FUNCTION_ROLE_ARN");
         let permanent = self.text("TWO_BUCKETS_FUNCTION_PERMANENT_ERRORS");
@@ -325,34 +279,16 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             (None, None) => {
                 if from_bytes.is_some() {
                     let problem = "TWO_BUCKETS_JOB_FROM_BYTES makes jobs, and TWO_BUCKETS_JOB_QUEUE names no queue for them";
-                    self.problems.push(problem.to_owned());
+                    self.problem(problem);
                 }
                 None
             }
             _ => {
                 let problem = "TWO_BUCKETS_JOB_QUEUE and TWO_BUCKETS_JOB_DEFINITION go together";
-                self.problems.push(problem.to_owned());
+                self.problem(problem);
                 None
             }
         }
-    }
-
-    fn number<T>(&mut self, name: &str, range: std::ops::RangeInclusive<T>, default: T) -> Option<T>
-    where
-        T: FromStr + PartialOrd + fmt::Display,
-    {
-        let Some(text) = self.text(name) else {
-            return Some(default);
-        };
-        let number = text.parse().ok().filter(|number| range.contains(number));
-        if number.is_none() {
-            self.problems.push(format!(
-                "{name}: {text:?} is no whole number from {} to {}",
-                range.start(),
-                range.end()
-            ));
-        }
-        number
     }
 }
 

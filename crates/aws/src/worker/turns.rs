@@ -123,7 +123,7 @@ impl<P: Processor> Turns<P> {
                 () = self.pauses.keep_asking(&SystemClock) => unreachable!("it asks for ever"),
             }
         };
-        self.metrics.turn(&outcome.tally, SystemClock.now());
+        self.tell(&outcome);
         if outcome.tally.queued > 0 && !self.pauses.is_known_paused() {
             self.jobs.start_of(&wake_up.key).await;
         }
@@ -151,12 +151,22 @@ impl<P: Processor> Turns<P> {
         &self.wake_ups
     }
 
+    /// Whether processing is paused.
+    pub(super) fn pauses(&self) -> &Pauses {
+        &self.pauses
+    }
+
+    /// Says what a turn did.
+    pub(super) fn tell(&self, outcome: &Outcome) {
+        self.metrics.turn(&outcome.tally, SystemClock.now());
+    }
+
     fn stops(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
     /// What takes one turn. It shares all but the end of its function's time.
-    fn driver(
+    pub(super) fn driver(
         &self,
         until: Option<Timestamp>,
     ) -> Driver<S3Store, DynamoLedger, Bounded<P>, SystemClock, SqsWakeUps<SystemClock>> {

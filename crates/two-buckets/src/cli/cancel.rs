@@ -13,7 +13,7 @@ use crate::failure::Failure;
 
 /// Gives up uploads that jobs have or will have.
 pub(super) async fn run(named: &Named, output: Output, settings: &Settings) -> Result<(), Failure> {
-    let api = Api::find(settings)?;
+    let api = Api::find(settings).await?;
     let ids = match named {
         Named::Id(id) => vec![id.clone()],
         Named::KeyOrId(key) => meant(&api, key).await?,

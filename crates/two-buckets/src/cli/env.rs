@@ -14,7 +14,14 @@ pub(super) fn run(
     settings: &Settings,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let record = Api::find(settings)?.record();
+    if settings.is_on_aws() {
+        return Err(Failure::usage(
+            "a deployment on AWS is named, and AWS tools need no exports for it: region and credentials are theirs already",
+        ));
+    }
+    let api = Api::of_server(settings)?;
+    let server = api.server().expect("it was just found");
+    let record = server.record();
     let key = root_key_of(&record.access_key_id, settings, environment)?;
     let certificate_file = record
         .certificate_file

@@ -17,12 +17,12 @@ pub(super) async fn run(
     settings: &Settings,
 ) -> Result<(), Failure> {
     let answer = match change {
-        FaultsChange::None => Api::find(settings)?.get(PATH).await?,
+        FaultsChange::None => Api::find(settings).await?.get(PATH).await?,
         FaultsChange::Set(file) => {
             let rules = faults::read_file(file)?;
-            Api::find(settings)?.put(PATH, &rules).await?
+            Api::find(settings).await?.put(PATH, &rules).await?
         }
-        FaultsChange::Off => Api::find(settings)?.delete(PATH).await?,
+        FaultsChange::Off => Api::find(settings).await?.delete(PATH).await?,
     };
     if output == Output::Program {
         return print::json(&answer);

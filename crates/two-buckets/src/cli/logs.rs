@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Shows what the function wrote about an upload.
 pub(super) async fn run(logs: &Logs, settings: &Settings) -> Result<(), Failure> {
-    let api = Api::find(settings)?;
+    let api = Api::find(settings).await?;
     let upload = find(&api, &logs.of).await?;
     if !logs.follow && logs.output == Output::Program {
         let attempt = logs.attempt;
@@ -47,7 +47,7 @@ pub(super) async fn run(logs: &Logs, settings: &Settings) -> Result<(), Failure>
     }
     let mut upload = upload;
     while !is_over(&upload, logs.attempt) {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(api.look_every(LOOK_EVERY)).await;
         upload = by_id(&api, &upload.id).await?;
         shown.show(&upload).await?;
     }

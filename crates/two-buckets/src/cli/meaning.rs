@@ -12,8 +12,8 @@ use two_buckets_uploads::ReasonPattern;
 
 use super::check::Check;
 use super::typed::{
-    CheckFlags, ConfigCommand, EverywhereFlags, FaultsCommand, PutFlags, ReplayFlags, ServeFlags,
-    StatusFlags, Typed, TypedCommand, WorkFlags,
+    CheckFlags, ConfigCommand, EverywhereFlags, FaultsCommand, PartsFlags, PutFlags, ReplayFlags,
+    RetryFlags, ServeFlags, Speaking, StatusFlags, Typed, TypedCommand, WorkFlags,
 };
 use crate::config::Flags;
 use crate::failure::Failure;
@@ -83,8 +83,15 @@ pub(crate) enum Command {
     Config(Output),
     /// Say which route takes a file.
     Check(Check),
-    /// Run a job.
-    Job(Job),
+    /// Look whether all is well.
+    Doctor {
+        /// Whether to try what the store does, by writing.
+        probe: bool,
+        /// How to print.
+        output: Output,
+    },
+    /// Run a job; none where the environment says which, as in a container of Batch on AWS.
+    Job(Option<Job>),
 }
 
 /// What to do with faults.
@@ -325,20 +332,34 @@ fn understand(typed: Typed) -> Result<Invocation, Failure> {
             serve,
         }) => {
             let key = match key_hex {
-                Some(hex) => key_from_hex(&hex)?,
-                None => key.unwrap_or_default(),
+                Some(hex) => Some(key_from_hex(&hex)?),
+                None => key,
             };
-            let job = Job {
-                key: parse_key(&key)?,
-                version_id: VersionId::new(version),
+            let job = match (key, version) {
+                (Some(key), Some(version)) => Some(Job {
+                    key: parse_key(&key)?,
+                    version_id: VersionId::new(version),
+                }),
+                (None, None) => None,
+                _ => {
+                    return Err(Failure::usage(
+                        "--key and --version are given together, for they name one upload",
+                    ));
+                }
             };
             (Command::Job(job), either(before, *serve)?)
         }
         Some(command) => {
             refuse_before(&before)?;
-            (client_command(command)?, before)
+            let (command, parts) = client_command(command)?;
+            refuse_stack(&everywhere, &command)?;
+            return Ok(Invocation {
+                command,
+                flags: flags(&everywhere, given_parts(parts)),
+            });
         }
     };
+    refuse_stack(&everywhere, &command)?;
     Ok(Invocation {
         command,
         flags: flags(&everywhere, given(&serve)),
@@ -355,40 +376,85 @@ fn refuse_before(before: &ServeFlags) -> Result<(), Failure> {
     }
 }
 
-fn client_command(command: TypedCommand) -> Result<Command, Failure> {
-    Ok(match command {
-        TypedCommand::Put(put) => Command::Put(put_meaning(put)?),
-        TypedCommand::Status(status) => Command::Status(status_meaning(status)?),
-        TypedCommand::Logs(logs) => Command::Logs(Logs {
-            of: named(logs.key, logs.id)?,
-            attempt: logs.attempt,
-            follow: logs.follow,
-            output: logs.output.into(),
+/// A deployment on AWS means nothing to what runs or is of this machine alone.
+fn refuse_stack(everywhere: &EverywhereFlags, command: &Command) -> Result<(), Failure> {
+    let name = match command {
+        Command::Serve => "serve",
+        Command::Faults { .. } => "faults",
+        Command::Env(_) => "env",
+        _ => return Ok(()),
+    };
+    match &everywhere.stack {
+        None => Ok(()),
+        Some(_) => Err(Failure::usage(format!(
+            "--stack names a deployment on AWS, and `{name}` is about a server on this machine"
+        ))),
+    }
+}
+
+/// What the command is, with the flags that name a deployment's parts.
+fn client_command(command: TypedCommand) -> Result<(Command, PartsFlags), Failure> {
+    fn with<T: clap::Args>(
+        speaking: Speaking<T>,
+        meaning: impl FnOnce(T) -> Result<Command, Failure>,
+    ) -> Result<(Command, PartsFlags), Failure> {
+        Ok((meaning(speaking.own)?, *speaking.parts))
+    }
+    match command {
+        TypedCommand::Put(put) => with(put, |put| put_meaning(put).map(Command::Put)),
+        TypedCommand::Status(it) => with(it, |it| status_meaning(it).map(Command::Status)),
+        TypedCommand::Logs(logs) => with(logs, |logs| {
+            Ok(Command::Logs(Logs {
+                of: named(logs.key, logs.id)?,
+                attempt: logs.attempt,
+                follow: logs.follow,
+                output: logs.output.into(),
+            }))
         }),
-        TypedCommand::Retry(retry) => Command::Retry {
-            which: match (retry.key, retry.reason) {
-                (Some(key), _) => Which::Key(parse_key(&key)?),
-                (None, Some(reason)) => Which::Reason(
-                    reason
-                        .parse()
-                        .map_err(|error| Failure::usage(format!("{error}")))?,
-                ),
-                (None, None) => Which::All,
-            },
-            is_dry_run: retry.dry_run,
-            output: retry.output.into(),
+        TypedCommand::Retry(retry) => with(retry, retry_meaning),
+        TypedCommand::Cancel(cancel) => with(cancel, |cancel| {
+            Ok(Command::Cancel {
+                named: named(cancel.key, cancel.id)?,
+                output: cancel.output.into(),
+            })
+        }),
+        TypedCommand::Replay(it) => with(it, |it| replay_meaning(it).map(Command::Replay)),
+        TypedCommand::Pause(pause) => with(pause, |pause| {
+            Ok(Command::Pause {
+                reason: pause.reason,
+                output: pause.output.into(),
+            })
+        }),
+        TypedCommand::Resume(output) => with(output, |it| Ok(Command::Resume(it.into()))),
+        TypedCommand::Sweep(output) => with(output, |it| Ok(Command::Sweep(it.into()))),
+        TypedCommand::Doctor(doctor) => with(doctor, |doctor| {
+            Ok(Command::Doctor {
+                probe: !doctor.no_probe,
+                output: doctor.output.into(),
+            })
+        }),
+        other => Ok((server_command(other), PartsFlags::default())),
+    }
+}
+
+fn retry_meaning(retry: RetryFlags) -> Result<Command, Failure> {
+    Ok(Command::Retry {
+        which: match (retry.key, retry.reason) {
+            (Some(key), _) => Which::Key(parse_key(&key)?),
+            (None, Some(reason)) => Which::Reason(
+                reason
+                    .parse()
+                    .map_err(|error| Failure::usage(format!("{error}")))?,
+            ),
+            (None, None) => Which::All,
         },
-        TypedCommand::Cancel(cancel) => Command::Cancel {
-            named: named(cancel.key, cancel.id)?,
-            output: cancel.output.into(),
-        },
-        TypedCommand::Replay(replay) => Command::Replay(replay_meaning(replay)?),
-        TypedCommand::Pause(pause) => Command::Pause {
-            reason: pause.reason,
-            output: pause.output.into(),
-        },
-        TypedCommand::Resume(output) => Command::Resume(output.into()),
-        TypedCommand::Sweep(output) => Command::Sweep(output.into()),
+        is_dry_run: retry.dry_run,
+        output: retry.output.into(),
+    })
+}
+
+fn server_command(command: TypedCommand) -> Command {
+    match command {
         TypedCommand::Faults { output, change } => match change {
             None => Command::Faults {
                 change: FaultsChange::None,
@@ -404,9 +470,9 @@ fn client_command(command: TypedCommand) -> Result<Command, Failure> {
             },
         },
         TypedCommand::Env(output) => Command::Env(output.into()),
-        TypedCommand::Serve(_) | TypedCommand::Job { .. } | TypedCommand::Work(_) => Command::Serve,
-        TypedCommand::Config { output, .. } => Command::Config(output.into()),
-    })
+        // Their callers took the others.
+        _ => Command::Serve,
+    }
 }
 
 fn named(key: Option<String>, id: Option<String>) -> Result<Named, Failure> {
@@ -618,10 +684,6 @@ fn either(before: ServeFlags, after: ServeFlags) -> Result<ServeFlags, Failure> 
 /// The flags of a worker that were given, by name.
 fn given_to_work(work: WorkFlags) -> Vec<(&'static str, OsString)> {
     let own = [
-        ("ledger-table", work.ledger_table),
-        ("ledger-shards", work.ledger_shards),
-        ("queue-url", work.queue_url),
-        ("stack", work.stack),
         ("function-arn", work.function_arn),
         ("function-role-arn", work.function_role_arn),
         ("kms-key-arn", work.kms_key_arn),
@@ -629,10 +691,10 @@ fn given_to_work(work: WorkFlags) -> Vec<(&'static str, OsString)> {
         ("job-definition", work.job_definition),
         ("job-from-bytes", work.job_from_bytes),
     ];
+    let own = own
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
     let as_of_a_server = ServeFlags {
-        staging: work.staging,
-        archive: work.archive,
-        region: work.region,
         workers: work.workers,
         max_attempts: work.max_attempts,
         sweep_interval_s: work.sweep_interval_s,
@@ -640,10 +702,24 @@ fn given_to_work(work: WorkFlags) -> Vec<(&'static str, OsString)> {
         command: work.command,
         ..ServeFlags::default()
     };
-    let own = own
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)));
-    given(&as_of_a_server).into_iter().chain(own).collect()
+    let parts = given_parts(work.parts);
+    let shared = given(&as_of_a_server).into_iter();
+    shared.chain(parts).chain(own).collect()
+}
+
+/// The flags that name a deployment's parts, by name.
+fn given_parts(parts: PartsFlags) -> Vec<(&'static str, OsString)> {
+    let all = [
+        ("staging", parts.staging),
+        ("archive", parts.archive),
+        ("ledger-table", parts.ledger_table),
+        ("ledger-shards", parts.ledger_shards),
+        ("queue-url", parts.queue_url),
+        ("region", parts.region),
+    ];
+    all.into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
 }
 
 fn flags(everywhere: &EverywhereFlags, given: Vec<(&'static str, OsString)>) -> Flags {
@@ -653,6 +729,7 @@ fn flags(everywhere: &EverywhereFlags, given: Vec<(&'static str, OsString)>) -> 
         .chain(
             [
                 ("data", &everywhere.data),
+                ("stack", &everywhere.stack),
                 ("log-format", &everywhere.log_format),
                 ("log", &everywhere.log),
             ]
@@ -940,10 +1017,46 @@ mod tests {
         words.extend(super::words(&server.flags));
         let job = parse(words).unwrap();
         assert_eq!(job.flags, server.flags);
-        let Command::Job(job) = job.command else {
+        let Command::Job(Some(job)) = job.command else {
             panic!("{:?}", job.command);
         };
         assert_eq!((job.key.as_str(), job.version_id.as_str()), ("--k", "v"));
+    }
+
+    #[test]
+    fn a_deployment_is_named_before_or_behind_a_command_that_speaks_to_it() {
+        for line in [
+            "--stack files status",
+            "status --stack files",
+            "put a --stack files --region eu-central-1",
+            "doctor --stack files --no-probe",
+            "work --stack files",
+            "job --stack files",
+        ] {
+            let flags = check(line).flags;
+            assert_eq!(flags.values.get("stack"), Some(&"files".into()), "{line}");
+        }
+        let line = "retry --all --staging s --archive a --ledger-table t --queue-url https://q";
+        let values = check(line).flags.values;
+        let names: Vec<&str> = values.keys().copied().collect();
+        assert_eq!(names, ["archive", "ledger-table", "queue-url", "staging"]);
+        for line in [
+            "--stack files",
+            "serve --stack files",
+            "env --stack files",
+            "faults --stack files",
+        ] {
+            assert!(refused(line).contains("--stack"), "{line}");
+        }
+        refused("faults --staging s");
+    }
+
+    #[test]
+    fn a_job_is_named_whole_or_by_the_environment() {
+        assert_eq!(check("job").command, Command::Job(None));
+        assert!(refused("job --key k").contains("--version"));
+        assert!(refused("job --version v").contains("--key"));
+        refused("job --key k --key-hex 6b --version v");
     }
 
     #[test]

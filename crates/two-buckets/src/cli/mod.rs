@@ -5,6 +5,7 @@ mod api;
 mod cancel;
 mod check;
 mod config;
+mod doctor;
 mod env;
 mod faults;
 mod logs;
@@ -39,6 +40,7 @@ pub(crate) async fn run(
         Command::Serve | Command::Work | Command::Job(_) => {
             unreachable!("the caller runs these itself")
         }
+        Command::Doctor { probe, output } => doctor::run(probe, output, settings).await,
         Command::Put(put) => put::run(put, settings, environment).await,
         Command::Status(status) => status::run(&status, settings).await,
         Command::Logs(logs) => logs::run(&logs, settings).await,

@@ -16,14 +16,17 @@ pub(super) async fn pause(
     output: Output,
     settings: &Settings,
 ) -> Result<(), Failure> {
-    let api = Api::find(settings)?;
+    let api = Api::find(settings).await?;
     let answer = api.post("/api/pause", &json!({"reason": reason})).await?;
     show(&answer, output)
 }
 
 /// Has it process what waits and what comes.
 pub(super) async fn resume(output: Output, settings: &Settings) -> Result<(), Failure> {
-    let answer = Api::find(settings)?.post("/api/resume", &json!({})).await?;
+    let answer = Api::find(settings)
+        .await?
+        .post("/api/resume", &json!({}))
+        .await?;
     show(&answer, output)
 }
 

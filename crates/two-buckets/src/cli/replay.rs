@@ -27,7 +27,7 @@ pub(super) async fn run(replay: &Replay, settings: &Settings) -> Result<(), Fail
         }
     };
     body["dry_run"] = replay.is_dry_run.into();
-    let api = Api::find(settings)?;
+    let api = Api::find(settings).await?;
     let mut answer = api.post("/api/replay", &body).await?;
     // One call does a portion, so that none takes minutes; who stops in between goes on with the same command.
     while answer.get("has_more").and_then(Value::as_bool) == Some(true) {

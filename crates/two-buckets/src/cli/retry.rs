@@ -19,7 +19,7 @@ pub(super) async fn run(
         Which::All => json!({"all": true}),
     };
     body["dry_run"] = is_dry_run.into();
-    let answer = Api::find(settings)?.post("/api/retry", &body).await?;
+    let answer = Api::find(settings).await?.post("/api/retry", &body).await?;
     if output == Output::Program {
         return print::json(&answer);
     }

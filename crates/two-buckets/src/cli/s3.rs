@@ -71,30 +71,51 @@ impl<'a> Heard<'a> {
 pub(super) struct Staging<'a> {
     api: &'a Api,
     patience: &'a Patience,
+    signing: &'a Signing,
+    key: String,
     signer: Mutex<Arc<Signer>>,
 }
 
-/// Who signs, and for what.
-struct Signer {
-    credentials: Credentials,
-    /// None for the root key pair, which does not expire.
-    session_token: Option<String>,
-    region: String,
-    bucket: String,
-    key: String,
+/// By whom requests are signed.
+#[derive(Clone)]
+pub(super) enum Signing {
+    /// By the server's root key pair.
+    Root(Credentials),
+    /// By credentials from the API that open one key alone.
+    Granted,
+    /// On AWS, by whoever the environment or the profile names.
+    #[cfg(feature = "aws")]
+    Operator,
 }
 
-impl From<CredentialsGrant> for Signer {
-    fn from(grant: CredentialsGrant) -> Self {
+/// Who signs.
+struct Signer {
+    credentials: Credentials,
+    /// None for a key pair that does not expire.
+    session_token: Option<String>,
+}
+
+impl From<&CredentialsGrant> for Signer {
+    fn from(grant: &CredentialsGrant) -> Self {
         Self {
             credentials: Credentials {
-                access_key_id: grant.access_key,
-                secret_access_key: grant.secret_key,
+                access_key_id: grant.access_key.clone(),
+                secret_access_key: grant.secret_key.clone(),
             },
-            session_token: Some(grant.session_token),
-            region: grant.region,
-            bucket: grant.bucket,
-            key: grant.key,
+            session_token: Some(grant.session_token.clone()),
+        }
+    }
+}
+
+#[cfg(feature = "aws")]
+impl From<two_buckets_aws::operator::OwnKey> for Signer {
+    fn from(key: two_buckets_aws::operator::OwnKey) -> Self {
+        Self {
+            credentials: Credentials {
+                access_key_id: key.access_key_id,
+                secret_access_key: key.secret_access_key,
+            },
+            session_token: key.session_token,
         }
     }
 }
@@ -107,44 +128,47 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'a> Staging<'a> {
-    /// Opens a key; `wanted` has it, or the name to make one from. The API chooses and checks it. Requests are signed
-    /// by the root key pair where it is known, and else by credentials from the API that open this key alone.
+    /// Opens a key; `wanted` has it, or the name to make one from. The API chooses and checks it.
     pub(super) async fn open(
         api: &'a Api,
         patience: &'a Patience,
-        root: Option<Credentials>,
+        signing: &'a Signing,
         wanted: &Value,
     ) -> Result<Self, Trouble> {
-        let path = match root {
-            Some(_) => "/api/signedurl",
-            None => "/api/credentials",
+        let path = match signing {
+            Signing::Granted => "/api/credentials",
+            _ => "/api/signedurl",
         };
         let answer = patience
             .keep_trying(async |_| api.try_to_post(path, wanted).await)
             .await?;
-        let signer = match root {
-            None => read::<CredentialsGrant>(answer)?.into(),
-            Some(credentials) => {
-                let record = api.record();
-                Signer {
-                    credentials,
-                    session_token: None,
-                    region: record.region.clone(),
-                    bucket: record.staging.clone(),
-                    key: read::<Grant>(answer)?.key,
-                }
+        let (key, signer) = match signing {
+            Signing::Granted => {
+                let grant: CredentialsGrant = read(answer)?;
+                (grant.key.clone(), Signer::from(&grant))
             }
+            Signing::Root(credentials) => {
+                let signer = Signer {
+                    credentials: credentials.clone(),
+                    session_token: None,
+                };
+                (read::<Grant>(answer)?.key, signer)
+            }
+            #[cfg(feature = "aws")]
+            Signing::Operator => (read::<Grant>(answer)?.key, operator(api).await?),
         };
         Ok(Self {
             api,
             patience,
+            signing,
+            key,
             signer: Mutex::new(Arc::new(signer)),
         })
     }
 
     /// The key.
     pub(super) fn key(&self) -> String {
-        self.signer().key.clone()
+        self.key.clone()
     }
 
     /// Sends a short request.
@@ -200,21 +224,22 @@ impl<'a> Staging<'a> {
         body: SentBody,
     ) -> Result<Request<SentBody>, http::Error> {
         // Looked at for each attempt: the server may have been started again at another address.
-        let record = self.api.record();
+        let place = self.api.s3();
         let to_sign = sign::Request {
             method: &ask.method,
-            host: record
-                .s3
+            host: place
+                .origin
                 .split_once("://")
-                .map_or(&*record.s3, |(_, host)| host),
-            bucket: Some(&signer.bucket),
-            key: Some(&signer.key),
+                .map_or(&*place.origin, |(_, host)| host),
+            // A path is written as a bucket and a key. Where the host's name says the bucket, it is the key.
+            bucket: Some(place.path.as_deref().unwrap_or(&self.key)),
+            key: place.path.as_ref().map(|_| &*self.key),
             query: ask.query,
             headers: ask.headers,
         };
         let mut request = Request::builder().method(&ask.method).uri(format!(
             "{}{}",
-            record.s3,
+            place.origin,
             to_sign.target()
         ));
         for (name, value) in ask.headers {
@@ -223,7 +248,7 @@ impl<'a> Staging<'a> {
         let signature = sign_headers(
             &signer.credentials,
             signer.session_token.as_deref(),
-            &signer.region,
+            &place.region,
             &to_sign,
             payload_sha256,
             clock::now(),
@@ -238,17 +263,31 @@ impl<'a> Staging<'a> {
         Arc::clone(&self.signer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks for credentials for the same key again, unless another part did so already.
+    /// Gets credentials for the same key again, unless another part did so already.
     async fn renew(&self, expired: &Arc<Signer>) -> Result<(), Trouble> {
         if !Arc::ptr_eq(&self.signer(), expired) {
             return Ok(());
         }
-        let wanted = json!({"key": expired.key});
-        let answer = self.api.try_to_post("/api/credentials", &wanted).await?;
-        let signer = read::<CredentialsGrant>(answer)?.into();
+        let signer = match self.signing {
+            #[cfg(feature = "aws")]
+            Signing::Operator => operator(self.api).await?,
+            Signing::Root(_) | Signing::Granted => {
+                let wanted = json!({"key": self.key});
+                let answer = self.api.try_to_post("/api/credentials", &wanted).await?;
+                Signer::from(&read::<CredentialsGrant>(answer)?)
+            }
+        };
         *self.signer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(signer);
         Ok(())
     }
+}
+
+/// Whoever acts on AWS, as of now.
+#[cfg(feature = "aws")]
+async fn operator(api: &Api) -> Result<Signer, Trouble> {
+    let deployed = api.deployed();
+    let deployed = deployed.ok_or_else(|| Trouble::last("a server has no operator on AWS"))?;
+    Ok(deployed.own_key().await?.into())
 }
 
 /// Sends a request once, and gives its answer if that says yes.

@@ -21,7 +21,7 @@ pub(super) const PAGE_MAX: usize = 1000;
 
 /// Shows uploads; with a key that has just one, all that is known of it.
 pub(super) async fn run(status: &Status, settings: &Settings) -> Result<(), Failure> {
-    let api = Api::find(settings)?;
+    let api = Api::find(settings).await?;
     let (faults, warning) = faults::of_server(&api).await;
     let (notifications, undelivered) = notifications::of_server(&api).await;
     let (uploads, first_page, is_cut) = uploads(&api, status).await?;

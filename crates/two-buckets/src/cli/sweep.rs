@@ -8,7 +8,10 @@ use crate::failure::Failure;
 
 /// Has the server sweep now, and prints what the sweep found.
 pub(super) async fn run(output: Output, settings: &Settings) -> Result<(), Failure> {
-    let found = Api::find(settings)?.post("/api/sweep", &json!({})).await?;
+    let found = Api::find(settings)
+        .await?
+        .post("/api/sweep", &json!({}))
+        .await?;
     match output {
         Output::Program => print::json(&found),
         Output::Person => {

@@ -26,6 +26,10 @@ pub(crate) struct EverywhereFlags {
     /// The configuration file
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<OsString>,
+    /// A deployment on AWS, by the name of its stack: commands speak to it instead of a server, with the credentials and
+    /// the region of the environment or profile. `work` and jobs write figures for CloudWatch in its name
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) stack: Option<OsString>,
     /// How to write logs: text or json
     #[arg(long, global = true, value_name = "FORMAT")]
     pub(crate) log_format: Option<OsString>,
@@ -254,9 +258,10 @@ pub(crate) struct JobFlags {
     pub(crate) job_timeout_s: Option<OsString>,
 }
 
-/// The flags of a worker on AWS.
+/// The flags that name the parts of a deployment on AWS one by one.
 #[derive(clap::Args, Debug, Default, Clone)]
-pub(crate) struct WorkFlags {
+#[command(next_help_heading = "A deployment on AWS whose stack does not say where these are")]
+pub(crate) struct PartsFlags {
     /// The bucket that files come into
     #[arg(long, value_name = "NAME")]
     pub(crate) staging: Option<OsString>,
@@ -266,12 +271,31 @@ pub(crate) struct WorkFlags {
     /// The DynamoDB table of the ledger
     #[arg(long, value_name = "NAME")]
     pub(crate) ledger_table: Option<OsString>,
-    /// How many parts a ledger gets that nobody has used yet [default: 8]
+    /// How many parts a ledger gets that nobody has used yet [default: the stack's, or 8]
     #[arg(long, value_name = "N")]
     pub(crate) ledger_shards: Option<OsString>,
     /// The SQS queue of wake-ups
     #[arg(long, value_name = "URL")]
     pub(crate) queue_url: Option<OsString>,
+    /// The AWS region, instead of `AWS_REGION` or the profile's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) region: Option<OsString>,
+}
+
+/// The flags of a command that speaks to a server or to a deployment on AWS.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Speaking<T: clap::Args> {
+    #[command(flatten)]
+    pub(crate) own: T,
+    #[command(flatten)]
+    pub(crate) parts: Box<PartsFlags>,
+}
+
+/// The flags of a worker on AWS.
+#[derive(clap::Args, Debug, Default, Clone)]
+pub(crate) struct WorkFlags {
+    #[command(flatten)]
+    pub(crate) parts: PartsFlags,
     /// A Lambda function that is invoked with each file, in the place of --command or this program's own
     #[arg(long, value_name = "ARN")]
     pub(crate) function_arn: Option<OsString>,
@@ -290,12 +314,6 @@ pub(crate) struct WorkFlags {
     /// Make jobs of all files of at least this size; routes with `as = "job"` make them of others
     #[arg(long, value_name = "BYTES")]
     pub(crate) job_from_bytes: Option<OsString>,
-    /// The deployment's name: figures for CloudWatch are written on standard output, in its embedded metric format
-    #[arg(long, value_name = "NAME")]
-    pub(crate) stack: Option<OsString>,
-    /// The AWS region, instead of `AWS_REGION` or the profile's
-    #[arg(long, value_name = "NAME")]
-    pub(crate) region: Option<OsString>,
     /// How many files are processed at once
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<OsString>,
@@ -321,23 +339,25 @@ pub(crate) enum TypedCommand {
     /// credentials of the environment or profile
     Work(Box<WorkFlags>),
     /// Upload files and folders
-    Put(PutFlags),
+    Put(Speaking<PutFlags>),
     /// Show what became of uploads, the newest first
-    Status(StatusFlags),
+    Status(Speaking<StatusFlags>),
     /// Show what the function wrote about an upload, attempt by attempt
-    Logs(LogsFlags),
+    Logs(Speaking<LogsFlags>),
     /// Make failed uploads pending again
-    Retry(RetryFlags),
+    Retry(Speaking<RetryFlags>),
     /// Process again what is archived: copy it to staging, each a new upload; the archive keeps what it has
-    Replay(ReplayFlags),
+    Replay(Speaking<ReplayFlags>),
     /// Cancel jobs that have not ended: their files stay in staging, failed, and can be retried
-    Cancel(CancelFlags),
+    Cancel(Speaking<CancelFlags>),
     /// Process nothing new until `resume`: uploads go on and wait, and what is in work ends
-    Pause(PauseFlags),
+    Pause(Speaking<PauseFlags>),
     /// Process what waits, and what comes
-    Resume(OutputFlags),
+    Resume(Speaking<OutputFlags>),
     /// Look through the staging bucket now, and wake whatever has something to do
-    Sweep(OutputFlags),
+    Sweep(Speaking<OutputFlags>),
+    /// Look whether everything that files depend on is as it must be, and say what to do where it is not
+    Doctor(Speaking<DoctorFlags>),
     /// Show which faults are switched on and how often each has struck, or switch them
     Faults {
         #[command(flatten)]
@@ -345,17 +365,18 @@ pub(crate) enum TypedCommand {
         #[command(subcommand)]
         change: Option<FaultsCommand>,
     },
-    /// Run the job of one file here and now; the server starts these itself
+    /// Run the job of one file here and now. A server starts these itself, and so does Batch on AWS, in whose
+    /// containers it stands in the environment which file it is
     Job {
         /// The file's key in staging
-        #[arg(long, required_unless_present = "key_hex", conflicts_with = "key_hex")]
+        #[arg(long, conflicts_with = "key_hex")]
         key: Option<String>,
         /// The same in hexadecimal
         #[arg(long, value_name = "HEX", hide = true)]
         key_hex: Option<String>,
         /// Its version there
         #[arg(long, value_name = "ID")]
-        version: String,
+        version: Option<String>,
         #[command(flatten)]
         serve: Box<ServeFlags>,
     },
@@ -518,6 +539,16 @@ pub(crate) struct ReplayFlags {
     /// Only say how much it would be
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+/// The flags of `doctor`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DoctorFlags {
+    /// Write nothing: do not try what the archive's store does, with a few bytes below `_results/`
+    #[arg(long)]
+    pub(crate) no_probe: bool,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
 }

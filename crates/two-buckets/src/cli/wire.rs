@@ -173,8 +173,6 @@ pub(super) struct CredentialsGrant {
     pub(super) access_key: String,
     pub(super) secret_key: String,
     pub(super) session_token: String,
-    pub(super) region: String,
-    pub(super) bucket: String,
     pub(super) key: String,
 }
 

@@ -85,6 +85,18 @@ impl AwsSettings {
         Some(settings)
     }
 
+    /// Whether somebody named a deployment or a part that only one on AWS has, by flag, or also otherwise.
+    pub(super) fn are_named(&self, is_typed_only: bool) -> bool {
+        let named = |origin: &Origin| match origin {
+            Origin::Flag(_) => true,
+            Origin::Default => false,
+            Origin::Environment(_) | Origin::File(_) => !is_typed_only,
+        };
+        named(&self.stack.origin)
+            || named(&self.ledger_table.origin)
+            || named(&self.queue_url.origin)
+    }
+
     /// Each setting as name, value and origin.
     pub(super) fn rows(&self) -> Vec<(&'static str, String, &Origin)> {
         vec![

@@ -34,7 +34,7 @@ pub(crate) use origin::{Origin, Setting};
 use reach::Exposure;
 pub(crate) use reach::Reach;
 pub(crate) use routes::{Bounds, DEFAULT, DESCRIBE, Route, RouteSettings};
-pub(crate) use sources::{Environment, Flags};
+pub(crate) use sources::{BATCH_JOB, Environment, Flags};
 use sources::{Sources, read_file};
 
 use crate::failure::Failure;
@@ -352,6 +352,12 @@ impl Settings {
             upload_types: upload_types?,
             uploads_per_minute: uploads_per_minute?,
         })
+    }
+
+    /// Whether commands speak to a deployment on AWS: where one is named, unless a data folder is typed and it is not.
+    pub(crate) fn is_on_aws(&self) -> bool {
+        let is_data_typed = matches!(self.data.origin, Origin::Flag(_));
+        self.aws.are_named(is_data_typed)
     }
 
     /// What stands for all that says how files are processed: the same for a server and its jobs, and another once
@@ -860,6 +866,31 @@ mod tests {
         ] {
             let problem = check(flags, &[], "").unwrap_err();
             assert!(problem.contains(words), "{flags:?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn commands_speak_to_aws_where_a_deployment_is_named_and_no_data_folder_is_typed_instead() {
+        let stack = ("TWO_BUCKETS_STACK", "files");
+        for (flags, environment, file, is_on_aws) in [
+            (&[][..], &[][..], "", false),
+            (&[("stack", "files")], &[], "", true),
+            (&[], &[stack], "", true),
+            (&[], &[], "stack = 'files'\n", true),
+            (&[], &[("TWO_BUCKETS_DATA", "/d"), stack], "", true),
+            (&[("data", "/d")], &[stack], "stack = 'files'\n", false),
+            (&[("data", "/d"), ("stack", "files")], &[], "", true),
+            (&[("ledger-table", "t")], &[], "", true),
+            (&[], &[("TWO_BUCKETS_QUEUE_URL", "https://q")], "", true),
+            // A server has these too.
+            (&[("staging", "s"), ("region", "r")], &[], "", false),
+        ] {
+            let settings = check(flags, environment, file).unwrap();
+            assert_eq!(
+                settings.is_on_aws(),
+                is_on_aws,
+                "{flags:?} {environment:?} {file}"
+            );
         }
     }
 

@@ -15,7 +15,8 @@ pub(crate) struct Flags {
     pub(crate) values: BTreeMap<&'static str, OsString>,
 }
 
-/// The variables of the environment that begin with `TWO_BUCKETS_`, and the active virtual environment of Python.
+/// The variables of the environment that begin with `TWO_BUCKETS_`, the active virtual environment of Python, and what
+/// Batch on AWS calls a job.
 pub(crate) struct Environment(pub(crate) BTreeMap<String, OsString>);
 
 impl Environment {
@@ -24,7 +25,9 @@ impl Environment {
         Self(
             std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-                .filter(|(name, _)| name.starts_with("TWO_BUCKETS_") || name == VIRTUAL_ENV)
+                .filter(|(name, _)| {
+                    name.starts_with("TWO_BUCKETS_") || [VIRTUAL_ENV, BATCH_JOB].contains(&&**name)
+                })
                 .collect(),
         )
     }
@@ -52,6 +55,8 @@ const TABLES: [&str; 4] = [
 ];
 
 const VIRTUAL_ENV: &str = "VIRTUAL_ENV";
+/// The id of the job on AWS Batch that this process is (Batch User Guide, "Batch job environment variables").
+pub(crate) const BATCH_JOB: &str = "AWS_BATCH_JOB_ID";
 
 /// Reads the configuration file that the flags or the environment name, or else the default one if it is there.
 pub(super) fn read_file(

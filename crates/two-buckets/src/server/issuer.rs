@@ -8,7 +8,7 @@ use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use two_buckets_uploads::{FetchDocument, Issuer, KeysAddress, TokenRules, WebOrigin};
+use two_buckets_uploads::{ClaimRules, FetchDocument, Issuer, KeysAddress, TokenRules, WebOrigin};
 
 use crate::clock;
 use crate::config::CallerSettings;
@@ -32,9 +32,11 @@ pub(super) fn of(settings: &CallerSettings) -> Result<Option<Issuer>, Failure> {
         TokenRules {
             issuer,
             audience,
-            prefix_claim: settings.oidc_prefix_claim.value.clone(),
-            admin_claim: settings.oidc_admin_claim.value.clone(),
-            limits: settings.limits(),
+            claims: ClaimRules {
+                prefix_claim: settings.oidc_prefix_claim.value.clone(),
+                admin_claim: settings.oidc_admin_claim.value.clone(),
+                limits: settings.limits(),
+            },
         },
         settings.oidc_algorithms.value.clone(),
         match settings.oidc_jwks_url.value.clone() {

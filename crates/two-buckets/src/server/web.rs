@@ -18,8 +18,8 @@ use crate::clock;
 use crate::config::Settings;
 use crate::failure::Failure;
 use crate::faults::Switch;
+use crate::metrics;
 use crate::notifications::Delivery;
-use crate::{metrics, page};
 
 /// What answers there.
 pub(super) type WebService = TowerToHyperService<Guard<Router>>;
@@ -90,7 +90,8 @@ pub(super) fn service<T: Tracker>(
         metrics: Some(Arc::new(parts.metrics)),
         notifications: Some(Arc::new(parts.delivery)),
     });
-    let page = page::router(&endpoint).map_err(|error| Failure::failed(error.to_string()))?;
+    let page = two_buckets_page::router(&[endpoint.as_str()])
+        .map_err(|error| Failure::failed(error.to_string()))?;
     let guard = GuardLayer::new(parts.access).map_err(|error| Failure::usage(error.to_string()))?;
     Ok(TowerToHyperService::new(guard.layer(api.merge(page))))
 }

@@ -19,6 +19,7 @@
 
 mod admin_token;
 mod callers;
+mod gateway;
 mod hosts;
 mod issuer;
 mod jwt;
@@ -45,8 +46,9 @@ use two_buckets_objects::Timestamp;
 
 pub use admin_token::{AdminToken, InvalidToken};
 pub use callers::{Callers, KnownCallers};
+pub use gateway::{Gateway, GatewayAccess, GatewayLayer, Signing, Vouched};
 pub use issuer::{FetchDocument, Issuer, KeysAddress};
-pub use jwt::{Algorithm, ClaimName, InvalidAlgorithm, InvalidClaimName, TokenRules};
+pub use jwt::{Algorithm, ClaimName, ClaimRules, InvalidAlgorithm, InvalidClaimName, TokenRules};
 pub use known_tokens::{InvalidTokenDigest, KnownTokens, TokenDigest};
 pub use origin::{InvalidOrigin, WebOrigin};
 
@@ -163,19 +165,12 @@ impl Rules {
         {
             return Err(self.foreign_host());
         }
-        let is_allowed_page = self.allowed_origin(&parts.headers).is_some();
-        if is_allowed_page
-            && parts.method == Method::OPTIONS
-            && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-        {
+        let is_allowed_page = allowed_origin(&self.allowed_origins, &parts.headers).is_some();
+        if is_allowed_page && is_preflight(parts) {
             return Ok(Passage::Preflight);
         }
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
-        // Routing compares a path's bytes as they are, so what this lets through is nothing of the API's.
-        let is_of_api = ["/api", "/metrics"]
-            .iter()
-            .any(|it| parts.uri.path().starts_with(it));
-        if reads && !is_of_api {
+        if reads && !is_of_api(parts.uri.path()) {
             return Ok(Passage::Through);
         }
         let caller = if parts.headers.contains_key(AUTHORIZATION) {
@@ -251,16 +246,26 @@ impl Rules {
             public: self.hosts.public.as_ref().map(ToString::to_string),
         }
     }
+}
 
-    /// The request's `Origin`, if it is that of a page that may call.
-    fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        let sent = only(headers, &ORIGIN)?;
-        self.allowed_origins
-            .iter()
-            .any(|allowed| allowed.to_string() == sent)
-            .then(|| headers.get(ORIGIN).cloned())
-            .flatten()
-    }
+/// Whether a path is the API's. Routing compares a path's bytes as they are, so what this says no to is nothing of it.
+fn is_of_api(path: &str) -> bool {
+    ["/api", "/metrics"].iter().any(|it| path.starts_with(it))
+}
+
+/// The request's `Origin`, if it is that of a page that may call.
+fn allowed_origin(allowed: &[WebOrigin], headers: &HeaderMap) -> Option<HeaderValue> {
+    let sent = only(headers, &ORIGIN)?;
+    allowed
+        .iter()
+        .any(|allowed| allowed.to_string() == sent)
+        .then(|| headers.get(ORIGIN).cloned())
+        .flatten()
+}
+
+/// Whether it only asks what it may ask.
+fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 fn preflight_answer() -> Response<Body> {
@@ -281,9 +286,12 @@ fn preflight_answer() -> Response<Body> {
     response
 }
 
-/// Lets the page's script read the answer. There is no `Allow-Credentials`: a token is sent by the script itself.
-fn allow_reading(response: &mut Response<Body>, origin: HeaderValue) {
+/// Lets the script of the page at this origin read the answer, if it is one that may. There is no `Allow-Credentials`: a
+/// token is sent by the script itself.
+fn allow_reading(response: &mut Response<Body>, origin: Option<HeaderValue>) {
     let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    let Some(origin) = origin else { return };
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,
@@ -368,7 +376,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         async move {
             let (mut parts, body) = request.into_parts();
-            let allowed_origin = rules.allowed_origin(&parts.headers);
+            let allowed_origin = allowed_origin(&rules.allowed_origins, &parts.headers);
             let mut response = match rules.admit(&mut parts).await {
                 Ok(Passage::Through) => inner
                     .call(Request::from_parts(parts, body))
@@ -378,12 +386,7 @@ where
                 Err(problem) => problem.into_response(),
             };
             if !rules.allowed_origins.is_empty() {
-                response
-                    .headers_mut()
-                    .append(VARY, HeaderValue::from_static("Origin"));
-            }
-            if let Some(origin) = allowed_origin {
-                allow_reading(&mut response, origin);
+                allow_reading(&mut response, allowed_origin);
             }
             Ok(response)
         }

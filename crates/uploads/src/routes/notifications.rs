@@ -14,7 +14,7 @@ pub(crate) async fn show<T: Tracker, G: Grants>(
 ) -> Answer {
     match caller.known_by {
         KnownBy::Machine | KnownBy::Owner => {}
-        KnownBy::TokenFile | KnownBy::Issuer => {
+        KnownBy::TokenFile | KnownBy::Issuer | KnownBy::Iam => {
             return Err(Problem::Forbidden(
                 "where events are sent is shown to whoever owns the server only".into(),
             ));

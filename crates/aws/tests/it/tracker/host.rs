@@ -106,7 +106,10 @@ impl Host {
         let sweeper = Arc::clone(&driver);
         let sweep = move || -> Sweeping {
             let driver = Arc::clone(&sweeper);
-            Box::pin(async move { Sweeper { driver: &*driver }.sweep(&|| false).await })
+            Box::pin(async move {
+                let swept = Sweeper { driver: &*driver }.sweep(&|| false).await;
+                Ok(swept?)
+            })
         };
         let swift = Arc::new(Swift);
         let parts = Parts {

@@ -80,7 +80,7 @@ fn memory(uploader: &Uploader<'_>, source: &Source) -> Option<Memory> {
         return None;
     }
     let taken = match folder() {
-        Some(folder) => Memory::take(&folder, uploader.api.data(), source),
+        Some(folder) => Memory::take(&folder, uploader.api.identity(), source),
         None => Err(Unavailable::Unusable("you have no state folder".to_owned())),
     };
     match taken {
@@ -168,7 +168,7 @@ impl<'a> Upload<'a> {
         let part_size_bytes = part_size(source.size_bytes())
             .ok_or_else(|| Trouble::last("it is larger than any file may be"))?;
         let staging = self.uploader.staging(&source.destination).await?;
-        let since = clock::now().to_string();
+        let since = self.uploader.api.stamped_from(clock::now()).to_string();
         let upload_id = begin(&staging, self.uploader.media_type.as_deref()).await?;
         let begun = Begun::new(source, staging.key(), upload_id, part_size_bytes, since);
         if let Some(memory) = &mut self.memory

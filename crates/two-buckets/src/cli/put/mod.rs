@@ -29,7 +29,7 @@ use super::env::root_key_of;
 use super::meaning::Put;
 use super::patience::Patience;
 use super::print;
-use super::s3::{Heard, Staging};
+use super::s3::{Heard, Signing, Staging};
 use super::trouble::Trouble;
 use crate::config::{Environment, Settings};
 use crate::failure::Failure;
@@ -47,8 +47,8 @@ const WAITING_MAX: usize = 32;
 /// What uploads work with.
 struct Uploader<'a> {
     api: &'a Api,
-    /// The root key pair, unless the server took it from its environment and it is not in ours.
-    root: Option<Credentials>,
+    /// Who signs what goes in parts.
+    signing: Signing,
     patience: Patience,
     bars: Bars,
     media_type: Option<String>,
@@ -71,17 +71,14 @@ pub(super) async fn run(
             &problems,
         )));
     }
-    let api = Api::find(settings)?;
+    let api = Api::find(settings).await?;
     // Where nobody answers the first time, there is no server to wait for.
     api.get("/api/server").await?;
-    let root = root_key_of(&api.record().access_key_id, settings, environment);
+    let signing = signing(&api, settings, environment);
     let bars = Bars::new(put.output, found.inputs.len(), total(&found));
     let uploader = Uploader {
         api: &api,
-        root: root.ok().map(|key| Credentials {
-            access_key_id: key.access_key_id,
-            secret_access_key: key.secret_access_key,
-        }),
+        signing,
         patience: Patience::new(put.retry_for, bars.total()),
         bars,
         media_type: put.media_type.clone(),
@@ -106,6 +103,25 @@ pub(super) async fn run(
                 "stopped"
             }))
         }
+    }
+}
+
+/// The root key pair signs, unless the server took it from its environment and it is not in ours.
+fn signing(api: &Api, settings: &Settings, environment: &Environment) -> Signing {
+    match api.server() {
+        Some(server) => {
+            let root = root_key_of(&server.record().access_key_id, settings, environment);
+            root.map_or(Signing::Granted, |key| {
+                Signing::Root(Credentials {
+                    access_key_id: key.access_key_id,
+                    secret_access_key: key.secret_access_key,
+                })
+            })
+        }
+        #[cfg(feature = "aws")]
+        None => Signing::Operator,
+        #[cfg(not(feature = "aws"))]
+        None => Signing::Granted,
     }
 }
 
@@ -237,8 +253,7 @@ impl Uploader<'_> {
 
     /// The way to send in parts to there. The API chooses and checks the key, as for small files.
     async fn staging(&self, destination: &Destination) -> Result<Staging<'_>, Trouble> {
-        let root = self.root.clone();
-        Staging::open(self.api, &self.patience, root, &place(destination)).await
+        Staging::open(self.api, &self.patience, &self.signing, &place(destination)).await
     }
 }
 

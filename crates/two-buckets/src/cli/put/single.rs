@@ -27,7 +27,7 @@ pub(super) async fn upload(
         .patience
         .keep_trying(async |_| {
             // A server that was started again at another address signs again, for the key it gave before.
-            let s3 = uploader.api.record().s3.clone();
+            let s3 = uploader.api.s3().origin;
             let grant = match granted.take() {
                 Some((grant, signed_for)) if signed_for == s3 => grant,
                 _ => {

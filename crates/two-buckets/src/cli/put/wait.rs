@@ -55,6 +55,6 @@ pub(super) async fn until_finished(
             }
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        pause = (pause * 2).min(api.look_every(PAUSE_MAX));
     }
 }

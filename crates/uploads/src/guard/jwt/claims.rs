@@ -20,6 +20,13 @@ pub struct TokenRules {
     pub issuer: String,
     /// Whom it must be for: the `aud` claim, or one of them.
     pub audience: String,
+    /// What follows for the caller.
+    pub claims: ClaimRules,
+}
+
+/// Who a caller is and what they may do, by the claims of a token that is believed.
+#[derive(Clone, Debug, Default)]
+pub struct ClaimRules {
     /// The claim whose text is the caller's prefix of all keys; none where all callers share the bucket. A token
     /// without the claim is refused.
     pub prefix_claim: Option<ClaimName>,
@@ -92,6 +99,13 @@ impl TokenRules {
             return Err(Refused::Audience);
         }
         check_times(claims, now)?;
+        self.claims.caller(claims)
+    }
+}
+
+impl ClaimRules {
+    /// The caller that the claims of a token speak of, which somebody has found good.
+    pub(in crate::guard) fn caller(&self, claims: &Map<String, Value>) -> Result<Caller, Refused> {
         let name = name(claims)?;
         let is_admin =
             self.admin_claim

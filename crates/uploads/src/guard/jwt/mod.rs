@@ -15,7 +15,7 @@ use serde::Deserialize;
 use two_buckets_objects::Timestamp;
 
 pub use algorithm::{Algorithm, InvalidAlgorithm};
-pub use claims::{ClaimName, InvalidClaimName, TokenRules};
+pub use claims::{ClaimName, ClaimRules, InvalidClaimName, TokenRules};
 pub(crate) use keys::Keys;
 
 use crate::Caller;

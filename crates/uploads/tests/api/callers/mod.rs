@@ -1,5 +1,6 @@
 //! Who gets in where callers must be known: tokens of the file, tokens of an issuer, and what is tried with both.
 
+mod gateway;
 mod issuer;
 mod limits;
 mod pages;
@@ -19,8 +20,8 @@ use std::time::Duration;
 use tower::ServiceExt as _;
 use two_buckets_objects::Timestamp;
 use two_buckets_uploads::{
-    Access, Algorithm, Caller, Callers, GuardLayer, Issuer, KeysAddress, KnownBy, KnownCallers,
-    KnownTokens, TokenDigest, TokenRules, UploadLimits,
+    Access, Algorithm, Caller, Callers, ClaimRules, GuardLayer, Issuer, KeysAddress, KnownBy,
+    KnownCallers, KnownTokens, TokenDigest, TokenRules, UploadLimits,
 };
 
 const ADMIN: &str = "0123456789abcdef0123456789abcdef";
@@ -97,14 +98,16 @@ impl World {
         let mut rules = TokenRules {
             issuer: ISSUER.into(),
             audience: AUDIENCE.into(),
-            prefix_claim: Some("tenant".parse().expect("it is right")),
-            admin_claim: Some((
-                "/realm_access/roles".parse().expect("it is right"),
-                "keeper".into(),
-            )),
-            limits: UploadLimits {
-                size_bytes_max: Some(17),
-                ..UploadLimits::default()
+            claims: ClaimRules {
+                prefix_claim: Some("tenant".parse().expect("it is right")),
+                admin_claim: Some((
+                    "/realm_access/roles".parse().expect("it is right"),
+                    "keeper".into(),
+                )),
+                limits: UploadLimits {
+                    size_bytes_max: Some(17),
+                    ..UploadLimits::default()
+                },
             },
         };
         change_rules(&mut rules);

@@ -1,7 +1,7 @@
-//! Builds the page in `web/` and leaves it in `OUT_DIR` for `src/page.rs` to embed.
+//! Builds the page in `web/` and leaves it in `OUT_DIR` for `src/lib.rs` to embed.
 //!
 //! Only `web/node_modules` is written to in the source tree, by npm; what vite makes goes to `OUT_DIR`.
-//! Without the feature `page` nothing is run and Node is not needed.
+//! Without the feature `built` nothing is run and Node is not needed.
 
 use std::env;
 use std::error::Error;
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("\nthe page could not be built: {error}");
             eprintln!(
-                "to build without the page: cargo build --no-default-features --features local (the feature is `page`)\n"
+                "to build without the page leave out the feature `page`: cargo build --no-default-features --features local,aws\n"
             );
             ExitCode::FAILURE
         }
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 )]
 fn build() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    if env::var_os("CARGO_FEATURE_PAGE").is_none() {
+    if env::var_os("CARGO_FEATURE_BUILT").is_none() {
         return Ok(());
     }
     let web = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../web");

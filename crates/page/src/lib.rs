@@ -1,9 +1,10 @@
-//! The page: what `web/` builds, embedded in the binary and served with a strict policy.
+//! The page: what `web/` builds, embedded in the binary and served with a strict policy, by the server and by the
+//! Lambda function alike.
 //!
-//! The page may run its own script and style, talk to its own origin and to the S3 endpoint, and nothing else;
+//! The page may run its own script and style, talk to its own origin and to the store it sends files to, and nothing else;
 //! see `web/content-security-policy.txt`, which the browser tests serve as well.
 //! Files whose name carries a hash of their content may be cached for ever; `index.html` is asked for each time.
-//! Guards against foreign hosts and origins are not here: they hold for the whole web listener.
+//! Guards against foreign hosts and origins are not here: they hold for all that is served beside it.
 
 use std::sync::LazyLock;
 
@@ -29,14 +30,14 @@ pub struct File {
 /// Why [`router`] could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The S3 endpoint is not `http://host[:port]` or `https://host[:port]`, so the page's policy cannot name it.
+    /// An address of S3 does not begin with `http://host[:port]` or `https://host[:port]`, so the page's policy cannot name it.
     #[error("the S3 endpoint {0:?} is not an http or https origin")]
     Endpoint(String),
 }
 
-#[cfg(feature = "page")]
+#[cfg(feature = "built")]
 const EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
-#[cfg(not(feature = "page"))]
+#[cfg(not(feature = "built"))]
 const EMBEDDED: &[(&str, &[u8])] = &[];
 
 const POLICY: &str = include_str!("../../../web/content-security-policy.txt");
@@ -62,7 +63,7 @@ static FILES: LazyLock<Vec<(&'static str, File)>> = LazyLock::new(|| {
 
 /// The embedded file at `path`, without a leading slash; the empty path is `index.html`.
 ///
-/// `None` for anything else, and always in a build without the feature `page`.
+/// `None` for anything else, and always in a build without the feature `built`.
 pub fn file(path: &str) -> Option<&'static File> {
     let path = if path.is_empty() { "index.html" } else { path };
     FILES
@@ -72,13 +73,15 @@ pub fn file(path: &str) -> Option<&'static File> {
 
 /// Routes for the page at `/` and for each embedded file; every other path is the caller's.
 ///
-/// `s3_endpoint` is where the page sends files, as its policy must name it: `http://127.0.0.1:9000`.
+/// `stores` are where the page sends files, as its policy must name them: `http://127.0.0.1:9000`; of a URL with a path
+/// only the origin counts. Where a bucket has a host name of its own there are two, for credentials name the bucket in the
+/// path.
 /// A build without the feature `page` answers `/` with one sentence saying so.
-pub fn router<S>(s3_endpoint: &str) -> Result<Router<S>, Error>
+pub fn router<S>(stores: &[&str]) -> Result<Router<S>, Error>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let policy = policy(s3_endpoint)?;
+    let policy = policy(stores)?;
     let mut router = Router::new();
     for (path, file) in FILES.iter() {
         let policy = policy.clone();
@@ -96,24 +99,30 @@ where
     Ok(router)
 }
 
-fn policy(s3_endpoint: &str) -> Result<HeaderValue, Error> {
-    let refused = || Error::Endpoint(s3_endpoint.to_owned());
-    let uri: Uri = s3_endpoint.parse().map_err(|_| refused())?;
-    let (Some(scheme @ ("http" | "https")), Some(authority)) = (
-        uri.scheme_str(),
-        uri.authority().map(http::uri::Authority::as_str),
-    ) else {
-        return Err(refused());
-    };
+fn policy(stores: &[&str]) -> Result<HeaderValue, Error> {
+    let mut origins: Vec<String> = Vec::new();
+    for store in stores {
+        let origin = origin(store).ok_or_else(|| Error::Endpoint((*store).to_owned()))?;
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    let policy = POLICY.trim_end().replace("{s3}", &origins.join(" "));
+    HeaderValue::try_from(policy).map_err(|_| Error::Endpoint(origins.join(" ")))
+}
+
+fn origin(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    let scheme = uri
+        .scheme_str()
+        .filter(|scheme| ["http", "https"].contains(scheme))?;
+    let authority = uri.authority()?.as_str();
     // A `;` or a space would start a directive of its own.
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-    if !authority.chars().all(plain) {
-        return Err(refused());
-    }
-    let policy = POLICY
-        .trim_end()
-        .replace("{s3}", &format!("{scheme}://{authority}"));
-    HeaderValue::try_from(policy).map_err(|_| refused())
+    authority
+        .chars()
+        .all(plain)
+        .then(|| format!("{scheme}://{authority}"))
 }
 
 fn serve(file: &'static File, request: &HeaderMap, policy: HeaderValue) -> Response {
@@ -163,7 +172,7 @@ fn content_type(path: &str) -> &'static str {
 }
 
 #[cfg(test)]
-#[cfg(feature = "page")]
+#[cfg(feature = "built")]
 mod tests {
     use axum::body::Body;
     use http::Request;
@@ -180,7 +189,7 @@ mod tests {
             request = request.header("if-none-match", tag);
         }
         let request = request.body(Body::empty()).unwrap();
-        router(S3).unwrap().oneshot(request).await.unwrap()
+        router(&[S3]).unwrap().oneshot(request).await.unwrap()
     }
 
     fn header<'a>(response: &'a Response, name: &str) -> &'a str {
@@ -294,14 +303,13 @@ mod tests {
             "*",
             "",
         ] {
-            assert!(policy(endpoint).is_err(), "{endpoint}");
+            assert!(policy(&[S3, endpoint]).is_err(), "{endpoint}");
         }
-        let named = policy("https://[::1]:9000/ignored").unwrap();
+        let named = policy(&["https://[::1]:9000/ignored", S3, S3]).unwrap();
+        let named = named.to_str().unwrap();
         assert!(
-            named
-                .to_str()
-                .unwrap()
-                .contains("'self' https://[::1]:9000;")
+            named.contains("'self' https://[::1]:9000 http://127.0.0.1:9000;"),
+            "{named}"
         );
     }
 }
