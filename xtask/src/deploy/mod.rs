@@ -34,7 +34,7 @@ pub(crate) struct Deploy {
     /// The processor that functions and jobs run on
     #[arg(long, value_enum, default_value_t = Arch::X86_64)]
     arch: Arch,
-    /// Deploy what was packaged before, such as the release to go back to
+    /// Deploy what was packaged before, for the same --arch, such as the release to go back to
     #[arg(long, value_name = "FOLDER")]
     release: Option<PathBuf>,
 }
@@ -58,8 +58,11 @@ pub(crate) fn deploy(flags: &Deploy) -> Result<()> {
         None => package::release(flags.arch)?,
     };
     let is_new = !cli::has_stack(&flags.stack)?;
-    upload(&release, &flags.code_bucket, prefix)?;
-    let folder = format!("{prefix}/{}", release.name);
+    let folder = match prefix {
+        "" => release.name.clone(),
+        prefix => format!("{prefix}/{}", release.name),
+    };
+    upload(&release, &flags.code_bucket, &folder)?;
     // The template is larger than what CloudFormation takes inline, so it goes by the bucket.
     aws()
         .args(["cloudformation", "deploy", "--stack-name", &flags.stack])
@@ -73,7 +76,7 @@ pub(crate) fn deploy(flags: &Deploy) -> Result<()> {
             "CAPABILITY_IAM",
             "--no-fail-on-empty-changeset",
         ])
-        .args(["--tags", &format!("two-buckets={}", flags.stack)])
+        .args(flags.tags.first().map(|_| "--tags"))
         .args(&flags.tags)
         .args(["--parameter-overrides"])
         .args([
@@ -111,10 +114,10 @@ pub(crate) fn deploy(flags: &Deploy) -> Result<()> {
 }
 
 /// Uploads what is not there yet: a folder is named by its content, so what is there is the same.
-fn upload(release: &Release, bucket: &str, prefix: &str) -> Result<()> {
+fn upload(release: &Release, bucket: &str, folder: &str) -> Result<()> {
     aws()
         .args(["s3".as_ref(), "sync".as_ref(), release.folder.as_os_str()])
-        .args([format!("s3://{bucket}/{prefix}/{}", release.name)])
+        .args([format!("s3://{bucket}/{folder}")])
         .args(["--size-only", "--no-progress"])
         .run()
 }
