@@ -21,10 +21,11 @@ pub(super) enum Shape {
     Job,
 }
 
-/// All of them. A new function is one line, and a parameter-less `Code` in the template.
-pub(super) const PROGRAMS: [Program; 3] = [
+/// All of them. A new function is one line.
+pub(super) const PROGRAMS: [Program; 4] = [
     function("processor", "processor.zip"),
     function("sweep", "sweep.zip"),
+    function("uploads", "uploads.zip"),
     Program {
         package: "two-buckets",
         // Nobody opens a page in a job.
