@@ -5,17 +5,25 @@ The chain is our own S3 → SQS (moto) → the `processor` function under our ow
 `sweep` function on a schedule; the same with `two-buckets work`."""
 
 import random
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
 
+from harness import metrics, moto
 from harness.book import Book, problems
 from harness.content import MIB, some_bytes
 from harness.deployment import INCOMING, KEPT, Kept, deployed
 from harness.mapping import Function, Mapping, kill_now_and_then
 from harness.programs import function
 from harness.waiting import until
+
+sys.path.append(str(Path(__file__).parents[1] / "deploy"))
+import tables  # noqa: E402 (of the template's own tests)
+import template  # noqa: E402
 
 FILES = 1_000
 """Some under one key several times, some of no bytes, one that is copied in parts."""
@@ -146,3 +154,106 @@ def test_a_worker_keeps_every_promise_in_bad_weather(deployment):
         worker.kill()
         worker.wait()
     assert_promises_kept(deployment, crowd.book)
+
+
+# What the functions call in fair weather for one file whose event came once, at most; pollers and senders not counted.
+CALLS_A_FILE = {
+    "s3": {"ListObjectVersions": 1, "HeadObject": 3, "GetObject": 1, "CopyObject": 1, "DeleteObject": 1},
+    "dynamodb": {"UpdateItem": 2, "BatchGetItem": 1, "TransactWriteItems": 4},
+    "sqs": {},
+}
+# Once for each invocation or for the first of an environment, beside that.
+BESIDES = {"GetItem"}
+DYNAMODB_BYTES_A_FILE = 9_000
+"""Of requests: what is written, and the conditions."""
+
+# What only trouble calls, so that fair weather does not show it.
+IN_TROUBLE = {
+    "AbortMultipartUpload": "a copy in parts that failed",
+    "DeleteItem": "in a transaction",
+    "PutItem": "in a transaction, and logs",
+    "ConditionCheckItem": "in a transaction",
+    "ChangeMessageVisibility": "Lambda's poller",
+    "SendMessage": "a key is put back",
+    "Invoke": "the user's function, which this chain has not",
+    "AssumeRole": "the same",
+    "SubmitJob": "jobs, which this chain has not",
+    "ListJobs": "the same",
+    "DescribeJobs": "the same",
+}
+
+
+def s3_calls(deployment):
+    """Answers so far by operation."""
+    found = {}
+    for of, value in metrics.collect(deployment.server).samples("s3_requests_total"):
+        found[of["operation"]] = found.get(of["operation"], 0) + value
+    return found
+
+
+def test_a_file_costs_no_more_calls_than_it_must_and_no_call_is_without_a_right(deployment):
+    keys = [f"plain/{number}" for number in range(50)]
+    deployment.put(*keys)
+    deployment.s3.put_object(
+        Bucket=INCOMING, Key="large", Body=some_bytes(IN_PARTS, SEED), Tagging="kind=large"
+    )
+    processor = Function(function("processor"), deployment.variables, deployment.folder / "processor.log")
+    try:
+        # The first asks for what an environment learns once.
+        processor.invoke(event_of("large"))
+        before = s3_calls(deployment)
+        large = dict(before)
+        calls_of(deployment)
+        for key in keys:
+            assert processor.invoke(event_of(key))["answer"] == {"keys": 1}
+    finally:
+        processor.close()
+    after = s3_calls(deployment)
+    called = {"s3": {name: count - before.get(name, 0) for name, count in after.items()}} | calls_of(deployment)
+    assert sorted(deployment.versions(KEPT)) == sorted([*keys, "large"])
+    for service, at_most in CALLS_A_FILE.items():
+        for operation, counted in called[service].items():
+            if counted and operation not in BESIDES:
+                assert counted <= len(keys) * at_most.get(operation, 0), (service, operation, counted, called)
+    assert called["bytes"] <= len(keys) * DYNAMODB_BYTES_A_FILE, called
+
+    seen = {name for name, count in (after | large).items() if count} | set(called["dynamodb"]) | set(called["sqs"])
+    assert seen >= {"UploadPartCopy", "CompleteMultipartUpload", "GetObjectTagging"}, seen
+    rights = rights_of("ProcessorRole")
+    mine = {"PutObject", "CreateBucket", "PutBucketVersioning", "PutBucketNotificationConfiguration"}
+    without = {name for name in seen - mine if not any(name in why for why in rights.values())}
+    assert not without, f"nothing in the template says that {without} may be called"
+    idle = {
+        action: why
+        for action, why in rights.items()
+        if not any(name in why for name in seen | set(IN_TROUBLE)) and "Lambda" not in why and "KMS" not in why
+    }
+    idle = {action: why for action, why in idle.items() if not action.startswith(("kms:", "logs:", "xray:"))}
+    assert not idle, f"the template grants what nothing calls: {idle}"
+
+
+def event_of(key):
+    """S3's event, given to the function directly."""
+    record = {"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
+    return {"Records": [record | {"s3": {"bucket": {"name": INCOMING}, "object": {"key": quote_plus(key)}}}]}
+
+
+def calls_of(deployment):
+    """What moto was asked since this was asked last: calls by service, and the bytes of requests to the ledger."""
+    dynamodb, sqs = moto.calls(deployment.dynamodb_url), moto.calls(deployment.sqs_url)
+    return {
+        "dynamodb": {name: count for name, (count, _) in dynamodb.items()},
+        "sqs": {name: count for name, (count, _) in sqs.items()},
+        "bytes": sum(size for _, size in dynamodb.values()),
+    }
+
+
+def rights_of(role):
+    """What a role of the template may do, and for which call, as the template says beside it."""
+    rights = {}
+    for row in tables.permissions(template.load()):
+        who, action, _, why = (cell.strip() for cell in row.strip("|").split(" | "))
+        if f"`{role}`" in who and not action.startswith("never"):
+            action = action.strip("`")
+            rights[action] = f"{rights.get(action, '')} {why}"
+    return rights

@@ -27,6 +27,7 @@ class Deployment:
         config.write_text(
             f'[notifications.wake-ups]\nkind = "sqs"\nurl = "{sqs_url}/123456789012/wake-ups"\n'
         )
+        self.sqs_url, self.dynamodb_url = sqs_url, dynamodb_url
         keys = {"aws_access_key_id": ROOT.access_key_id, "aws_secret_access_key": ROOT.secret_access_key}
         self.sqs = boto3.client("sqs", endpoint_url=sqs_url, region_name=REGION, **keys)
         self.cloudformation = boto3.client("cloudformation", endpoint_url=sqs_url, region_name=REGION, **keys)
