@@ -33,8 +33,9 @@ pub(crate) struct Supervised {
     pub(crate) children: unix::Signal,
 }
 
-/// How long what an ended runtime has sent may take to be read.
-const LAST_WORDS_WAIT_MAX: Duration = Duration::from_millis(200);
+/// How long what an ended runtime has sent may take to be read. On a busy machine it takes a while; it is all waited for
+/// only where a child of the runtime still has its connections.
+const LAST_WORDS_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// What the environment does, and until when it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
