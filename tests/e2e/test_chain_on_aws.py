@@ -158,7 +158,7 @@ def test_a_worker_keeps_every_promise_in_bad_weather(deployment):
 
 # What the functions call in fair weather for one file whose event came once, at most; pollers and senders not counted.
 CALLS_A_FILE = {
-    "s3": {"ListObjectVersions": 1, "HeadObject": 3, "GetObject": 1, "CopyObject": 1, "DeleteObject": 1},
+    "s3": {"ListObjectVersions": 1, "HeadObject": 4, "GetObject": 1, "CopyObject": 1, "DeleteObject": 1},
     "dynamodb": {"UpdateItem": 2, "BatchGetItem": 1, "TransactWriteItems": 4},
     "sqs": {},
 }
