@@ -6,11 +6,16 @@ import json
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
+OURS = Path(__file__).resolve().parents[2] / "moto"
 SCRIPT = """
 import collections, json, sys, threading
+sys.path.append(sys.argv[2])
+import transactions
+transactions.apply()
 from werkzeug.serving import make_server
 from moto.server import DomainDispatcherApplication, create_backend_app
 app = DomainDispatcherApplication(create_backend_app)
@@ -45,7 +50,7 @@ def serving(log, one_at_a_time=False):
         pytest.skip("moto's server is not installed in this environment")
     how = "one" if one_at_a_time else "threaded"
     with log.open("wb") as complaints:
-        command = [sys.executable, "-c", SCRIPT, how]
+        command = [sys.executable, "-c", SCRIPT, how, OURS]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints)
         try:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"

@@ -12,6 +12,9 @@ use std::sync::OnceLock;
 /// Serves until its standard input ends, which it does with this process however that ends.
 const SERVER: &str = r#"
 import logging, os, sys
+sys.path.append(sys.argv[1])
+import transactions
+transactions.apply()
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -49,6 +52,7 @@ fn start() -> Result<Moto, String> {
         .ok_or("TWO_BUCKETS_TEST_PYTHON does not name a Python with moto[server]")?;
     let mut process = Command::new(&python)
         .args(["-c", SERVER])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/moto"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
