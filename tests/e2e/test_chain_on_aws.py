@@ -124,7 +124,7 @@ def test_the_functions_keep_every_promise_in_bad_weather(deployment):
     mapping = Mapping(deployment, processor, pollers=3)
     with ThreadPoolExecutor(2) as pool:
         try:
-            swept = pool.submit(sweeping, sweep, stop, 5)
+            swept = pool.submit(sweeping, sweep, stop, 10)
             killed = pool.submit(kill_now_and_then, processor, stop, SEED)
             crowd.send_all()
             until("staging is empty", lambda: settled(deployment), within_s=400)
@@ -141,7 +141,7 @@ def test_the_functions_keep_every_promise_in_bad_weather(deployment):
 def test_a_worker_keeps_every_promise_in_bad_weather(deployment):
     weather(deployment, WEATHER)
     crowd = Crowd(deployment)
-    words = ("work", "--workers", "4", "--sweep-interval-s", "5")
+    words = ("work", "--workers", "4", "--sweep-interval-s", "10")
     worker = deployment.launch(*words)
     try:
         crowd.send_all()

@@ -34,7 +34,6 @@ pub(crate) fn run() -> Result<()> {
     stages.run("lints of other builds", || {
         for package in [
             &["processor", "--package", "sweep"][..],
-            &["uploads", "--no-default-features"][..],
             &[
                 "two-buckets",
                 "--no-default-features",

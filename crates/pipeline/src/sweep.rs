@@ -362,7 +362,8 @@ where
         let mut seen: Option<Looked> = None;
         while !stopping() {
             let page = driver.store.list_versions(bucket, options.clone()).await?;
-            for entry in page.versions {
+            let mut rows = self.rows_of(&page.versions).await;
+            for (index, entry) in page.versions.into_iter().enumerate() {
                 sweeping.swept.listed += 1;
                 let mut key = match seen.take() {
                     Some(key) if key.seen.key == entry.key => key,
@@ -376,7 +377,8 @@ where
                         }
                     }
                 };
-                self.look(&mut key, entry, &mut sweeping.swept).await;
+                let known = rows.as_mut().map(|rows| rows[index].take());
+                self.look(&mut key, entry, known, &mut sweeping.swept).await;
                 seen = Some(key);
             }
             match page.next {
@@ -392,8 +394,38 @@ where
         Ok(())
     }
 
+    /// The rows of the versions on a page, in their order; a delete marker has none. None of them where one cannot be read:
+    /// they are read one by one then, so that it holds up its own key only.
+    async fn rows_of(&self, entries: &[ListedVersion]) -> Option<Vec<Option<Upload>>> {
+        let driver = self.driver;
+        let versions: Vec<VersionRef> = entries
+            .iter()
+            .filter(|entry| !entry.is_delete_marker)
+            .map(|entry| VersionRef {
+                bucket: driver.settings.staging.clone(),
+                key: entry.key.clone(),
+                version_id: entry.version_id.clone(),
+            })
+            .collect();
+        let mut found = driver.ledger.find_each(&versions).await.ok()?.into_iter();
+        let of_entry = |entry: &ListedVersion| {
+            if entry.is_delete_marker {
+                None
+            } else {
+                found.next().flatten()
+            }
+        };
+        Some(entries.iter().map(of_entry).collect())
+    }
+
     /// Looks at one version or delete marker of a key; with a row that cannot be read nothing is decided of the key.
-    async fn look(&self, key: &mut Looked, entry: ListedVersion, swept: &mut Swept) {
+    async fn look(
+        &self,
+        key: &mut Looked,
+        entry: ListedVersion,
+        known: Option<Option<Upload>>,
+        swept: &mut Swept,
+    ) {
         if entry.is_delete_marker {
             key.seen.see_marker(entry.version_id);
         } else if !key.seen.is_decided() && key.failed.is_none() {
@@ -403,12 +435,15 @@ where
                 key: entry.key,
                 version_id: entry.version_id,
             };
-            let row = match driver.ledger.find(&at).await {
-                Ok(row) => row,
-                Err(error) => {
-                    key.failed = Some(error);
-                    return;
-                }
+            let row = match known {
+                Some(row) => row,
+                None => match driver.ledger.find(&at).await {
+                    Ok(row) => row,
+                    Err(error) => {
+                        key.failed = Some(error);
+                        return;
+                    }
+                },
             };
             if row.is_none() {
                 let before = swept.oldest_unnoted.unwrap_or(entry.last_modified);

@@ -13,6 +13,7 @@ mod moto;
 #[cfg(feature = "operator")]
 mod operator;
 mod queue;
+mod real;
 mod s3;
 mod tracker;
 mod wire;
