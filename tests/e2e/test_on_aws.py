@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from harness.deployment import INCOMING, KEPT, batch_of, deployed
+from harness.deployment import INCOMING, KEPT, TABLE, batch_of, deployed
 from harness.keys import REGION
 from harness.runtime_api import RuntimeApi
 from harness.server import ROOT
