@@ -69,6 +69,14 @@ impl Sweeping {
     }
 }
 
+/// The row of a version, if there is one.
+enum Row {
+    /// As it was read with others.
+    Read(Option<Box<Upload>>),
+    /// To be read alone.
+    Unread,
+}
+
 /// A key that a sweep lists.
 struct Looked {
     seen: KeySeen,
@@ -377,8 +385,11 @@ where
                         }
                     }
                 };
-                let known = rows.as_mut().map(|rows| rows[index].take());
-                self.look(&mut key, entry, known, &mut sweeping.swept).await;
+                let row = match &mut rows {
+                    Some(rows) => Row::Read(rows[index].take().map(Box::new)),
+                    None => Row::Unread,
+                };
+                self.look(&mut key, entry, row, &mut sweeping.swept).await;
                 seen = Some(key);
             }
             match page.next {
@@ -419,13 +430,7 @@ where
     }
 
     /// Looks at one version or delete marker of a key; with a row that cannot be read nothing is decided of the key.
-    async fn look(
-        &self,
-        key: &mut Looked,
-        entry: ListedVersion,
-        known: Option<Option<Upload>>,
-        swept: &mut Swept,
-    ) {
+    async fn look(&self, key: &mut Looked, entry: ListedVersion, row: Row, swept: &mut Swept) {
         if entry.is_delete_marker {
             key.seen.see_marker(entry.version_id);
         } else if !key.seen.is_decided() && key.failed.is_none() {
@@ -435,9 +440,9 @@ where
                 key: entry.key,
                 version_id: entry.version_id,
             };
-            let row = match known {
-                Some(row) => row,
-                None => match driver.ledger.find(&at).await {
+            let row = match row {
+                Row::Read(row) => row.map(|row| *row),
+                Row::Unread => match driver.ledger.find(&at).await {
                     Ok(row) => row,
                     Err(error) => {
                         key.failed = Some(error);

@@ -9,15 +9,17 @@
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration,
     VersioningConfiguration,
 };
 use two_buckets_aws::ledger::{DynamoLedger, create_table};
+use two_buckets_aws::worker::SystemClock;
 use two_buckets_aws::{ClientOptions, Clients, S3Store, S3StoreOptions};
 use two_buckets_objects::BucketName;
+use two_buckets_pipeline::Clock as _;
 
 const PREFIX: &str = "TWO_BUCKETS_TEST_AWS_PREFIX";
 /// S3 may take so long to version every write of a bucket on which versioning was just enabled (S3 User Guide, "Enabling
@@ -41,9 +43,9 @@ fn name() -> Option<String> {
         std::io::stderr().write_all(said.as_bytes()).unwrap();
         return None;
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = SystemClock.now().millis();
     let number = NAMES.fetch_add(1, Ordering::Relaxed);
-    Some(format!("{prefix}{}-{number}", now.as_millis()))
+    Some(format!("{prefix}{now}-{number}"))
 }
 
 async fn clients() -> Clients {
