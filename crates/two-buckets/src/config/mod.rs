@@ -34,7 +34,9 @@ pub(crate) use origin::{Origin, Setting};
 use reach::Exposure;
 pub(crate) use reach::Reach;
 pub(crate) use routes::{Bounds, DEFAULT, DESCRIBE, Route, RouteSettings};
-pub(crate) use sources::{BATCH_JOB, Environment, Flags};
+#[cfg(feature = "aws")]
+pub(crate) use sources::BATCH_JOB;
+pub(crate) use sources::{Environment, Flags};
 use sources::{Sources, read_file};
 
 use crate::failure::Failure;

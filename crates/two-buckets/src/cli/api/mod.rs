@@ -75,6 +75,10 @@ pub(super) struct S3Place {
 impl Api {
     /// Finds the server that has the data folder, or the deployment's parts. Does not speak to it yet, and may ask where
     /// those are.
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(clippy::unused_async, reason = "only AWS is asked")
+    )]
     pub(crate) async fn find(settings: &Settings) -> Result<Self, Failure> {
         if !settings.is_on_aws() {
             return Self::of_server(settings);
@@ -113,6 +117,10 @@ impl Api {
     }
 
     /// The server, if it is one.
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(clippy::unnecessary_wraps, reason = "a deployment has none")
+    )]
     pub(super) fn server(&self) -> Option<&Server> {
         match &self.host {
             Host::Server(server) => Some(server),

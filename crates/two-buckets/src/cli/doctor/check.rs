@@ -27,6 +27,10 @@ pub(super) enum Verdict {
     /// It works, and somebody should know of it.
     Look,
     /// It could not be looked at.
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(dead_code, reason = "a server is all looked at")
+    )]
     Unknown,
     /// Files wait, or are not safe.
     Wrong,
