@@ -110,6 +110,11 @@ class Kept:
             self.in_staging = dict(pool.map(looked_at(server.staging), self.staged))
 
 
+def key_of(at, metadata):
+    """The key that a version in the archive was sent under: its own, unless it is kept elsewhere and says so."""
+    return unquote(metadata["two-buckets-key"]) if "two-buckets-key" in metadata else at[0]
+
+
 def order_of(metadata):
     """A version's place among those of its key: Last-Modified in staging, then the number of its first listing."""
     return tuple(int(part) for part in metadata[ORDER].split("-"))
@@ -136,7 +141,7 @@ def problems(book, there, may_fail=lambda key: False, may_have_failed=lambda row
         if at in results:
             continue
         of_source[metadata.get(SOURCE)].append(at)
-        key = unquote(metadata.get("two-buckets-key", at[0]))
+        key = key_of(at, metadata)
         if digest not in wanted[key]:
             found.append(f"{at} in the archive has bytes that nobody sent under {key}")
     found += [f"version {source} is in the archive as {places}" for source, places in of_source.items() if len(places) != 1]
@@ -178,7 +183,7 @@ def problems(book, there, may_fail=lambda key: False, may_have_failed=lambda row
         metadata, _ = there.in_archive[at]
         if at not in results and ORDER in metadata:
             of_key = late if at[0].startswith("_late/") else orders
-            of_key[unquote(metadata.get("two-buckets-key", at[0]))].append(order_of(metadata))
+            of_key[key_of(at, metadata)].append(order_of(metadata))
     found += [f"the archive's versions of {key} are not in order" for key, has in orders.items() if has != sorted(has, reverse=True)]
     found += [
         f"{key} has one beside it that is newer than what is current"
