@@ -175,6 +175,7 @@ IN_TROUBLE = {
     "DeleteItem": "in a transaction",
     "PutItem": "in a transaction, and logs",
     "ConditionCheckItem": "in a transaction",
+    "Query": "a version that is gone, and jobs",
     "ChangeMessageVisibility": "Lambda's poller",
     "SendMessage": "a key is put back",
     "Invoke": "the user's function, which this chain has not",
@@ -253,7 +254,7 @@ def calls_of(deployment):
 def rights_of(role):
     """What a role of the template may do, and for which call, as the template says beside it."""
     rights = {}
-    for row in tables.permissions(template.load()):
+    for row in list(tables.permissions(template.load()))[2:]:
         who, action, _, why = (cell.strip() for cell in row.strip("|").split(" | "))
         if f"`{role}`" in who and not action.startswith("never"):
             action = action.strip("`")
