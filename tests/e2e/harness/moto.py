@@ -1,14 +1,11 @@
 """moto, a stand-in for AWS's services, in a process of its own."""
 
 import contextlib
-import importlib.util
 import json
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-
-import pytest
 
 OURS = Path(__file__).resolve().parents[2] / "moto"
 SCRIPT = """
@@ -42,12 +39,10 @@ server.serve_forever()
 
 @contextlib.contextmanager
 def serving(log, one_at_a_time=False):
-    """Serves for as long as it lasts and gives the URL; skips the test where moto is not.
+    """Serves for as long as it lasts and gives the URL.
 
     moto's DynamoDB takes back others' changes with a refused transaction, so its requests must come one at a time; a
     poll of SQS would then hold up everything, so that needs a server of its own."""
-    if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
-        pytest.skip("moto's server is not installed in this environment")
     how = "one" if one_at_a_time else "threaded"
     with log.open("wb") as complaints:
         command = [sys.executable, "-c", SCRIPT, how, OURS]
