@@ -12,7 +12,6 @@ pub mod lambda;
 pub mod ledger;
 #[cfg(feature = "operator")]
 pub mod operator;
-mod policy;
 mod store;
 #[cfg(feature = "api")]
 pub mod tracker;

@@ -12,6 +12,7 @@ mod etag;
 mod key;
 mod metadata;
 mod object;
+pub mod policy;
 mod range;
 mod store;
 mod time;

@@ -1,10 +1,9 @@
 //! What the credentials of one invocation are good for.
 
 use serde_json::json;
+use two_buckets_objects::policy::{SESSION_POLICY_CHARS_MAX, literal, within_sts};
 use two_buckets_objects::{BucketName, VersionRef};
 use two_buckets_pipeline::archive::{RESULTS_PREFIX, results_prefix};
-
-use crate::policy::{SESSION_POLICY_CHARS_MAX, literal, text};
 
 /// What the credentials of an invocation are to be good for.
 pub(super) struct Scope<'a> {
@@ -26,12 +25,12 @@ impl Scope<'_> {
     pub(super) fn policy(&self) -> Option<String> {
         let key = self.source.key.as_str();
         let whole = self.written(&literal(key));
-        if whole.len() <= SESSION_POLICY_CHARS_MAX {
+        if fits(&whole) {
             return Some(whole);
         }
         let ends = key.char_indices().map(|(at, _)| at).rev();
         ends.map(|end| self.written(&format!("{}*", literal(&key[..end]))))
-            .find(|cut| cut.len() <= SESSION_POLICY_CHARS_MAX)
+            .find(|cut| fits(cut))
     }
 
     /// The shortest policy that is as good on S3: the version's id alone says which it is.
@@ -76,8 +75,13 @@ impl Scope<'_> {
                 "Resource": literal(key_arn),
             }));
         }
-        text(&json!({ "Version": "2012-10-17", "Statement": statements }))
+        let policy = json!({ "Version": "2012-10-17", "Statement": statements });
+        within_sts(&policy.to_string())
     }
+}
+
+fn fits(policy: &str) -> bool {
+    policy.chars().count() <= SESSION_POLICY_CHARS_MAX
 }
 
 #[cfg(test)]
@@ -169,16 +173,17 @@ mod tests {
         for key in [
             "k".repeat(1_024),
             "ä".repeat(512),
-            "ä".repeat(220),
+            "文".repeat(341),
             "*".repeat(500),
         ] {
             let text = of_key(&key, &version_id).unwrap();
-            assert!(text.len() <= SESSION_POLICY_CHARS_MAX);
+            let chars = text.chars().count();
+            assert!(chars <= SESSION_POLICY_CHARS_MAX);
             let policy: Value = serde_json::from_str(&text).unwrap();
             // As narrow as it can be: whole, or not one character more would fit.
             let is_whole = policy["Statement"][0]["Resource"]
                 == format!("arn:aws:s3:::staging/{}", literal(&key));
-            assert!(is_whole || text.len() > SESSION_POLICY_CHARS_MAX - 16);
+            assert!(is_whole || chars > SESSION_POLICY_CHARS_MAX - 16);
             let condition = &policy["Statement"][0]["Condition"];
             assert_eq!(condition["StringEquals"]["s3:VersionId"], *version_id);
             let results = policy["Statement"][1]["Resource"].as_str().unwrap();

@@ -32,11 +32,10 @@ use condition::Condition;
 pub use keys::{Context, Value};
 use pattern::Pattern;
 use resource::ResourcePattern;
+pub use two_buckets_objects::policy::{SESSION_POLICY_CHARS_MAX, literal};
 
 /// The longest policy of a role, in characters (IAM User Guide, "IAM and AWS STS quotas": role policies).
 pub const POLICY_CHARS_MAX: usize = 10_240;
-/// The longest session policy, in characters (STS API, `AssumeRole`, `Policy`).
-pub const SESSION_POLICY_CHARS_MAX: usize = 2_048;
 
 /// A policy that was read and understood whole.
 #[derive(Clone, PartialEq, Debug)]
@@ -150,24 +149,6 @@ impl FromStr for Policy {
     fn from_str(text: &str) -> Result<Self, MalformedPolicy> {
         document::parse(text)
     }
-}
-
-/// Writes a text so that in a `Resource`, or in a value of `StringEquals` or `StringLike`, it stands for itself and
-/// nothing else: `*`, `?` and `$` become `${*}`, `${?}` and `${$}` (IAM User Guide, "Policy elements: Variables and
-/// tags", special characters). The policy must have version 2012-10-17. The text must still be quoted for JSON.
-pub fn literal(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '*' | '?' | '$' => {
-                out.push_str("${");
-                out.push(c);
-                out.push('}');
-            }
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 fn malformed(message: impl fmt::Display) -> MalformedPolicy {

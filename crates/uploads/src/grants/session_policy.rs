@@ -3,16 +3,10 @@
 //! A session may do what its role allows and its policy allows: these narrow the uploader role to one key or to what
 //! is below one prefix. A key goes into a policy only through [`literal`]: unescaped, a key `*` would open every object.
 
-use std::fmt::Write as _;
-
 use two_buckets_objects::BucketName;
+use two_buckets_objects::policy::{SESSION_POLICY_CHARS_MAX, literal, within_sts};
 
 use crate::{CredentialScope, Error, Result};
-
-/// The longest session policy, in characters (STS API, `AssumeRole`, `Policy`).
-const CHARS_MAX: usize = 2_048;
-/// The last character that may stand in a policy as it is (IAM User Guide, "IAM and AWS STS quotas", name requirements).
-const LAST_CHAR: char = '\u{ff}';
 
 /// Said action by action although the role allows no others: should the role ever allow more, these do not.
 const ACTIONS: &str = r#"["s3:PutObject","s3:ListMultipartUploadParts","s3:AbortMultipartUpload"]"#;
@@ -50,7 +44,7 @@ impl CredentialScope {
         let policy = format!(
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":{ACTIONS},"Resource":{resource}}}{condition}{key}]}}"#
         );
-        if policy.chars().count() > CHARS_MAX {
+        if policy.chars().count() > SESSION_POLICY_CHARS_MAX {
             return Err(scope_does_not_fit());
         }
         Ok(policy)
@@ -74,37 +68,9 @@ fn for_key(arn: &str) -> String {
     )
 }
 
-/// Writes a text so that in a `Resource` it stands for itself and nothing else: `*`, `?` and `$` become `${*}`, `${?}`
-/// and `${$}` (IAM User Guide, "Policy elements: Variables and tags", special characters).
-fn literal(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '*' | '?' | '$' => {
-                out.push_str("${");
-                out.push(c);
-                out.push('}');
-            }
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
 /// A JSON string of the characters that a policy may have.
 fn quoted(text: &str) -> String {
-    let json = serde_json::Value::from(text).to_string();
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c <= LAST_CHAR {
-            out.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(out, "\\u{unit:04x}").expect("a String takes every write");
-            }
-        }
-    }
-    out
+    within_sts(&serde_json::Value::from(text).to_string())
 }
 
 #[cfg(test)]
