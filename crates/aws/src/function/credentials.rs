@@ -92,7 +92,7 @@ impl Sessions {
             .await
             .map_err(|error| not_opened(&error))?;
         let credentials = opened.credentials.ok_or_else(|| {
-            ProcessError::transient("STS gave no credentials for the function's role")
+            ProcessError::NotRun("STS gave no credentials for the function's role".to_owned())
         })?;
         // All of them texts: what reads a client context in Rust or Java takes nothing else.
         let context = json!({ "custom": {
@@ -123,13 +123,11 @@ fn not_opened(error: &SdkError<AssumeRoleError, HttpResponse>) -> ProcessError {
     );
     let code = error.as_service_error().and_then(|error| error.code());
     match code {
-        Some("Throttling" | "ThrottlingException" | "RequestLimitExceeded") => {
-            ProcessError::NotRun(why)
-        }
         // The same key makes the same policy.
         Some(
             "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" | "MalformedPolicyDocument",
         ) => ProcessError::Permanent(why),
-        _ => ProcessError::Transient(why),
+        // It is about the role or about STS, and no file is to be set aside for that.
+        _ => ProcessError::NotRun(why),
     }
 }

@@ -50,7 +50,8 @@
 //! further file, so the queue holds the rest. After that the attempt is given back uncounted ([`ProcessError::NotRun`]),
 //! and its file comes again later: no file becomes `failed` because others are many. Where a function never has room
 //! (its reserved concurrency is 0) files wait, with that as their reason, and the age of the oldest unfinished one
-//! grows.
+//! grows. The same where it cannot be called for a reason that is about no file: a right that is missing, a role that is
+//! not trusted, a function that is gone.
 //!
 //! # Permissions
 //!
@@ -218,7 +219,10 @@ impl<C: Clock> Processor for Function<C> {
         // Keys are bounded, so it is some kilobytes of the 6 MB that an invocation takes.
         let payload = self.event_of(&upload);
         let context = match &self.sessions {
-            Some(sessions) => Some(sessions.open(&upload, &self.options).await?),
+            Some(sessions) => {
+                let opened = sessions.open(&upload, &self.options).await;
+                Some(opened.map_err(|error| rested(&upload, error))?)
+            }
             None => None,
         };
         let (mut turned_away, mut waited) = (0, Duration::ZERO);
@@ -232,7 +236,7 @@ impl<C: Clock> Processor for Function<C> {
             };
             let (why, wait_least) = match outcome::of_no_answer(&error, self.options.limit) {
                 NoAnswer::NoRoom { why, wait_least } => (why, wait_least),
-                NoAnswer::Failed(error) => return Err(error),
+                NoAnswer::Failed(error) => return Err(rested(&upload, error)),
             };
             turned_away += 1;
             let jitter = full_jitter(turned_away, ROOM_WAIT_FIRST, ROOM_WAIT_MAX, (self.random)());
@@ -245,6 +249,14 @@ impl<C: Clock> Processor for Function<C> {
             waited += wait;
         }
     }
+}
+
+/// A failure, after which a file whose function did not run rests.
+fn rested(upload: &Incoming, error: ProcessError) -> ProcessError {
+    if matches!(error, ProcessError::NotRun(_)) {
+        upload.retry_after.at_least(REST);
+    }
+    error
 }
 
 /// Keeps what Lambda gives of the function's log: its last 4 KB. All of it is in the function's own log group, by the

@@ -90,6 +90,10 @@ pub(super) fn of_no_answer(
             | InvokeError::InvalidRequestContentException(_) => NoAnswer::Failed(
                 ProcessError::Permanent(format!("the function was not called: {}", words(error))),
             ),
+            // A right that is missing, a function that is gone: it is about no file, and none is to be set aside for it.
+            _ if refused.raw().status().is_client_error() => NoAnswer::Failed(
+                ProcessError::NotRun(format!("the function was not called: {}", words(error))),
+            ),
             _ => NoAnswer::Failed(ProcessError::Transient(format!(
                 "the function could not be called: {}",
                 words(error)

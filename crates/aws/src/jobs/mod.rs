@@ -190,7 +190,8 @@ where
     /// Ends the attempts whose job on Batch has ended without saying what became of it: they have crashed, and the reason
     /// is what Batch says.
     ///
-    /// Not twice at once for one ledger. Dropping the future midway is harmless.
+    /// Several may do it at once: the ledger takes each end once, though both may count it. Dropping the future midway is
+    /// harmless.
     pub async fn end_dead(&self) -> Result<Dead, Error> {
         let held = self.held().await?;
         let ids: Vec<&str> = held.iter().map(|(_, _, id)| id.as_str()).collect();
@@ -252,14 +253,17 @@ where
     }
 
     async fn terminate_all(&self, upload: &Upload) -> Result<(), Error> {
+        let mut ended = Ok(());
         for job in self.queue.named(&format!("{}*", base(upload))).await? {
             if let Some(id) = job.job_id.as_deref()
                 && is_live(job.status.as_ref())
             {
-                self.queue.terminate(id, "its upload was cancelled").await?;
+                // The others are ended all the same.
+                let one = self.queue.terminate(id, "its upload was cancelled").await;
+                ended = ended.and(one);
             }
         }
-        Ok(())
+        ended
     }
 }
 

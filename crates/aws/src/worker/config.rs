@@ -178,15 +178,21 @@ impl Config {
         let Some(named) = &self.function else {
             return Ok(Chosen::new(own, None));
         };
-        let limit = self.processing_time_max.unwrap_or(FUNCTION_TIME_MAX);
-        // Both together are as long as it is waited for a file.
-        let room_wait = ROOM_WAIT_MAX.min(limit / 4);
+        let (limit, room_wait) = match self.processing_time_max {
+            // Both together are as long as it is waited for a file.
+            Some(both) => {
+                let room_wait = ROOM_WAIT_MAX.min(both / 4);
+                let limit = both.saturating_sub(room_wait).max(Duration::from_secs(1));
+                (limit, room_wait)
+            }
+            None => (FUNCTION_TIME_MAX, ROOM_WAIT_MAX),
+        };
         let options = FunctionOptions {
             arn: named.arn.clone(),
             role_arn: named.role_arn.clone(),
             archive: self.archive.clone(),
             kms_key_arn: self.kms_key_arn.clone(),
-            limit: limit.saturating_sub(room_wait).max(Duration::from_secs(1)),
+            limit,
             room_wait,
             permanent_errors: named.permanent_errors.clone(),
         };

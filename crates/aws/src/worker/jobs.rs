@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tracing::warn;
 use two_buckets_objects::ObjectRef;
-use two_buckets_pipeline::{Driver, Incoming, ProcessError, Processor, Report, Settings};
+use two_buckets_pipeline::{
+    Driver, Incoming, Ledger as _, ProcessError, Processor, Report, Settings,
+};
 
 use super::system::{SystemClock, random};
 use crate::jobs::{Dead, Error, Jobs, JobsOptions};
@@ -71,11 +73,16 @@ impl DeploymentJobs {
     }
 
     /// Starts what is due.
-    pub(super) async fn start_due(&self) -> Result<usize, Error> {
-        match &self.0 {
-            Some(jobs) => jobs.start_due().await,
-            None => Ok(0),
+    pub(super) async fn start_due(&self, ledger: &DynamoLedger) -> Result<usize, Error> {
+        if let Some(jobs) = &self.0 {
+            return jobs.start_due().await;
         }
+        if let [upload, ..] = &ledger.jobs(None, 1).await?[..] {
+            warn!(bucket = %upload.key.bucket, key = %upload.key.key,
+                "files wait for jobs, and with them later versions of their keys, and this deployment has no queue of \
+                 jobs: give it one, or cancel and retry them");
+        }
+        Ok(0)
     }
 
     /// Stops the containers of an upload whose job was cancelled; they could change nothing any more.

@@ -77,8 +77,17 @@ impl Sweep {
     /// Sweeps once, until `stopping` says so. Dropping it midway leaves some keys unwoken; the next sweep begins anew.
     pub async fn run(&self, stopping: &(dyn Fn() -> bool + Sync)) -> Result<Figures, SweepFailed> {
         let is_muted = self.pauses.is_paused(SystemClock.now()).await;
-        // First, so that what a dead job held is seen as it stands. A pause ends no attempts and begins none.
+        // Jobs first, for they are few: a sweep of much that waits may be over before its end, each time. A pause ends no
+        // attempts and begins none.
         let ended = self.jobs.end_dead().await;
+        if let Ok(dead) = &ended {
+            self.metrics.failed(dead.failed, SystemClock.now());
+        }
+        let started = if is_muted {
+            Ok(0)
+        } else {
+            self.jobs.start_due(&self.ledger).await
+        };
         let driver = Driver {
             store: Arc::new(self.store.clone()),
             ledger: Arc::new(self.ledger.clone()),
@@ -95,8 +104,6 @@ impl Sweep {
             .sweep_by_waking(stopping)
             .await?;
         let now = SystemClock.now();
-        let failed = ended.as_ref().map_or(0, |dead| dead.failed);
-        self.metrics.failed(swept.expired + failed, now);
         if stopping() {
             return Err(SweepFailed::Stopped {
                 listed: swept.listed,
@@ -117,16 +124,10 @@ impl Sweep {
             is_paused = is_muted,
             "swept"
         );
-        // Last, because a job begins by itself as soon as it is submitted.
-        let jobs_started = if is_muted {
-            0
-        } else {
-            self.jobs.start_due().await?
-        };
         Ok(Figures {
             swept,
             oldest_unfinished_s,
-            jobs_started,
+            jobs_started: started?,
             jobs_ended: ended?.attempts,
         })
     }

@@ -231,14 +231,6 @@ async fn a_function_that_may_have_run_is_not_called_again_and_the_attempt_counts
             Reply::refused(500, "ServiceException"),
             "500 ServiceException",
         ),
-        (
-            Reply::refused(404, "ResourceNotFoundException"),
-            "404 ResourceNotFoundException",
-        ),
-        (
-            Reply::refused(403, "AccessDeniedException"),
-            "403 AccessDeniedException",
-        ),
     ] {
         let options = FunctionOptions {
             limit: Duration::from_secs(1),
@@ -433,11 +425,31 @@ async fn a_policy_that_turns_out_too_long_gives_way_to_one_that_names_the_versio
     assert_eq!(asked.len(), 2, "it is not called without its credentials");
 }
 
+/// No file is set aside because a right is missing or a function was deleted: that is mended, and files wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_refused_for_nothing_of_the_file_does_not_count() {
+    let bed = Bed::new("a").await;
+    for (status, code) in [
+        (404, "ResourceNotFoundException"),
+        (403, "AccessDeniedException"),
+    ] {
+        let (result, asked, _) = run(&bed.upload, options(), move |_| {
+            Reply::refused(status, code)
+        })
+        .await;
+        match result {
+            Err(ProcessError::NotRun(reason)) => assert!(reason.contains(code), "{reason}"),
+            other => panic!("{code}: {other:?}"),
+        }
+        assert_eq!(asked.len(), 1, "{code}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_that_gets_no_credentials_is_not_called() {
     let bed = Bed::new("a").await;
     for (status, code, is_wanted) in [
-        (403, "AccessDenied", "transient"),
+        (403, "AccessDenied", "not run"),
         (400, "PackedPolicyTooLarge", "permanent"),
         (400, "Throttling", "not run"),
     ] {
