@@ -1,6 +1,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sqs::types::Message as SqsMessage;
@@ -69,14 +70,14 @@ impl<C: Clock> Receiver<C> {
 
     /// Receives until it is told to stop; then takes no more, lets every key that is being looked at be finished, and
     /// ends. `work` takes one turn on a key; the messages that asked for it stay hidden meanwhile and are deleted behind
-    /// it, whatever it did. If it panics they come back.
+    /// it, unless it says that they are still owed something: then, and if it panics, they come back.
     ///
     /// Dropping the future ends the turns midway: their messages, and those of a call that was under way when it
     /// stopped, come back after the visibility time-out.
     pub async fn run<W, F>(self: Arc<Self>, work: W, stopping: impl Future<Output = ()>)
     where
         W: Fn(WakeUp) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = ()> + Send + 'static,
+        F: Future<Output = bool> + Send + 'static,
     {
         let mut stopping = pin!(stopping);
         let seats = Arc::new(Semaphore::new(self.options.keys_at_once.max(1)));
@@ -136,11 +137,11 @@ impl<C: Clock> Receiver<C> {
         turns: &mut JoinSet<()>,
     ) where
         W: Fn(WakeUp) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = ()> + Send + 'static,
+        F: Future<Output = bool> + Send + 'static,
     {
-        let messages: Vec<Arc<String>> = received
+        let messages: Vec<Arc<Held>> = received
             .iter()
-            .map(|message| Arc::new(message.receipt_handle().unwrap_or_default().to_owned()))
+            .map(|message| Arc::new(Held::new(message.receipt_handle().unwrap_or_default())))
             .collect();
         let bodies = received
             .iter()
@@ -160,9 +161,9 @@ impl<C: Clock> Receiver<C> {
             }
         }
         for index in done {
-            self.delete(&messages[index]).await;
+            self.delete(&messages[index].receipt).await;
         }
-        let turns_asked_by: Vec<(WakeUp, Vec<Arc<String>>)> = batch
+        let turns_asked_by: Vec<(WakeUp, Vec<Arc<Held>>)> = batch
             .turns
             .into_iter()
             .map(|(wake_up, indices)| {
@@ -177,26 +178,31 @@ impl<C: Clock> Receiver<C> {
             turns.spawn(async move {
                 let turn = async {
                     let _seat = seats.acquire_owned().await;
-                    work(wake_up).await;
+                    work(wake_up).await
                 };
-                receiver.keep_hidden(&asked_by, turn).await;
+                let is_done = receiver.keep_hidden(&asked_by, turn).await;
                 for message in asked_by {
+                    if !is_done {
+                        message.is_owed.store(true, Ordering::Relaxed);
+                    }
                     // The last turn that a message asked for deletes it.
-                    if let Some(receipt) = Arc::into_inner(message) {
-                        receiver.delete(&receipt).await;
+                    if let Some(message) = Arc::into_inner(message)
+                        && !message.is_owed.into_inner()
+                    {
+                        receiver.delete(&message.receipt).await;
                     }
                 }
             });
         }
     }
 
-    /// Does this, and extends the visibility time-out of the messages as long as that lasts.
-    async fn keep_hidden(&self, messages: &[Arc<String>], turn: impl Future<Output = ()>) {
+    /// Does this, extends the visibility time-out of the messages as long as that lasts, and gives what it says.
+    async fn keep_hidden(&self, messages: &[Arc<Held>], turn: impl Future<Output = bool>) -> bool {
         let mut turn = pin!(turn);
         loop {
             let beat = self.clock.sleep(self.options.visibility_timeout / 3);
             tokio::select! {
-                () = &mut turn => return,
+                is_done = &mut turn => return is_done,
                 () = beat => {}
             }
             for message in messages {
@@ -205,11 +211,11 @@ impl<C: Clock> Receiver<C> {
                     .client
                     .change_message_visibility()
                     .queue_url(&self.queue_url)
-                    .receipt_handle(message.as_str())
+                    .receipt_handle(&message.receipt)
                     .visibility_timeout(self.visibility_s())
                     .send();
                 tokio::select! {
-                    () = &mut turn => return,
+                    is_done = &mut turn => return is_done,
                     extended = extend => if let Err(error) = extended {
                         warn!(error = words(&error),
                             "a message could not be kept hidden; its keys may be looked at twice");
@@ -237,6 +243,22 @@ impl<C: Clock> Receiver<C> {
 
     fn visibility_s(&self) -> i32 {
         i32::try_from(self.options.visibility_timeout.as_secs()).unwrap_or(i32::MAX)
+    }
+}
+
+/// A message whose turns are taken.
+struct Held {
+    receipt: String,
+    /// Whether a turn was not taken to its end and nobody could be told: it must come again.
+    is_owed: AtomicBool,
+}
+
+impl Held {
+    fn new(receipt: &str) -> Self {
+        Self {
+            receipt: receipt.to_owned(),
+            is_owed: AtomicBool::new(false),
+        }
     }
 }
 

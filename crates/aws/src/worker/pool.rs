@@ -53,9 +53,7 @@ impl<P: Processor> Worker<P> {
             let turns = Arc::clone(&self.turns);
             move |wake_up| {
                 let turns = Arc::clone(&turns);
-                async move {
-                    turns.take(wake_up, None).await;
-                }
+                async move { turns.take(wake_up, None).await.is_done() }
             }
         };
         let working = async {

@@ -115,13 +115,18 @@ fn wake_up(key: &str) -> WakeUp {
     }
 }
 
-/// Stops once this many turns were taken; gives how often each key had one.
+/// Stops once this many turns were taken, none of them to its end for `owed`; gives how often each key had one.
 async fn turns(queue: &Queue, count: usize) -> BTreeMap<String, usize> {
     let (tell, mut told) = mpsc::unbounded_channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let work = move |wake_up: WakeUp| {
         let tell = tell.clone();
-        async move { tell.send(wake_up.key.key.to_string()).unwrap() }
+        async move {
+            let key = wake_up.key.key.to_string();
+            let is_done = key != "owed";
+            tell.send(key).unwrap();
+            is_done
+        }
     };
     let receiver = queue.receiver(Duration::from_secs(30));
     let running = tokio::spawn(receiver.run(work, async {
@@ -158,6 +163,18 @@ async fn every_message_is_deleted_once_its_keys_were_looked_at() {
     let seen = turns(&queue, 2).await;
     assert_eq!(seen, [("a b".to_owned(), 1), ("c".to_owned(), 1)].into());
     assert_eq!(queue.counts().await, [0, 0, 0]);
+}
+
+/// What could not be looked at, and could not be put back, comes again with all that stands in its message.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_which_a_turn_is_owed_is_not_deleted() {
+    let Some(queue) = Queue::new("owed").await else {
+        return;
+    };
+    queue.send(&event(&["owed", "done"])).await;
+    queue.send(&event(&["done"])).await;
+    turns(&queue, 2).await;
+    assert_eq!(queue.counts().await, [0, 1, 0], "it is hidden for a while");
 }
 
 /// A hint for later is kept back, and what is further away than a queue keeps it is put back when it comes too early.
@@ -200,6 +217,7 @@ async fn a_long_turn_keeps_its_message_and_is_finished_before_the_end() {
             async move {
                 begun.add_permits(1);
                 may_end.wait_for(|it| *it).await.unwrap();
+                true
             }
         }
     };
