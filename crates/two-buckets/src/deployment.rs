@@ -162,7 +162,12 @@ fn function(settings: &Settings, stack: Option<&Stack>) -> Option<LambdaFunction
         arn: stack.output("FunctionArn")?.to_owned(),
         role_arn: (aws.function_role_arn.value.clone())
             .or_else(|| stack.output("FunctionRoleArn").map(str::to_owned)),
-        permanent_errors,
+        permanent_errors: if permanent_errors.is_empty() {
+            let of_stack = stack.parameters.get("UserFunctionPermanentErrors");
+            LambdaFunction::error_types(of_stack.map(String::as_str).unwrap_or_default())
+        } else {
+            permanent_errors
+        },
     })
 }
 
@@ -323,10 +328,15 @@ mod tests {
             .parameters
             .insert("JobFromBytes".into(), "1000".into());
         stack.parameters.insert("KmsKeyArn".into(), String::new());
+        stack.parameters.insert(
+            "UserFunctionPermanentErrors".into(),
+            "BadFile,TooOld".into(),
+        );
         let config = check(&[], Some(&stack)).unwrap();
         let function = config.function.unwrap();
         assert_eq!(function.arn, "arn:aws:lambda:x:1:function:f");
         assert_eq!(function.role_arn.as_deref(), Some("arn:aws:iam::1:role/r"));
+        assert_eq!(function.permanent_errors, ["BadFile", "TooOld"]);
         let jobs = config.jobs.unwrap();
         assert_eq!(
             (&*jobs.queue, &*jobs.definition, jobs.from_bytes),

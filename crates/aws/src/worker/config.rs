@@ -85,6 +85,16 @@ pub struct LambdaFunction {
     pub permanent_errors: Vec<String>,
 }
 
+impl LambdaFunction {
+    /// Error types as a deployment lists them: one to a line or with commas between.
+    pub fn error_types(list: &str) -> Vec<String> {
+        list.split([',', '\n'])
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect()
+    }
+}
+
 /// Where jobs run, and which files are some.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Batch {
@@ -281,12 +291,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     fn function(&mut self) -> Option<LambdaFunction> {
         let role_arn = self.text("TWO_BUCKETS_FUNCTION_ROLE_ARN");
         let permanent = self.text("TWO_BUCKETS_FUNCTION_PERMANENT_ERRORS");
-        let permanent_errors = permanent
-            .unwrap_or_default()
-            .split([',', '\n'])
-            .map(|name| name.trim().to_owned())
-            .filter(|name| !name.is_empty())
-            .collect();
+        let permanent_errors = LambdaFunction::error_types(&permanent.unwrap_or_default());
         let arn = self.text("TWO_BUCKETS_FUNCTION_ARN")?;
         Some(LambdaFunction {
             arn,
