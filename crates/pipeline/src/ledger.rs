@@ -39,6 +39,13 @@ pub enum Error {
     /// The ledger cannot do this by one call; its capabilities say so.
     #[error("the ledger cannot do this in one call")]
     Unsupported,
+    /// It answers, and what it keeps there is not as this program writes it: of a newer one, or damaged. Only what this is
+    /// about has to wait.
+    #[error("the ledger cannot be read there: {reason}")]
+    Unreadable {
+        /// What is wrong.
+        reason: String,
+    },
     /// It does not answer, or refused; the change may have been made. Stop: the lease runs out and somebody looks again.
     #[error("the ledger is unavailable: {reason}")]
     Unavailable {

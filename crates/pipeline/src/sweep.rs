@@ -1,12 +1,14 @@
 //! What no wake-up told of. The sweep lists all of staging, with no watermark: a multipart upload that ends late looks
 //! old from its first moment, so "newer than the last sweep" would miss it.
 
+use std::collections::HashSet;
+
 use two_buckets_objects::{
     Error, Key, LIST_PAGE_MAX, ListVersions, ListedVersion, ObjectRef, ObjectStore, Timestamp,
     VersionId, VersionRef,
 };
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     Clock, Driver, Ledger, Processor, State, Upload, UploadId, WakeUp, WakeUps, Why, ledger,
@@ -46,6 +48,8 @@ pub struct Swept {
 struct Sweeping {
     swept: Swept,
     passed_over_in_a_row: u32,
+    /// Unfinished uploads whose versions were listed in staging: they are not asked for one by one.
+    staged: HashSet<UploadId>,
 }
 
 impl Sweeping {
@@ -59,7 +63,10 @@ impl Sweeping {
             self.passed_over_in_a_row = 0;
             return Ok(());
         };
-        self.passed_over_in_a_row += 1;
+        // What cannot be read stays so, and says nothing of the others.
+        if !matches!(error, SweepError::Ledger(ledger::Error::Unreadable { .. })) {
+            self.passed_over_in_a_row += 1;
+        }
         if self.passed_over_in_a_row >= PASSED_OVER_IN_A_ROW_MAX {
             return Err(error);
         }
@@ -345,17 +352,16 @@ where
     async fn has_unnoted_version(&self, row: &Upload) -> Result<bool, SweepError> {
         let driver = self.driver;
         let (versions, _) = staging::versions_of(&*driver.store, &row.key).await?;
-        for version in versions {
-            let at = VersionRef {
+        let versions: Vec<VersionRef> = versions
+            .into_iter()
+            .map(|version| VersionRef {
                 bucket: row.key.bucket.clone(),
                 key: row.key.key.clone(),
                 version_id: version.version_id,
-            };
-            if driver.ledger.find(&at).await?.is_none() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+            })
+            .collect();
+        let rows = driver.ledger.find_each(&versions).await?;
+        Ok(rows.iter().any(Option::is_none))
     }
 
     async fn list_staging(
@@ -389,6 +395,11 @@ where
                     Some(rows) => Row::Read(rows[index].take().map(Box::new)),
                     None => Row::Unread,
                 };
+                if let Row::Read(Some(row)) = &row
+                    && row.is_unfinished()
+                {
+                    sweeping.staged.insert(row.id.clone());
+                }
                 self.look(&mut key, entry, row, &mut sweeping.swept).await;
                 seen = Some(key);
             }
@@ -418,7 +429,14 @@ where
                 version_id: entry.version_id.clone(),
             })
             .collect();
-        let mut found = driver.ledger.find_each(&versions).await.ok()?.into_iter();
+        let found = match driver.ledger.find_each(&versions).await {
+            Ok(found) => found,
+            Err(error) => {
+                debug!(%error, "the rows of a page are read one by one");
+                return None;
+            }
+        };
+        let mut found = found.into_iter();
         let of_entry = |entry: &ListedVersion| {
             if entry.is_delete_marker {
                 None
@@ -532,6 +550,9 @@ where
             for row in rows {
                 if stopping() || gone.is_paused() {
                     return Ok(());
+                }
+                if sweeping.staged.contains(&row.id) {
+                    continue;
                 }
                 let Some(version) = row.version() else {
                     continue;

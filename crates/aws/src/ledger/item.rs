@@ -21,9 +21,8 @@ const FORMAT_NAME: &str = "format";
 const RFC3339_MAX: Timestamp = Timestamp::from_millis(253_402_300_799_999);
 
 pub(super) fn corrupt(what: &str) -> Error {
-    Error::Unavailable {
-        reason: format!("an item of the ledger is not as it was written: {what}"),
-        source: None,
+    Error::Unreadable {
+        reason: format!("an item is not as it was written: {what}"),
     }
 }
 

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use futures::{StreamExt as _, TryStreamExt as _};
 use two_buckets_pipeline::UploadId;
 use two_buckets_pipeline::ledger::Result;
+use tracing::warn;
 
 use super::DynamoLedger;
+use super::item::sort_key_of;
 use super::rows::{Home, Kept, upload_from};
 use super::table::{Range, Table};
 
@@ -118,22 +120,29 @@ impl Part {
     }
 
     async fn read(&mut self, table: &Table, descending: bool, limit: usize) -> Result<()> {
-        let range = Range {
-            pk: &self.pk,
-            begins_with: None,
-            behind: self.behind.as_deref(),
-            descending,
-            limit: Some(limit),
-        };
-        let (items, has_more) = table.page(&range).await?;
-        for item in &items {
-            self.read.push_back(upload_from(item)?);
+        while self.read.is_empty() && !self.is_done {
+            let range = Range {
+                pk: &self.pk,
+                begins_with: None,
+                behind: self.behind.as_deref(),
+                descending,
+                limit: Some(limit),
+            };
+            let (items, has_more) = table.page(&range).await?;
+            for item in &items {
+                match upload_from(item) {
+                    Ok(row) => self.read.push_back(row),
+                    // All others would wait for it. It is not forgotten: a sweep finds its version in staging.
+                    Err(error) => warn!(partition = %self.pk, id = ?sort_key_of(item).ok(), %error,
+                        "a walk passes over an upload"),
+                }
+            }
+            if let Some(last) = items.last() {
+                self.behind = Some(sort_key_of(last)?);
+            }
+            // A page may be empty and have a next where it filters; this one filters nothing.
+            self.is_done = !has_more;
         }
-        if let Some(last) = self.read.back() {
-            self.behind = Some(last.upload.id.as_str().to_owned());
-        }
-        // A page may be empty and have a next where it filters; this one filters nothing.
-        self.is_done = !has_more;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use two_buckets_aws::ledger::{DynamoLedger, create_table};
 use two_buckets_objects::{ETag, ListedVersion, ObjectRef, Timestamp, VersionId, VersionRef};
 use two_buckets_pipeline::ledger::{Claim, ClaimKey, Error, Release, SourceFacts};
@@ -554,34 +555,42 @@ async fn only_what_has_ended_bears_a_time_to_live() {
     }
 }
 
+/// An upload that a newer program has written.
+async fn newer_item(fresh: &Fresh, name: &str) -> (Lease, Upload) {
+    let lease = hold(&**fresh, name, NOW).await;
+    let upload = noted(&**fresh, &lease, "v").await;
+    let scanned = fresh.client.scan().table_name(&fresh.table).send().await;
+    let mut newer = (scanned.unwrap().items.unwrap().into_iter())
+        .find(|item| item["sk"].as_s().unwrap() == upload.id.as_str())
+        .unwrap();
+    newer.insert("format".into(), AttributeValue::N("2".into()));
+    newer.insert("change".into(), AttributeValue::S("newer".into()));
+    let put = fresh.client.put_item().table_name(&fresh.table);
+    put.set_item(Some(newer)).send().await.unwrap();
+    (lease, upload)
+}
+
 /// A table that a newer program writes is left alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_of_a_newer_format_is_an_error_and_stays_as_it_is() {
     let Some(fresh) = Fresh::new(1).await else {
         return;
     };
-    let lease = hold(&*fresh, "a", NOW).await;
-    let upload = noted(&*fresh, &lease, "v").await;
-    let scanned = fresh.client.scan().table_name(&fresh.table).send().await;
-    let items = scanned.unwrap().items.unwrap();
-    let mut newer = items
-        .into_iter()
-        .find(|item| item["pk"].as_s().unwrap() == "open#00")
-        .unwrap();
-    newer.insert(
-        "format".into(),
-        aws_sdk_dynamodb::types::AttributeValue::N("2".into()),
-    );
-    newer.insert(
-        "change".into(),
-        aws_sdk_dynamodb::types::AttributeValue::S("newer".into()),
-    );
-    let put = fresh.client.put_item().table_name(&fresh.table);
-    put.set_item(Some(newer)).send().await.unwrap();
+    let (lease, upload) = newer_item(&fresh, "a").await;
     let got = fresh.get(&upload.id).await;
     assert!(got.is_err_and(|error| error.to_string().contains("a newer one writes this table")));
     let begin = fresh
         .begin_attempt(&lease, &upload.id, &SourceFacts::default(), 3, NOW)
         .await;
-    assert!(matches!(begin, Err(Error::Unavailable { .. })), "{begin:?}");
+    assert!(matches!(begin, Err(Error::Unreadable { .. })), "{begin:?}");
+    // Only its own key waits: walks go past it, though it is all there is on their first page.
+    for at in 0..5 {
+        newer_item(&fresh, &format!("another{at}")).await;
+    }
+    let lease = hold(&*fresh, "last", NOW).await;
+    let last = noted(&*fresh, &lease, "v").await;
+    let unfinished = fresh.unfinished(None, 1).await.unwrap();
+    assert_eq!(unfinished, std::slice::from_ref(&last));
+    let oldest = fresh.oldest_unfinished().await.unwrap();
+    assert_eq!(oldest, Some(last));
 }

@@ -462,9 +462,8 @@ fn expires_at(now: Timestamp, life: Duration) -> Timestamp {
 }
 
 fn corrupt(what: &str) -> Error {
-    Error::Unavailable {
-        reason: format!("a ledger row is not as it was written: {what}"),
-        source: None,
+    Error::Unreadable {
+        reason: format!("a row is not as it was written: {what}"),
     }
 }
 

@@ -55,6 +55,10 @@ pub fn failed(error: ledger::Error) -> Error {
             reason: "the ledger does not answer".into(),
             source: Some(Box::new(error)),
         },
+        ledger::Error::Unreadable { .. } => Error::Broken {
+            reason: "the ledger cannot be read there".into(),
+            source: Some(Box::new(error)),
+        },
         error => Error::Broken {
             reason: "the ledger cannot do this".into(),
             source: Some(Box::new(error)),
