@@ -330,7 +330,7 @@ fn member(form: &[u8], name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_for_exactly_the_version_come_with_the_call_and_are_said_nowhere_else() {
-    let bed = Bed::new("in/ä*.pdf").await;
+    let bed = Bed::new("in/ä文*.pdf").await;
     let (result, asked, _) = run(&bed.upload, with_role(), |asked| match &*asked.what {
         "POST /" => session(),
         _ => failed("KeyError", "no"),
@@ -350,7 +350,7 @@ async fn credentials_for_exactly_the_version_come_with_the_call_and_are_said_now
     );
     assert!((2..=64).contains(&name.len()), "{name}");
     let policy = member(&for_sts.body, "Policy");
-    assert!(policy.is_ascii(), "{policy}");
+    assert!(policy.chars().all(|c| c <= '\u{ff}'), "{policy}");
     assert_eq!(
         serde_json::from_str::<Value>(&policy).unwrap(),
         json!({
@@ -359,13 +359,13 @@ async fn credentials_for_exactly_the_version_come_with_the_call_and_are_said_now
                 {
                     "Effect": "Allow",
                     "Action": "s3:GetObjectVersion",
-                    "Resource": "arn:aws:s3:::files/in/ä${*}.pdf",
+                    "Resource": "arn:aws:s3:::files/in/ä文${*}.pdf",
                     "Condition": { "StringEquals": { "s3:VersionId": version_id } },
                 },
                 {
                     "Effect": "Allow",
                     "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
-                    "Resource": format!("arn:aws:s3:::archive/_results/in/ä${{*}}.pdf/{version_id}/*"),
+                    "Resource": format!("arn:aws:s3:::archive/_results/in/ä文${{*}}.pdf/{version_id}/*"),
                 },
             ],
         })
