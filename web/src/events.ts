@@ -10,6 +10,8 @@ const silentMs = 40_000;
 export class Events {
 	/** Whether changes come by themselves now. */
 	isLive = false;
+	/** Whether the server has no stream, or gives none. */
+	isRefused = false;
 	private stop: AbortController | null = null;
 	private timer: ReturnType<typeof setTimeout> | undefined;
 	private failures = 0;
@@ -46,6 +48,7 @@ export class Events {
 		try {
 			const stream = await api.events(stop.signal);
 			this.isLive = true;
+			this.isRefused = false;
 			this.failures = 0;
 			// What happened before the first word of the stream is in the list only.
 			this.missed();
@@ -60,7 +63,10 @@ export class Events {
 			}
 		} catch (error) {
 			// The list says what is wrong; a server without a stream is asked for the list instead.
-			if (error instanceof api.Refused) this.failures = Math.max(this.failures, 4);
+			if (error instanceof api.Refused) {
+				this.isRefused = true;
+				this.failures = Math.max(this.failures, 4);
+			}
 		}
 		clearTimeout(silence);
 		// Ended from here, and perhaps begun again.

@@ -33,6 +33,11 @@ const pagesMax = 20;
 /** The API's own limit for one page. */
 const limitMax = 1000;
 const pollEveryMs = 1000;
+/** Something was sent or asked for from here: its next states are moments away. */
+const pollHurriedMs = 250;
+/** A server without a stream of events asks its ledger anew for every list, for all who look, and pays for it. */
+const pollRefusedEveryMs = 5000;
+const pollRefusedHurriedMs = 1500;
 /** Changes come by themselves; the list is asked for what they do not say. */
 const pollLiveEveryMs = 30_000;
 /** After a change the counts are asked for, at most so often. */
@@ -91,12 +96,12 @@ const notices = new Notices(
 	() => poll.now(),
 	() => void permit(wanting().map(({ id }) => id)),
 );
-const poll = new Poll(
-	round,
-	() => (events.isLive ? pollLiveEveryMs : pollEveryMs * Math.min(pages, 5)),
-	(link) => linkChanged(link),
-	askToSignIn,
-);
+const poll = new Poll(round, pollWaitMs, (link) => linkChanged(link), askToSignIn);
+function pollWaitMs(hurried: boolean): number {
+	if (hurried) return events.isRefused ? pollRefusedHurriedMs : pollHurriedMs;
+	if (events.isLive) return pollLiveEveryMs;
+	return (events.isRefused ? pollRefusedEveryMs : pollEveryMs) * Math.min(pages, 5);
+}
 const events = new Events(follows, () => poll.now());
 const signIn = new SignIn((token) => {
 	api.signIn(token);

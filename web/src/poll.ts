@@ -1,4 +1,4 @@
-/** Calls again and again: every second while the page is seen, sooner when something is afoot. */
+/** Calls again and again while the page is seen, sooner when something is afoot. */
 
 import { Refused, Unknown } from "./api.ts";
 import { type Backoff, waitMs } from "./backoff.ts";
@@ -14,8 +14,7 @@ export type Link =
 			trying: boolean;
 	  };
 
-const soonMs = 250;
-/** For how long after [`Poll.hurry`] calls are `soonMs` apart. */
+/** For how long after [`Poll.hurry`] calls hurry. */
 const hurryForMs = 5000;
 const backoff: Backoff = { firstMs: 1000, maxMs: 10_000 };
 
@@ -30,7 +29,7 @@ export class Poll {
 	constructor(
 		/** One round; throws where there was no answer, or a refusal. */
 		private readonly round: () => Promise<void>,
-		private readonly everyMs: () => number,
+		private readonly everyMs: (hurried: boolean) => number,
 		private readonly linkChanged: (link: Link) => void,
 		/** The server asks who this is; nothing more is asked until [`Poll.now`]. */
 		private readonly signIn: (why: string) => void,
@@ -66,7 +65,7 @@ export class Poll {
 			await this.round();
 			this.failures = 0;
 			if (this.link.is === "away") this.set({ is: "up" });
-			wait = Date.now() < this.hurryUntil ? soonMs : this.everyMs();
+			wait = this.everyMs(Date.now() < this.hurryUntil);
 		} catch (error) {
 			if (error instanceof Unknown) {
 				this.running = false;
