@@ -120,6 +120,8 @@ fn first_seed(bug: Bug) -> u64 {
         Bug::UnconditionalCopy => 350,
         // A copy of a last attempt has to land within the minutes in which another worker sets its upload aside.
         Bug::NeverLooksAgain => 21,
+        // Where it leaves in staging what is archived, nothing is lost at first and the world takes long not to rest.
+        Bug::DeletedByName => 7,
         _ => 1,
     }
 }
