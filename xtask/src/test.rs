@@ -46,7 +46,8 @@ fn rust(closing: &mut Vec<String>) -> Result<Done> {
         );
     }
     let (lines, outcome) = tests.run_and_keep(|line| {
-        line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed")
+        (line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed"))
+            || (line.starts_with("test ") && line.ends_with(" ... FAILED"))
     });
     closing.extend(lines);
     outcome?;

@@ -35,7 +35,7 @@ pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
         .current_dir(&web)
         .run_and_keep(|line| {
             let line = line.trim_start();
-            ["Test Files", "Tests ", "# tests", "# pass", "# fail"]
+            ["not ok", "# tests", "# pass", "# fail"]
                 .iter()
                 .any(|start| line.starts_with(start))
         });
