@@ -963,6 +963,8 @@ export interface components {
             finished: number;
             /** @description Versions found in staging. */
             listed: number;
+            /** @description Keys that could not be looked at, because store or ledger failed at them. The log names them; the next sweep looks again. */
+            passed_over: number;
             /** @description Keys that had something due. */
             woken: number;
         };
