@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use tracing::warn;
 use two_buckets_pipeline::UploadId;
 use two_buckets_pipeline::ledger::Result;
-use tracing::warn;
 
 use super::DynamoLedger;
 use super::item::sort_key_of;
