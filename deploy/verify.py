@@ -45,7 +45,7 @@ class Report:
 
     def __init__(self, say=print):
         self.say = say
-        self.failed = []
+        self.failed, self.unchecked = [], []
 
     def claim(self, claim, problems):
         problems = list(problems)
@@ -59,6 +59,17 @@ class Report:
 
     def skipped(self, claim, why):
         self.say(f"{'skipped':<8}{claim}: {why}")
+        self.unchecked.append(claim)
+
+    def end(self):
+        """The last line, and the exit code."""
+        if self.failed:
+            self.say(f"{len(self.failed)} claims failed")
+        elif self.unchecked:
+            self.say(f"what was checked holds; {len(self.unchecked)} were skipped")
+        else:
+            self.say("all of it holds")
+        return 1 if self.failed else 0
 
 
 class Ledger:
@@ -276,7 +287,7 @@ def refused(what, tried):
 
 def check_roles(stack, report):
     """What IAM itself says of the roles whose sessions are given away. Nobody but the functions can take them."""
-    staging, archive = f"arn:aws:s3:::{stack.staging}", f"arn:aws:s3:::{stack.archive}"
+    staging, archive = stack.staging, stack.archive
     asked = {
         "UploaderRoleArn": [
             ("s3:PutObject", f"{staging}/a", True), ("s3:PutObject", f"{staging}/a/../b", False), ("s3:GetObject", f"{staging}/a", False),
@@ -293,9 +304,10 @@ def check_roles(stack, report):
             report.skipped(claim, "this stack has none")
             continue
         iam, problems = boto3.client("iam"), []
+        partition = stack.outputs[name].split(":")[1]
         try:
             for action, resource, wanted in questions:
-                said = iam.simulate_principal_policy(PolicySourceArn=stack.outputs[name], ActionNames=[action], ResourceArns=[resource])
+                said = iam.simulate_principal_policy(PolicySourceArn=stack.outputs[name], ActionNames=[action], ResourceArns=[f"arn:{partition}:s3:::{resource}"])
                 if (said["EvaluationResults"][0]["EvalDecision"] == "allowed") != wanted:
                     problems.append(f"{action} on {resource}: {said['EvaluationResults'][0]['EvalDecision']}")
         except botocore.exceptions.ClientError as error:
@@ -343,8 +355,7 @@ def main(words=None, pause=lambda: time.sleep(PAUSE_S), say=print):
         clean(stack, prefix, report)
     else:
         say(f"they stay below {prefix} in {stack.archive}; --clean removes them")
-    say(f"{len(report.failed)} claims failed" if report.failed else "all of it holds")
-    return 1 if report.failed else 0
+    return report.end()
 
 
 if __name__ == "__main__":

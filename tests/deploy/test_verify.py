@@ -148,11 +148,13 @@ def test_a_role_that_may_too_much_is_found(aws, monkeypatch):
     monkeypatch.setattr(verify.boto3, "client", lambda name, **how: Iam() if name == "iam" else client(name, **how))
 
     class Stack:
-        staging, archive, outputs = STAGING, ARCHIVE, {"UploaderRoleArn": "arn", "FunctionRoleArn": "arn"}
+        staging, archive = STAGING, ARCHIVE
+        outputs = {"UploaderRoleArn": "arn:aws:iam::1:role/u", "FunctionRoleArn": "arn:aws-cn:iam::1:role/f"}
 
     said = []
     report = verify.Report(said.append)
     verify.check_roles(Stack, report)
     assert len(report.failed) == 2
-    assert any("s3:PutObject on arn:aws:s3:::staging/a/../b" in line for line in said)
-    assert ("s3:GetObjectVersion", "arn:aws:s3:::staging/a") in asked
+    assert any("s3:PutObject on staging/a/../b" in line for line in said)
+    assert ("s3:PutObject", "arn:aws:s3:::staging/a") in asked
+    assert ("s3:GetObjectVersion", "arn:aws-cn:s3:::staging/a") in asked

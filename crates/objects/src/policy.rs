@@ -28,6 +28,15 @@ pub fn literal(text: &str) -> String {
     out
 }
 
+/// The partition of AWS that an ARN is in, which resources in a policy beside it must name too: `aws`, or `aws-cn`,
+/// `aws-us-gov` and others with accounts of their own (IAM User Guide, "Amazon Resource Names").
+pub fn partition_of(arn: &str) -> &str {
+    let partition = arn
+        .strip_prefix("arn:")
+        .and_then(|rest| rest.split(':').next());
+    partition.filter(|name| !name.is_empty()).unwrap_or("aws")
+}
+
 /// The same JSON of the characters that STS takes in a policy: others, which stand in strings only, become JSON's escapes.
 pub fn within_sts(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
@@ -51,6 +60,15 @@ mod tests {
     fn no_character_of_a_literal_is_a_wildcard_or_a_variable() {
         assert_eq!(literal("a*b?${aws:x}"), "a${*}b${?}${$}{aws:x}");
         assert_eq!(literal("ä 文 \" \\ {} plain"), "ä 文 \" \\ {} plain");
+    }
+
+    #[test]
+    fn a_partition_is_an_arns_own() {
+        assert_eq!(partition_of("arn:aws-cn:iam::1:role/r"), "aws-cn");
+        assert_eq!(partition_of("arn:aws:s3:::b"), "aws");
+        for no_arn in ["", "arn::iam", "role/r"] {
+            assert_eq!(partition_of(no_arn), "aws", "{no_arn}");
+        }
     }
 
     #[test]

@@ -109,7 +109,8 @@ pub(crate) fn deploy(flags: &Deploy) -> Result<()> {
             "\nWait 15 minutes before the first upload: S3 takes that long to version every write of a new bucket."
         );
     }
-    println!("\nnext: cargo xtask verify --stack {}", flags.stack);
+    let then = if is_new { "then" } else { "next" };
+    println!("\n{then}: cargo xtask verify --stack {}", flags.stack);
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use two_buckets_objects::policy::partition_of;
 use two_buckets_pipeline::{Incoming, ProcessError};
 
 use super::FunctionOptions;
@@ -60,7 +61,7 @@ impl Sessions {
             source: &upload.source.at,
             archive: &options.archive,
             kms_key_arn: options.kms_key_arn.as_deref(),
-            partition: self.role_arn.split(':').nth(1).unwrap_or("aws"),
+            partition: partition_of(&self.role_arn),
         };
         let policy = scope.policy().ok_or_else(|| {
             ProcessError::permanent("its version id is too long for a session policy")

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use two_buckets_objects::policy::partition_of;
 use two_buckets_objects::{BucketName, Timestamp};
 use two_buckets_uploads::{
     CompleteMultipart, Completed, CreateMultipart, CredentialScope, Error, FormSigner, FormToSign,
@@ -168,7 +169,9 @@ impl Grants for S3Grants {
         if life < SESSION_LIFE_MIN {
             return Err(refused("credentials last at least 15 minutes"));
         }
-        let policy = scope.session_policy(&options.staging, options.kms_key_arn.as_deref())?;
+        let partition = partition_of(role.arn());
+        let policy =
+            scope.session_policy(&options.staging, partition, options.kms_key_arn.as_deref())?;
         let made = role
             .assume(Some(policy), life.min(CHAINED_LIFE_MAX))
             .await?;

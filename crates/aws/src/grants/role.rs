@@ -29,6 +29,11 @@ impl UploaderRole {
         Self { sts, arn }
     }
 
+    /// Which role it is.
+    pub(super) fn arn(&self) -> &str {
+        &self.arn
+    }
+
     /// Begins a session, which can do only what the policy allows as well, if there is one (STS API, `AssumeRole`). It
     /// lasts at least 15 minutes and at most [`CHAINED_LIFE_MAX`].
     pub(super) async fn assume(

@@ -385,3 +385,118 @@ fn checksum_from(text: &str) -> Option<Checksum> {
         value: BASE64_STANDARD.decode(value).ok()?.into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use two_buckets_objects::Algorithm;
+
+    use super::*;
+
+    const TABLE: &str = include_str!("../../../../docs/table.md");
+
+    fn ms(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    /// An upload of which everything is known at once, whatever that would mean.
+    fn full() -> Upload {
+        let bucket = "archive".parse().unwrap();
+        let checksum = Checksum {
+            algorithm: Algorithm::Crc32,
+            value: vec![1, 2, 3, 4].into(),
+            kind: ChecksumKind::Composite { parts: 3 },
+        };
+        let order = Order {
+            last_modified: ms(1),
+            number: 2,
+        };
+        Upload {
+            id: UploadId::new("800000000000000a-000000000000000b-0100c0ffee").unwrap(),
+            key: ObjectRef {
+                bucket: "staging".parse().unwrap(),
+                key: "a".parse().unwrap(),
+            },
+            staged: Some(Staged {
+                version_id: VersionId::new("v"),
+                order,
+                size_bytes: 3,
+                etag: ETag::new("e-3"),
+            }),
+            minted: true,
+            expectation: Some(Expectation {
+                until: ms(4),
+                size_bytes: Some(5),
+                media_type: Some("text/plain".into()),
+                checksum: Some(checksum.clone()),
+            }),
+            state: State::Archived,
+            closed: true,
+            look_in_archive: true,
+            is_job: true,
+            replay: Some(Replay {
+                bucket,
+                version_id: VersionId::new("w"),
+                upload: UploadId::new("an-id"),
+                order,
+            }),
+            checksum: Some(Checksum {
+                kind: ChecksumKind::FullObject,
+                ..checksum.clone()
+            }),
+            media_type: Some("text/html".into()),
+            attempts: 6,
+            attempts_ever: 7,
+            deferrals: 8,
+            log: vec![Attempt {
+                number: 7,
+                started_at: ms(9),
+                ended: Some((ms(10), AttemptOutcome::Permanent)),
+                reason: Some("bad".into()),
+            }],
+            progress: Some(ProgressAt {
+                done: 11,
+                total: Some(12),
+                words: "on its way".into(),
+            }),
+            next_attempt_at: Some(ms(-13)),
+            reason: Some("worse".into()),
+            archive: Some(ArchiveRecord {
+                at: VersionRef {
+                    bucket: "archive".parse().unwrap(),
+                    key: "b".parse().unwrap(),
+                    version_id: VersionId::new("x"),
+                },
+                checksum: Some(checksum),
+            }),
+            report: Some(Report::new("{}".into()).unwrap()),
+            received_at: ms(14),
+            started_at: Some(ms(15)),
+            finished_at: Some(ms(16)),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_is_what_the_docs_list() {
+        let upload = full();
+        let at = Home::of(&upload).at(&upload.id, parts(&upload.id).unwrap());
+        let item = upload_to(&upload, &at, "a change", Duration::from_secs(1));
+        assert_eq!(upload_from(&item).unwrap().upload, upload);
+
+        let written: BTreeSet<&str> = item
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !["pk", "sk", "format"].contains(name))
+            .collect();
+        let (_, section) = TABLE.split_once("\n| attribute | type |").unwrap();
+        let (section, _) = section.split_once("\n\n").unwrap();
+        let listed: BTreeSet<&str> = section
+            .lines()
+            .skip(2)
+            .filter_map(|line| line.split('|').nth(1))
+            .flat_map(|names| names.split(',').map(|name| name.trim().trim_matches('`')))
+            .collect();
+        assert_eq!(written, listed);
+    }
+}

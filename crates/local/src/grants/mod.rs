@@ -136,7 +136,7 @@ impl Grants for DepotGrants {
         scope: CredentialScope,
         life: Duration,
     ) -> Result<UploadCredentials> {
-        let policy = scope.session_policy(&self.options.staging, None)?;
+        let policy = scope.session_policy(&self.options.staging, "aws", None)?;
         let made = session::assume(
             &self.options.sts,
             Some(policy),

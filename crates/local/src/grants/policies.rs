@@ -22,7 +22,9 @@ const AWKWARD: [&str; 14] = [
 
 fn of(scope: &CredentialScope) -> Policy {
     let staging = "staging".parse().expect("a name");
-    let text = scope.session_policy(&staging, None).expect("it fits");
+    let text = scope
+        .session_policy(&staging, "aws", None)
+        .expect("it fits");
     text.parse().expect("a policy")
 }
 

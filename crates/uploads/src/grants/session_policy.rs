@@ -16,7 +16,8 @@ const ACTIONS: &str = r#"["s3:PutObject","s3:ListMultipartUploadParts","s3:Abort
 const ONLY_WHERE_NOTHING_IS: &str = r#",{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}}"#;
 
 impl CredentialScope {
-    /// The policy that narrows a session of the uploader role to this scope, as short as it can be.
+    /// The policy that narrows a session of the uploader role, in this partition of AWS, to this scope, as short as it can
+    /// be.
     ///
     /// Where the bucket encrypts with a KMS key of its owner, the session must be let use that key through S3, because
     /// S3 asks KMS in the session's name: `GenerateDataKey` for each write, `Decrypt` for the parts of an upload.
@@ -26,6 +27,7 @@ impl CredentialScope {
     pub fn session_policy(
         &self,
         staging: &BucketName,
+        partition: &str,
         kms_key_arn: Option<&str>,
     ) -> Result<String> {
         let (objects, condition) = match self {
@@ -39,7 +41,7 @@ impl CredentialScope {
             }
             Self::Below(prefix) => (format!("{}*", literal(prefix.as_str())), ""),
         };
-        let resource = quoted(&format!("arn:aws:s3:::{staging}/{objects}"));
+        let resource = quoted(&format!("arn:{partition}:s3:::{staging}/{objects}"));
         let key = kms_key_arn.map(for_key).unwrap_or_default();
         let policy = format!(
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":{ACTIONS},"Resource":{resource}}}{condition}{key}]}}"#
@@ -80,7 +82,7 @@ mod tests {
     fn of(bucket: &str, key: &str, must_be_new: bool, kms: Option<&str>) -> Result<String> {
         let key = key.parse().expect("a key");
         let scope = CredentialScope::Key { key, must_be_new };
-        scope.session_policy(&bucket.parse().expect("a name"), kms)
+        scope.session_policy(&bucket.parse().expect("a name"), "aws", kms)
     }
 
     const KMS: &str =
@@ -121,6 +123,20 @@ mod tests {
                 format!("arn:aws:s3:::staging/{}", literal(key))
             );
         }
+    }
+
+    #[test]
+    fn a_policy_names_the_bucket_in_its_partition() {
+        let key = "a".parse().expect("a key");
+        let scope = CredentialScope::Key {
+            key,
+            must_be_new: false,
+        };
+        let staging = "staging".parse().expect("a name");
+        let policy = scope
+            .session_policy(&staging, "aws-cn", None)
+            .expect("it fits");
+        assert!(policy.contains("\"arn:aws-cn:s3:::staging/a\""), "{policy}");
     }
 
     #[test]
