@@ -1,6 +1,6 @@
 """Hundreds of files (`TWO_BUCKETS_CHAIN_FILES` says how many) through the functions of a deployment while everything goes
-wrong that may: events are lost, doubled and late, S3 is busy, broken and in conflict, environments are killed in mid-work.
-Then every promise is looked at.
+wrong that may: events are lost, doubled and late, S3 is busy, broken and in conflict, ledger and queue are busy and their
+answers get lost, environments are killed in mid-work. Then every promise is looked at.
 
 The chain is our own S3 → SQS (moto) → the `processor` function under our own Lambda host → DynamoDB (moto) → archive, and the
 `sweep` function on a schedule; the same with `two-buckets work`."""
@@ -99,12 +99,21 @@ def settled(deployment):
     return not deployment.versions(INCOMING)
 
 
-def weather(deployment, rules):
-    deployment.server.api._call("PUT", "/api/faults", {"fault": rules})
+def bad_weather(deployment):
+    deployment.server.api._call("PUT", "/api/faults", {"fault": WEATHER})
+    for url in (deployment.dynamodb_url, deployment.sqs_url):
+        moto.weather(url, refused=0.02, lost=0.01)
+
+
+def fair_weather(deployment):
+    deployment.server.api._call("DELETE", "/api/faults", None)
+    for url in (deployment.dynamodb_url, deployment.sqs_url):
+        seen = moto.weather(url)
+        assert seen["refused"] and seen["lost"], seen
 
 
 def assert_promises_kept(deployment, book):
-    deployment.server.api._call("DELETE", "/api/faults", None)
+    fair_weather(deployment)
     assert book.acknowledged() == FILES
     found = problems(book, Kept(deployment))
     assert not found, "\n".join(found[:20])
@@ -117,7 +126,7 @@ def sweeping(sweep, stop, every_s):
 
 
 def test_the_functions_keep_every_promise_in_bad_weather(deployment):
-    weather(deployment, WEATHER)
+    bad_weather(deployment)
     crowd = Crowd(deployment)
     log = deployment.folder / "functions.log"
     processor = Function(function("processor"), deployment.variables, log, concurrency=3, timeout_s=20)
@@ -141,7 +150,7 @@ def test_the_functions_keep_every_promise_in_bad_weather(deployment):
 
 
 def test_a_worker_keeps_every_promise_in_bad_weather(deployment):
-    weather(deployment, WEATHER)
+    bad_weather(deployment)
     crowd = Crowd(deployment)
     words = ("work", "--workers", "4", "--sweep-interval-s", "10")
     worker = deployment.launch(*words)

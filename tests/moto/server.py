@@ -1,0 +1,107 @@
+"""A server of moto's for tests: it counts its calls, and may be told to be as busy and as unreliable as a service is.
+
+`server.py one|threaded` prints its port. `GET /__calls__` gives calls and bytes of requests by operation since it was asked
+last. `PUT /__weather__` takes the probabilities by which calls are refused, and by which they are made and their answer lost."""
+
+import collections
+import json
+import random
+import sys
+import threading
+import zlib
+
+import transactions
+
+transactions.apply()
+
+from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: E402 (what moto copies with is set before)
+from werkzeug.serving import make_server  # noqa: E402
+
+BUSY = {
+    "DynamoDB_20120810": ("com.amazonaws.dynamodb.v20120810", "ProvisionedThroughputExceededException"),
+    "AmazonSQS": ("com.amazonaws.sqs", "RequestThrottled"),
+}
+
+
+class Weather:
+    def __init__(self):
+        self.random = random.Random("weather")
+        self.lock = threading.Lock()
+        self.refused = self.lost = 0.0
+        self.seen = collections.Counter()
+
+    def set(self, refused=0.0, lost=0.0):
+        self.refused, self.lost = refused, lost
+
+    def of_this_call(self):
+        with self.lock:
+            roll = self.random.random()
+            what = "refused" if roll < self.refused else "lost" if roll < self.refused + self.lost else None
+            self.seen[what] += 1
+        return what
+
+
+class Server:
+    def __init__(self):
+        self.app = DomainDispatcherApplication(create_backend_app)
+        self.calls, self.lock = collections.defaultdict(lambda: [0, 0]), threading.Lock()
+        self.weather = Weather()
+
+    def __call__(self, environ, start):
+        size = int(environ.get("CONTENT_LENGTH") or 0)
+        match environ["PATH_INFO"]:
+            case "/__calls__":
+                with self.lock:
+                    body = json.dumps(self.calls)
+                    self.calls.clear()
+                return answer(start, "200 OK", body)
+            case "/__weather__":
+                self.weather.set(**json.loads(environ["wsgi.input"].read(size) or "{}"))
+                seen = json.dumps({str(what): count for what, count in self.weather.seen.items()})
+                return answer(start, "200 OK", seen)
+        service, _, operation = environ.get("HTTP_X_AMZ_TARGET", "Other").rpartition(".")
+        with self.lock:
+            self.calls[operation][0] += 1
+            self.calls[operation][1] += size
+        match service in BUSY and self.weather.of_this_call():
+            case "refused":
+                return answer(start, "400 Bad Request", refusal(service, operation, environ["wsgi.input"].read(size)))
+            case "lost":
+                list(self.app(environ, lambda *_: None))
+                namespace, _ = BUSY[service]
+                return answer(start, "500 Internal Server Error", failure(namespace, "InternalServerError"))
+        return self.app(environ, start)
+
+
+def refusal(service, operation, body):
+    """Too many calls; of a transaction, that another one has its first item."""
+    namespace, busy = BUSY[service]
+    if operation != "TransactWriteItems":
+        return failure(namespace, busy)
+    others = len(json.loads(body)["TransactItems"]) - 1
+    reasons = [{"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}] + [{"Code": "None"}] * others
+    return failure(namespace, "TransactionCanceledException", CancellationReasons=reasons)
+
+
+def failure(namespace, name, **more):
+    return json.dumps({"__type": f"{namespace}#{name}", "message": f"{name}, as the test wants it"} | more)
+
+
+def answer(start, status, body):
+    body = body.encode()
+    start(
+        status,
+        [
+            ("content-type", "application/x-amz-json-1.0"),
+            ("content-length", str(len(body))),
+            # DynamoDB's clients compare it where it is there.
+            ("x-amz-crc32", str(zlib.crc32(body))),
+        ],
+    )
+    return [body]
+
+
+if __name__ == "__main__":
+    server = make_server("127.0.0.1", 0, Server(), sys.argv[1] == "threaded")
+    print(server.server_port, flush=True)
+    server.serve_forever()
