@@ -22,10 +22,10 @@ ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:wake-ups"
 class Deployment:
     """Buckets, a queue and a table, and the variables by which the program finds them."""
 
-    def __init__(self, make_server, folder, sqs_url, dynamodb_url, visibility_timeout_s=30):
-        config = folder / "server.toml"
-        config.write_text(
-            f'[notifications.wake-ups]\nkind = "sqs"\nurl = "{sqs_url}/123456789012/wake-ups"\n'
+    def __init__(self, make_server, folder, sqs_url, dynamodb_url, visibility_timeout_s=30, config=""):
+        file = folder / "server.toml"
+        file.write_text(
+            f'[notifications.wake-ups]\nkind = "sqs"\nurl = "{sqs_url}/123456789012/wake-ups"\n{config}'
         )
         self.sqs_url, self.dynamodb_url = sqs_url, dynamodb_url
         keys = {"aws_access_key_id": ROOT.access_key_id, "aws_secret_access_key": ROOT.secret_access_key}
@@ -45,7 +45,7 @@ class Deployment:
             "TWO_BUCKETS_NOTIFICATIONS_WAKE_UPS_ACCESS_KEY_ID": ROOT.access_key_id,
             "TWO_BUCKETS_NOTIFICATIONS_WAKE_UPS_SECRET_ACCESS_KEY": ROOT.secret_access_key,
         }
-        self.server = make_server("--config", config, variables=secret)
+        self.server = make_server("--config", file, variables=secret)
         self.s3 = self.server.s3()
         for bucket in (INCOMING, KEPT):
             self.s3.create_bucket(Bucket=bucket)
