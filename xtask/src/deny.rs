@@ -13,7 +13,7 @@ use crate::stages::Done;
 /// The version the configuration in `deny.toml` is written for.
 const VERSION: &str = "0.20.2";
 
-/// Checks what `deny.toml` says; installs cargo-deny beside the build products once (some three minutes).
+/// Checks what `deny.toml` says; installs cargo-deny beside the build products once (some two minutes).
 pub(crate) fn check() -> Result<Done> {
     let program = installed()?;
     Program::new(program)
@@ -40,6 +40,10 @@ fn installed() -> Result<PathBuf> {
         .args(["install", "--locked", "--root"])
         .args([&tools])
         .args(["--version", &format!("={VERSION}"), "cargo-deny"])
+        // Its own profile takes minutes more to build and wins seconds in the one run.
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
         .run()?;
     Ok(program)
 }

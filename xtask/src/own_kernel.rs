@@ -76,16 +76,21 @@ fn boot(within_s: &str, script: &str, closing: &mut Vec<String>) -> Result<()> {
     }
 }
 
-/// Builds the crate's tests with the examples that they use, and returns the program of the tests.
+/// Builds the crate's tests with the examples that they use, and returns the program of the tests. With the features that
+/// all tests have together, so that they are the ones that ran before.
 fn build() -> Result<PathBuf> {
     let messages = Program::new("cargo")
-        .args(["test", "--locked", "--package", "two-buckets-lambda-host"])
+        .args(["test", "--workspace", "--locked", "--test", "it"])
         .args(["--no-run", "--message-format", "json"])
         .output()?;
+    let is_ours = |it: &Value| {
+        let manifest = it["manifest_path"].as_str().unwrap_or_default();
+        it["target"]["name"] == "it" && Path::new(manifest).ends_with("lambda-host/Cargo.toml")
+    };
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|it| it["target"]["name"] == "it")
+        .filter(is_ours)
         .find_map(|it| it["executable"].as_str().map(PathBuf::from))
         .context("cargo named no program of the tests")
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use serde_json::Value;
 
 use super::glibc::LIMIT;
 use super::programs::Program;
@@ -43,6 +44,28 @@ impl Arch {
 
 /// Builds the program and returns where it is.
 pub(super) fn build(program: &Program, arch: Arch) -> Result<PathBuf> {
+    building(program, arch)?.run()?;
+    let built = built(program, arch)?;
+    if !built.is_file() {
+        bail!("cargo built no {}", built.display());
+    }
+    Ok(built)
+}
+
+/// What the compiler warns of in the program and what it is made of here, which has other features than in the workspace.
+pub(super) fn warnings(program: &Program, arch: Arch) -> Result<Vec<String>> {
+    let messages = building(program, arch)?
+        .args(["--message-format", "json"])
+        .output()?;
+    Ok(messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|it| it["reason"] == "compiler-message")
+        .filter_map(|it| it["message"]["rendered"].as_str().map(str::to_owned))
+        .collect())
+}
+
+fn building(program: &Program, arch: Arch) -> Result<program::Program> {
     has_std(arch)?;
     let tools = repository::target()?.join("tools").join("zigbuild");
     let bin = python::environment_of(TOOLS.as_bytes(), &tools)?;
@@ -51,19 +74,13 @@ pub(super) fn build(program: &Program, arch: Arch) -> Result<PathBuf> {
         arch.target(),
         LIMIT.to_string().trim_start_matches("glibc ")
     );
-    program::Program::new("cargo")
+    Ok(program::Program::new("cargo")
         .args(["zigbuild", "--locked", "--profile", PROFILE])
         .args(["--target", &target])
         .args(["--package", program.package, "--bin", program.package])
         .args(program.flags)
         // cargo finds cargo-zigbuild there, and that finds zig by the first python3.
-        .env("PATH", program::path_with(&bin)?)
-        .run()?;
-    let built = built(program, arch)?;
-    if !built.is_file() {
-        bail!("cargo built no {}", built.display());
-    }
-    Ok(built)
+        .env("PATH", program::path_with(&bin)?))
 }
 
 /// Where the program is once it is built.
