@@ -1,7 +1,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sqs::types::Message as SqsMessage;
@@ -167,7 +167,7 @@ impl<C: Clock> Receiver<C> {
             .turns
             .into_iter()
             .map(|(wake_up, indices)| {
-                let asked_by = indices.iter().map(|index| messages[*index].clone());
+                let asked_by = indices.iter().map(|index| Held::owing(&messages[*index]));
                 (wake_up, asked_by.collect())
             })
             .collect();
@@ -182,12 +182,12 @@ impl<C: Clock> Receiver<C> {
                 };
                 let is_done = receiver.keep_hidden(&asked_by, turn).await;
                 for message in asked_by {
-                    if !is_done {
-                        message.is_owed.store(true, Ordering::Relaxed);
+                    if is_done {
+                        message.owed.fetch_sub(1, Ordering::Relaxed);
                     }
                     // The last turn that a message asked for deletes it.
                     if let Some(message) = Arc::into_inner(message)
-                        && !message.is_owed.into_inner()
+                        && message.owed.into_inner() == 0
                     {
                         receiver.delete(&message.receipt).await;
                     }
@@ -249,16 +249,23 @@ impl<C: Clock> Receiver<C> {
 /// A message whose turns are taken.
 struct Held {
     receipt: String,
-    /// Whether a turn was not taken to its end and nobody could be told: it must come again.
-    is_owed: AtomicBool,
+    /// How many turns it asked for that were not taken to their end, whatever became of them: unless there are none, it
+    /// must come again.
+    owed: AtomicUsize,
 }
 
 impl Held {
     fn new(receipt: &str) -> Self {
         Self {
             receipt: receipt.to_owned(),
-            is_owed: AtomicBool::new(false),
+            owed: AtomicUsize::new(0),
         }
+    }
+
+    /// For one turn more.
+    fn owing(message: &Arc<Self>) -> Arc<Self> {
+        message.owed.fetch_add(1, Ordering::Relaxed);
+        Arc::clone(message)
     }
 }
 
