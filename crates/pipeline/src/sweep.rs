@@ -8,7 +8,7 @@ use two_buckets_objects::{
     VersionId, VersionRef,
 };
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     Clock, Driver, Ledger, Processor, State, Upload, UploadId, WakeUp, WakeUps, Why, ledger,
@@ -38,9 +38,18 @@ pub struct Swept {
     pub expired: u64,
     /// Keys and rows passed over because store or ledger failed at them: others do not wait for what cannot be read.
     pub passed_over: u64,
-    /// When the first of the versions came that the ledger knows nothing of yet, as the store says; of those under one
-    /// key only the newest may have been looked at. With the ledger's own oldest it tells for how long work has waited.
+    /// When the first of the versions came that the ledger knows nothing of yet, or whose row cannot be read, as the store
+    /// says; of those under one key only the newest may have been looked at. With the ledger's own oldest it tells for how
+    /// long work has waited.
     pub oldest_unnoted: Option<Timestamp>,
+}
+
+impl Swept {
+    /// Sees a version that no row tells of.
+    fn see_waiting(&mut self, last_modified: Timestamp) {
+        let before = self.oldest_unnoted.unwrap_or(last_modified);
+        self.oldest_unnoted = Some(before.min(last_modified));
+    }
 }
 
 /// What a sweep that is under way has done.
@@ -64,9 +73,12 @@ impl Sweeping {
             return Ok(());
         };
         // What cannot be read stays so, and says nothing of the others.
-        if !matches!(error, SweepError::Ledger(ledger::Error::Unreadable { .. })) {
-            self.passed_over_in_a_row += 1;
+        if matches!(error, SweepError::Ledger(ledger::Error::Unreadable { .. })) {
+            self.swept.passed_over += 1;
+            error!(bucket = %key.bucket, key = %key.key, %error, "a sweep passes over a key");
+            return Ok(());
         }
+        self.passed_over_in_a_row += 1;
         if self.passed_over_in_a_row >= PASSED_OVER_IN_A_ROW_MAX {
             return Err(error);
         }
@@ -463,14 +475,15 @@ where
                 Row::Unread => match driver.ledger.find(&at).await {
                     Ok(row) => row,
                     Err(error) => {
+                        // It waits, whatever its row says.
+                        swept.see_waiting(entry.last_modified);
                         key.failed = Some(error);
                         return;
                     }
                 },
             };
             if row.is_none() {
-                let before = swept.oldest_unnoted.unwrap_or(entry.last_modified);
-                swept.oldest_unnoted = Some(before.min(entry.last_modified));
+                swept.see_waiting(entry.last_modified);
             }
             key.seen.see_version(row.as_ref(), driver.clock.now());
         }

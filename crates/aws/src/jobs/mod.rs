@@ -28,7 +28,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use two_buckets_objects::{ObjectRef, ObjectStore};
 use two_buckets_pipeline::job::{JobSeen, to_start};
 use two_buckets_pipeline::step::Stopped;
@@ -138,7 +138,13 @@ where
                 let lives = live.contains(&of_next_run(&upload));
                 let is_first = upload.is_due(now) && keys.insert(upload.key.clone());
                 if is_first || lives {
-                    seen.push(self.seen(upload, lives).await?);
+                    let id = upload.id.clone();
+                    match self.seen(upload, lives).await {
+                        Err(Error::Ledger(why @ ledger::Error::Unreadable { .. })) => {
+                            error!(upload = %id, error = %why, "a job is not started");
+                        }
+                        job => seen.push(job?),
+                    }
                 }
             }
             // As many as can be started are enough.
@@ -231,7 +237,14 @@ where
         loop {
             let page = ledger.jobs(after.as_ref(), PAGE).await?;
             for upload in page.iter().filter(|upload| upload.is_interrupted()) {
-                if let Some(lease) = ledger.job_lease(&upload.id).await?
+                let lease = match ledger.job_lease(&upload.id).await {
+                    Err(error @ ledger::Error::Unreadable { .. }) => {
+                        error!(upload = %upload.id, %error, "whether a job lives is not known");
+                        continue;
+                    }
+                    lease => lease?,
+                };
+                if let Some(lease) = lease
                     && let Some(id) = batch_job_of(&lease.holder).map(str::to_owned)
                 {
                     held.push((upload.id.clone(), lease, id));

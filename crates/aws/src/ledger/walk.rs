@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use tracing::warn;
+use tracing::error;
 use two_buckets_pipeline::UploadId;
-use two_buckets_pipeline::ledger::Result;
+use two_buckets_pipeline::ledger::{Error, Result};
 
 use super::DynamoLedger;
 use super::item::sort_key_of;
@@ -17,6 +17,9 @@ const AT_ONCE: usize = 16;
 /// How many rows of a partition are read at a time.
 const ROWS_MIN: usize = 4;
 const ROWS_MAX: usize = 100;
+/// How many rows that cannot be read a walk passes over. More of them are no damage but another program's, and the walk
+/// fails.
+const UNREADABLE_MAX: usize = 100;
 
 /// A walk.
 pub(super) struct Walk<'a> {
@@ -25,6 +28,7 @@ pub(super) struct Walk<'a> {
     descending: bool,
     rows_each: usize,
     last: Option<UploadId>,
+    unreadable: usize,
 }
 
 /// A partition that is walked.
@@ -64,6 +68,7 @@ impl DynamoLedger {
             descending,
             rows_each,
             last: None,
+            unreadable: 0,
         })
     }
 }
@@ -106,10 +111,23 @@ impl Walk<'_> {
                 pages.push(part.read(table, descending, limit));
             }
         }
-        futures::stream::iter(pages)
+        let passed_over: Vec<usize> = futures::stream::iter(pages)
             .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await
+            .try_collect()
+            .await?;
+        self.unreadable += passed_over.into_iter().sum::<usize>();
+        if self.unreadable > UNREADABLE_MAX {
+            return Err(too_many());
+        }
+        Ok(())
+    }
+}
+
+fn too_many() -> Error {
+    Error::Unreadable {
+        reason: format!(
+            "more than {UNREADABLE_MAX} uploads are not as this program writes them: if a newer one did, use that"
+        ),
     }
 }
 
@@ -119,7 +137,9 @@ impl Part {
         self.read.front().map(|row| &row.upload.id)
     }
 
-    async fn read(&mut self, table: &Table, descending: bool, limit: usize) -> Result<()> {
+    /// Reads on until there is something; gives how many rows it passed over.
+    async fn read(&mut self, table: &Table, descending: bool, limit: usize) -> Result<usize> {
+        let mut unreadable = 0;
         while self.read.is_empty() && !self.is_done {
             let range = Range {
                 pk: &self.pk,
@@ -132,10 +152,16 @@ impl Part {
             for item in &items {
                 match upload_from(item) {
                     Ok(row) => self.read.push_back(row),
-                    // All others would wait for it. It is not forgotten: a sweep finds its version in staging.
-                    Err(error) => warn!(partition = %self.pk, id = ?sort_key_of(item).ok(), %error,
-                        "a walk passes over an upload"),
+                    // All others would wait for it. A sweep finds its version in staging, if it has one there.
+                    Err(error) => {
+                        unreadable += 1;
+                        error!(partition = %self.pk, id = ?sort_key_of(item).ok(), %error,
+                            "a walk passes over an upload");
+                    }
                 }
+            }
+            if unreadable > UNREADABLE_MAX {
+                return Err(too_many());
             }
             if let Some(last) = items.last() {
                 self.behind = Some(sort_key_of(last)?);
@@ -143,6 +169,6 @@ impl Part {
             // A page may be empty and have a next where it filters; this one filters nothing.
             self.is_done = !has_more;
         }
-        Ok(())
+        Ok(unreadable)
     }
 }

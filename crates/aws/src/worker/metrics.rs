@@ -58,7 +58,7 @@ impl Metrics {
         self.put([("OldestUnfinishedSeconds", "Seconds", age_s)], now);
     }
 
-    /// Uploads that a sweep set aside.
+    /// Uploads that a sweep set aside, whose jobs have died.
     pub(super) fn failed(&self, count: u64, now: Timestamp) {
         if count > 0 {
             self.put([("FailedUploads", "Count", count)], now);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::info;
+use tracing::{info, warn};
 use two_buckets_objects::Timestamp;
 use two_buckets_pipeline::{
     Clock as _, Driver, Ledger as _, Settings, SweepError, Sweeper, Swept, WakeUp, WakeUps, ledger,
@@ -88,6 +88,15 @@ impl Sweep {
         } else {
             self.jobs.start_due(&self.ledger).await
         };
+        for error in ended
+            .as_ref()
+            .err()
+            .into_iter()
+            .chain(started.as_ref().err())
+        {
+            // Told here too, for the rest may end before it is told at the end.
+            warn!(%error, "jobs could not be looked at");
+        }
         let driver = Driver {
             store: Arc::new(self.store.clone()),
             ledger: Arc::new(self.ledger.clone()),
