@@ -126,7 +126,10 @@ fn not_opened(error: &SdkError<AssumeRoleError, HttpResponse>) -> ProcessError {
     match code {
         // The same key makes the same policy.
         Some(
-            "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" | "MalformedPolicyDocument",
+            "PackedPolicyTooLarge"
+            | "PackedPolicyTooLargeException"
+            | "MalformedPolicyDocument"
+            | "ValidationError",
         ) => ProcessError::Permanent(why),
         // It is about the role or about STS, and no file is to be set aside for that.
         _ => ProcessError::NotRun(why),
