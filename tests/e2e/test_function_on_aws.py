@@ -41,7 +41,8 @@ class Digest:
 
     def __call__(self, event, context):
         given = context.client_context.custom
-        s3 = boto3.client(
+        # The default session is not for threads.
+        s3 = boto3.session.Session().client(
             "s3",
             endpoint_url=self.endpoint,
             region_name=REGION,

@@ -31,7 +31,9 @@ class Weather:
         self.seen = collections.Counter()
 
     def set(self, refused=0.0, lost=0.0):
-        self.refused, self.lost = refused, lost
+        with self.lock:
+            self.refused, self.lost = refused, lost
+            return {str(what): count for what, count in self.seen.items()}
 
     def of_this_call(self):
         with self.lock:
@@ -56,9 +58,8 @@ class Server:
                     self.calls.clear()
                 return answer(start, "200 OK", body)
             case "/__weather__":
-                self.weather.set(**json.loads(environ["wsgi.input"].read(size) or "{}"))
-                seen = json.dumps({str(what): count for what, count in self.weather.seen.items()})
-                return answer(start, "200 OK", seen)
+                seen = self.weather.set(**json.loads(environ["wsgi.input"].read(size) or "{}"))
+                return answer(start, "200 OK", json.dumps(seen))
         service, _, operation = environ.get("HTTP_X_AMZ_TARGET", "Other").rpartition(".")
         with self.lock:
             self.calls[operation][0] += 1

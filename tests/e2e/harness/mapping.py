@@ -1,6 +1,7 @@
 """What Lambda's event source mapping and schedule do: hand the messages of a queue to a function in batches, delete what it
 did, leave what it did not, and call the sweep now and then. The functions run under our own Lambda host."""
 
+import contextlib
 import json
 import os
 import random
@@ -9,6 +10,8 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+
+import botocore.exceptions
 
 from harness.deployment import batch_of
 from harness.programs import invoke
@@ -82,7 +85,11 @@ class Mapping:
     def _poll(self):
         sqs, url = self.deployment.sqs, self.deployment.queue_url
         while not self.stop.is_set():
-            messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+            try:
+                messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+            except botocore.exceptions.ClientError:
+                # Refused more often than it is asked again by itself, in bad weather.
+                continue
             if not messages:
                 continue
             said = self.function.invoke(batch_of(messages))
@@ -92,7 +99,9 @@ class Mapping:
             failed = {item["itemIdentifier"] for item in said["answer"]["batchItemFailures"]}
             done = [message for message in messages if message["MessageId"] not in failed]
             for message in done:
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                # What is not deleted comes again.
+                with contextlib.suppress(botocore.exceptions.ClientError):
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def close(self):
         self.stop.set()
