@@ -30,7 +30,8 @@ pub enum ProcessError {
     /// The run ended without an answer (panic, killed process): tried again at once, until the attempts are used up.
     #[error("{0}")]
     Crashed(String),
-    /// The function did not run, because whoever runs it had no room or no right to, and not for anything about this upload:
+    /// The function did not run, or was cut off long before its time, because whoever runs it had no room or no right to, and
+    /// not for anything about this upload:
     /// tried again after a wait, and the attempt does not count, so that no file fails because others are many. For those who have
     /// functions run elsewhere; a function itself has run when it can say something.
     #[error("{0}")]

@@ -271,7 +271,7 @@ fn of_need(need: Need, finding: Finding) -> Check {
             name,
             Verdict::Unknown,
             reason,
-            "it is tried below _results/ in the archive with s3:PutObject and s3:DeleteObjectVersion, which these credentials may lack; --no-probe leaves it out",
+            "it is tried below _results/ in the archive with s3:PutObject, s3:GetObject, s3:GetObjectVersion, s3:ListBucketVersions and s3:DeleteObjectVersion, which these credentials may lack; --no-probe leaves it out",
         ),
     }
 }
