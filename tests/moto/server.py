@@ -1,7 +1,8 @@
 """A server of moto's for tests: it counts its calls, and may be told to be as busy and as unreliable as a service is.
 
 `server.py one|threaded` prints its port. `GET /__calls__` gives calls and bytes of requests by operation since it was asked
-last. `PUT /__weather__` takes the probabilities by which calls are refused, and by which they are made and their answer lost."""
+last. `PUT /__weather__` takes the probabilities by which calls are throttled, transactions meet a conflict, and calls are made
+and their answer lost."""
 
 import collections
 import json
@@ -27,20 +28,28 @@ class Weather:
     def __init__(self):
         self.random = random.Random("weather")
         self.lock = threading.Lock()
-        self.refused = self.lost = 0.0
+        self.busy = self.conflicts = self.lost = 0.0
         self.seen = collections.Counter()
 
-    def set(self, refused=0.0, lost=0.0):
+    def set(self, busy=0.0, conflicts=0.0, lost=0.0):
         with self.lock:
-            self.refused, self.lost = refused, lost
-            return {str(what): count for what, count in self.seen.items()}
+            self.busy, self.conflicts, self.lost = busy, conflicts, lost
+            return dict(self.seen)
 
-    def of_this_call(self):
+    def of(self, operation):
+        """What happens to this call."""
         with self.lock:
             roll = self.random.random()
-            what = "refused" if roll < self.refused else "lost" if roll < self.refused + self.lost else None
-            self.seen[what] += 1
-        return what
+            for what, probability in (
+                ("busy", self.busy),
+                ("lost", self.lost),
+                ("conflict", self.conflicts if operation == "TransactWriteItems" else 0.0),
+            ):
+                if roll < probability:
+                    self.seen[what] += 1
+                    return what
+                roll -= probability
+            return None
 
 
 class Server:
@@ -64,21 +73,22 @@ class Server:
         with self.lock:
             self.calls[operation][0] += 1
             self.calls[operation][1] += size
-        match service in BUSY and self.weather.of_this_call():
-            case "refused":
-                return answer(start, "400 Bad Request", refusal(service, operation, environ["wsgi.input"].read(size)))
+        if service not in BUSY:
+            return self.app(environ, start)
+        namespace, busy = BUSY[service]
+        match self.weather.of(operation):
+            case "busy":
+                return answer(start, "400 Bad Request", failure(namespace, busy))
+            case "conflict":
+                return answer(start, "400 Bad Request", conflict(namespace, environ["wsgi.input"].read(size)))
             case "lost":
                 list(self.app(environ, lambda *_: None))
-                namespace, _ = BUSY[service]
                 return answer(start, "500 Internal Server Error", failure(namespace, "InternalServerError"))
         return self.app(environ, start)
 
 
-def refusal(service, operation, body):
-    """Too many calls; of a transaction, that another one has its first item."""
-    namespace, busy = BUSY[service]
-    if operation != "TransactWriteItems":
-        return failure(namespace, busy)
+def conflict(namespace, body):
+    """Another transaction has the first item of this one."""
     others = len(json.loads(body)["TransactItems"]) - 1
     reasons = [{"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}] + [{"Code": "None"}] * others
     return failure(namespace, "TransactionCanceledException", CancellationReasons=reasons)

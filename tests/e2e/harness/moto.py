@@ -34,7 +34,8 @@ def calls(url):
 
 
 def weather(url, **probabilities):
-    """How many calls are refused, and how many made and their answer lost, from now on; gives how many were since the start."""
+    """How many calls are refused (`busy`), how many transactions (`conflicts`), and how many calls are made and their answer
+    lost (`lost`), from now on; gives how many were since the start."""
     request = urllib.request.Request(url + "/__weather__", data=json.dumps(probabilities).encode(), method="PUT")
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
