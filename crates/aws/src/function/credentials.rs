@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
@@ -122,15 +122,19 @@ fn not_opened(error: &SdkError<AssumeRoleError, HttpResponse>) -> ProcessError {
         "the function gets no credentials and was not called: {}",
         words(error)
     );
-    let code = error.as_service_error().and_then(|error| error.code());
+    let said = error.as_service_error().map(ProvideErrorMetadata::meta);
+    let code = said.and_then(|said| said.code());
+    let names_policy = || {
+        said.and_then(|said| said.message())
+            .is_some_and(|it| it.contains("'policy'"))
+    };
     match code {
         // The same key makes the same policy.
         Some(
-            "PackedPolicyTooLarge"
-            | "PackedPolicyTooLargeException"
-            | "MalformedPolicyDocument"
-            | "ValidationError",
+            "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" | "MalformedPolicyDocument",
         ) => ProcessError::Permanent(why),
+        // "Value at 'policy' failed to satisfy constraint"; the role's name, say, is no file's fault.
+        Some("ValidationError") if names_policy() => ProcessError::Permanent(why),
         // It is about the role or about STS, and no file is to be set aside for that.
         _ => ProcessError::NotRun(why),
     }

@@ -299,11 +299,15 @@ fn session_with(token: &str) -> Reply {
 }
 
 fn refused_session(status: u16, code: &str) -> Reply {
+    refused_session_with(status, code, "planned")
+}
+
+fn refused_session_with(status: u16, code: &str, message: &str) -> Reply {
     Reply::Of {
         status,
         headers: Vec::new(),
         body: format!(
-            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>planned</Message></Error></ErrorResponse>"
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
         ),
     }
 }
@@ -399,6 +403,11 @@ async fn a_policy_that_turns_out_too_long_gives_way_to_one_that_names_the_versio
     let long_token = "t".repeat(3_000);
     for too_long in [
         refused_session(400, "PackedPolicyTooLarge"),
+        refused_session_with(
+            400,
+            "ValidationError",
+            "Value at 'policy' failed to satisfy constraint",
+        ),
         session_with(&long_token),
     ] {
         let (result, asked, _) = run(&bed.upload, with_role(), move |asked| match &*asked.what {
@@ -452,6 +461,8 @@ async fn a_function_that_gets_no_credentials_is_not_called() {
         (403, "AccessDenied", "not run"),
         (400, "PackedPolicyTooLarge", "permanent"),
         (400, "Throttling", "not run"),
+        // "planned" names no policy: it may be about the role.
+        (400, "ValidationError", "not run"),
     ] {
         let (result, asked, _) = run(&bed.upload, with_role(), move |_| {
             refused_session(status, code)
