@@ -76,11 +76,11 @@ fn boot(within_s: &str, script: &str, closing: &mut Vec<String>) -> Result<()> {
     }
 }
 
-/// Builds the crate's tests with the examples that they use, and returns the program of the tests. With the features that
-/// all tests have together, so that they are the ones that ran before.
+/// Builds the crate's tests with the examples that they use, and returns the program of the tests. With all others, for so
+/// they are the ones that ran before and are not built anew with other features.
 fn build() -> Result<PathBuf> {
     let messages = Program::new("cargo")
-        .args(["test", "--workspace", "--locked", "--test", "it"])
+        .args(["test", "--workspace", "--locked"])
         .args(["--no-run", "--message-format", "json"])
         .output()?;
     let is_ours = |it: &Value| {

@@ -122,12 +122,16 @@ pub(crate) fn packaged(folder: &Path) -> Result<Release> {
     })
 }
 
-/// The stage of the tests: one function is built without a warning, and packed twice with the same result.
+/// The stage of the tests: the functions that share their features are built without a warning, and one is packed twice
+/// with the same result.
 pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
     let Alone { built, packed } = processor()?;
-    let warnings = build::warnings(&PROGRAMS[0], Arch::X86_64)?;
-    if !warnings.is_empty() {
-        bail!("the processor alone has warnings:\n{}", warnings.join("\n"));
+    for program in &PROGRAMS[..2] {
+        let warnings = build::warnings(program, Arch::X86_64)?;
+        if !warnings.is_empty() {
+            let name = program.package;
+            bail!("{name} alone has warnings:\n{}", warnings.join("\n"));
+        }
     }
     let (built, packed) = (fs::read(built)?, fs::read(packed)?);
     if archive::zipped(&built)? != packed {
