@@ -614,6 +614,25 @@ test("an uploaded page is saved as a file and never shown", nothing, async ({ pa
 });
 
 test(
+	"a click on the way to the file is not lost while the panel is drawn anew",
+	(mock) => {
+		mock.add("a.txt", Buffer.from("whole"), { state: "processing" });
+	},
+	async ({ page, mock }) => {
+		await page.getByRole("button", { name: "a.txt", exact: true }).click();
+		const link = page.getByRole("link", { name: "Download" });
+		await link.hover();
+		await page.mouse.down();
+		const upload = mock.find("a.txt") ?? assert.fail();
+		mock.change(upload, { state: "archived", media_type: "text/x-other" });
+		await page.getByRole("dialog").getByText("text/x-other").waitFor();
+		const download = page.waitForEvent("download");
+		await page.mouse.up();
+		assert.equal(await readFile(await (await download).path(), "utf8"), "whole");
+	},
+);
+
+test(
 	"the list is filtered by state, searched, and shown a hundred at a time",
 	(mock) => {
 		for (let i = 0; i < 250; i += 1) {

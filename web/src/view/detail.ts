@@ -107,7 +107,7 @@ export class DetailPanel {
 		const open = this.body.querySelector("details")?.open ?? false;
 		const at = document.activeElement?.getAttribute("data-focus");
 		const read = readingOf(this.body);
-		this.body.replaceChildren(...this.parts(row, detail));
+		redraw(this.body, this.parts(row, detail));
 		goOnReading(this.body, read);
 		const raw = this.body.querySelector("details");
 		if (raw) raw.open = open;
@@ -223,6 +223,23 @@ export class DetailPanel {
 			canRetry ? retry : null,
 		);
 	}
+}
+
+/**
+ * Draws the body anew, all but the way to the file where that is as it was: of a click whose button goes down on one link and
+ * comes up on another nothing comes.
+ */
+function redraw(body: HTMLElement, parts: Node[]): void {
+	const stays = body.querySelector(":scope > .detail-actions");
+	const at = parts.findIndex((part) => part.isEqualNode(stays));
+	// What cancels is about the row as it was.
+	if (!stays || at < 0 || stays.querySelector('[data-focus="cancel"]')) {
+		body.replaceChildren(...parts);
+		return;
+	}
+	for (const part of [...body.childNodes]) if (part !== stays) part.remove();
+	stays.before(...parts.slice(0, at));
+	stays.after(...parts.slice(at + 1));
 }
 
 /** A link, or where a link could not carry the token, a button that fetches what it would. */
