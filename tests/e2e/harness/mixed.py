@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.content import GIB, sha256, sha256_of_file, some_bytes, write_large
+from harness.content import GIB, sha256, some_bytes, write_large
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -59,11 +59,7 @@ def _sources():
 def write(folder, count, large_size=GIB):
     """Makes `count` files, the last of `large_size` bytes, and says what each must be found as."""
     folder = Path(folder)
-    files = [
-        File(path, f"sources/{name}", path.stat().st_size, sha256_of_file(path), None)
-        for name, path in _sources()[: count // 2]
-    ]
-    sources = {file.name: file.path.read_bytes() for file in files}
+    files = []
 
     def add(name, data, media_type=None):
         path = folder / name
@@ -71,6 +67,10 @@ def write(folder, count, large_size=GIB):
         path.write_bytes(data)
         files.append(File(path, name, len(data), sha256(data), media_type))
 
+    # Copies, which nobody edits meanwhile.
+    sources = {f"sources/{name}": path.read_bytes() for name, path in _sources()[: count // 2]}
+    for name, data in sources.items():
+        add(name, data)
     add("sources.zip", zipped(sources), "application/zip")
     add("empty", b"")
     add("page.html", b"<!doctype html><script>document.title = 'ran'</script>")
