@@ -126,8 +126,9 @@ fn first_seed(bug: Bug) -> u64 {
     }
 }
 
-/// Looks for a planted mistake; gives the first seed that shows it, with what it shows.
-fn found(bug: Bug) -> Option<Outcome> {
+/// Looks for a planted mistake; gives the first seed that shows it by `sign`. Consequences of one mistake differ: seeds that
+/// show it only otherwise are passed over. Which thread is faster must not matter, so the lowest of the seeds counts.
+fn found(bug: Bug, sign: &str) -> Option<Outcome> {
     let from = first_seed(bug);
     let next = AtomicU64::new(from);
     let first: Mutex<Option<Outcome>> = Mutex::new(None);
@@ -137,8 +138,8 @@ fn found(bug: Bug) -> Option<Outcome> {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let is_found = || first.lock().unwrap_or_else(PoisonError::into_inner);
-                    if seed >= from + SEEDS_TO_FIND_A_BUG || is_found().is_some() {
+                    let first = || first.lock().unwrap_or_else(PoisonError::into_inner);
+                    if seed >= from + SEEDS_TO_FIND_A_BUG || first().is_some() {
                         return;
                     }
                     let outcome = run(
@@ -148,8 +149,10 @@ fn found(bug: Bug) -> Option<Outcome> {
                             ..product()
                         },
                     );
-                    if !outcome.violations.is_empty() {
-                        *is_found() = Some(outcome);
+                    let shows = outcome.violations.iter().any(|it| it.contains(sign));
+                    let mut first = first();
+                    if shows && first.as_ref().is_none_or(|it| seed < it.seed) {
+                        *first = Some(outcome);
                     }
                 }
             });
@@ -175,16 +178,14 @@ fn what_lands_after_it_was_set_aside_is_found_in_the_archive_and_recorded() {
     assert!(found.is_some(), "nothing landed late");
 }
 
-/// A planted mistake is found within the seeds, by its name and not by any other mistake.
+/// A planted mistake is found within the seeds, by its name.
 macro_rules! finds {
     ($($name:ident: $bug:ident, $sign:literal;)*) => {
         $(#[test]
         fn $name() {
-            let outcome = found(Bug::$bug);
+            let outcome = found(Bug::$bug, $sign);
             let outcome = outcome.unwrap_or_else(|| panic!("{:?} is not found", Bug::$bug));
-            let all = outcome.violations.join("\n");
-            println!("seed {}: {all}", outcome.seed);
-            assert!(all.contains($sign), "seed {} shows another mistake: {all}", outcome.seed);
+            println!("seed {}: {}", outcome.seed, outcome.violations.join("\n"));
         })*
     };
 }
