@@ -7,7 +7,7 @@ use std::sync::Arc;
 use two_buckets_aws::jobs::{KEY_HEX_VARIABLE, VERSION_VARIABLE, holder};
 use two_buckets_aws::worker::{JobEnded, Metrics};
 use two_buckets_objects::{Key, VersionId, VersionRef};
-use two_buckets_pipeline::Processor;
+use two_buckets_pipeline::DynProcessor;
 use two_buckets_pipeline::step::Stopped;
 
 use crate::config::{BATCH_JOB, Environment, Settings};
@@ -26,8 +26,8 @@ struct Named {
 
 /// Runs the job to its end. It is a success where nothing is left for this container to do: the upload is archived, put off
 /// or set aside, another has it, or it was cancelled.
-pub(crate) async fn run<P: Processor>(
-    processor: P,
+pub(crate) async fn run(
+    processor: Arc<dyn DynProcessor>,
     settings: &Settings,
     environment: &Environment,
 ) -> Result<(), Failure> {

@@ -254,6 +254,7 @@ mod tls_client;
 mod work;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 pub use two_buckets_objects as objects;
 pub use two_buckets_pipeline::{
@@ -277,6 +278,11 @@ use program::run as run_here;
 /// The name of the function's type is how people see it. Reads the process's arguments and environment, and installs
 /// the process's logger and signal handlers, so call it once and from `main`.
 pub fn run<P: Processor>(processor: P) -> ExitCode {
+    run_any(Arc::new(processor))
+}
+
+/// All of it is compiled here, once, and not again in each program with a function of its own.
+fn run_any(processor: Arc<dyn DynProcessor>) -> ExitCode {
     #[cfg(feature = "local")]
     if let Some(ended) = program::end_if_started_by_a_server() {
         return ended;

@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use two_buckets_aws::lambda;
-use two_buckets_pipeline::Processor;
+use two_buckets_pipeline::DynProcessor;
 
 /// Lambda says by this where its Runtime API is (Lambda Developer Guide, "Defined runtime environment variables").
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
@@ -15,7 +16,7 @@ pub(crate) fn is_here() -> bool {
 }
 
 /// Serves invocations until Lambda ends the process.
-pub(crate) fn run<P: Processor>(processor: P) -> ExitCode {
+pub(crate) fn run(processor: Arc<dyn DynProcessor>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -33,7 +34,7 @@ pub(crate) fn run<P: Processor>(processor: P) -> ExitCode {
 
 /// There is nothing else in this program.
 #[cfg(not(feature = "local"))]
-pub(crate) fn run_elsewhere<P: Processor>(_: P) -> ExitCode {
+pub(crate) fn run_elsewhere(_: Arc<dyn DynProcessor>) -> ExitCode {
     fail(
         2,
         "this program was built to be a Lambda function (the feature `aws` without `local`), and Lambda is not here: \

@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use two_buckets_lambda_host as lambda;
-use two_buckets_pipeline::Processor;
+use two_buckets_pipeline::DynProcessor;
 
 use crate::cli::{self, Command, Stopped};
 use crate::config::{Environment, Settings};
@@ -22,7 +23,7 @@ pub(crate) fn end_if_started_by_a_server() -> Option<ExitCode> {
 }
 
 /// Runs the command that was typed.
-pub(crate) fn run<P: Processor>(processor: P) -> ExitCode {
+pub(crate) fn run(processor: Arc<dyn DynProcessor>) -> ExitCode {
     match run_command(processor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -33,7 +34,7 @@ pub(crate) fn run<P: Processor>(processor: P) -> ExitCode {
     }
 }
 
-fn run_command<P: Processor>(processor: P) -> Result<(), Failure> {
+fn run_command(processor: Arc<dyn DynProcessor>) -> Result<(), Failure> {
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(Stopped::Printed(text)) => return cli::print_text(&text),

@@ -10,7 +10,7 @@ use two_buckets_aws::wake::{Receiver, ReceiverOptions};
 use two_buckets_aws::worker::{
     Config, Metrics, SystemClock, Worker, WorkerOptions, check_buckets, holder,
 };
-use two_buckets_pipeline::{Processor, Settings as PipelineSettings};
+use two_buckets_pipeline::{DynProcessor, Processor as _, Settings as PipelineSettings};
 
 use crate::config::Settings;
 use crate::deployment::{self, Deployment, said};
@@ -26,7 +26,10 @@ const DRAIN_MAX: Duration = Duration::from_secs(25);
 const SWEEP_EVERY_DEFAULT: Duration = Duration::from_mins(5);
 
 /// Works until it is told to stop and has drained.
-pub(crate) async fn run<P: Processor>(processor: P, settings: &Settings) -> Result<(), Failure> {
+pub(crate) async fn run(
+    processor: Arc<dyn DynProcessor>,
+    settings: &Settings,
+) -> Result<(), Failure> {
     let mut signals = Signals::catch()?;
     let Deployment {
         clients, config, ..

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use two_buckets_objects::Timestamp;
-use two_buckets_pipeline::{Clock as _, Processor};
+use two_buckets_pipeline::{Clock as _, DynProcessor};
 
 use super::logs::begin_logs;
 use super::processing::Processing;
@@ -40,8 +40,8 @@ pub enum Broken {
 ///
 /// Told by `variable` where everything is. Making clients calls nobody, so a cold start waits for the first file's calls
 /// only.
-pub async fn run_processor<P: Processor>(
-    processor: P,
+pub async fn run_processor(
+    processor: Arc<dyn DynProcessor>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<(), Broken> {
     let Parts {

@@ -9,7 +9,7 @@ use two_buckets_lambda_host as lambda;
 use two_buckets_lambda_host::Family;
 use two_buckets_local::{BegunJob, InTask, JobAccess, RanJob};
 use two_buckets_objects::{Key, VersionId, VersionRef};
-use two_buckets_pipeline::{Incoming, ProcessError, Processor, Report, Saying};
+use two_buckets_pipeline::{DynProcessor, Incoming, ProcessError, Processor, Report, Saying};
 use two_buckets_s3_api::Pins;
 
 use super::client::{Client, Hold, Trouble};
@@ -41,8 +41,8 @@ pub(crate) struct Job {
 }
 
 /// Runs the job to its end. Builds two runtimes, so it must be called in none.
-pub(crate) fn run<P: Processor>(
-    own: P,
+pub(crate) fn run(
+    own: Arc<dyn DynProcessor>,
     job: &Job,
     settings: &Settings,
     environment: &Environment,
@@ -62,8 +62,8 @@ pub(crate) fn run<P: Processor>(
     result
 }
 
-async fn work<P: Processor>(
-    own: P,
+async fn work(
+    own: Arc<dyn DynProcessor>,
     job: &Job,
     settings: &Settings,
     environment: &Environment,

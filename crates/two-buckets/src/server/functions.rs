@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use two_buckets_lambda_host as lambda;
 use two_buckets_local::{Function, FunctionAccess, FunctionOptions, JobAccess, SessionIssuer};
-use two_buckets_pipeline::{DynProcessor, Processor};
+use two_buckets_pipeline::DynProcessor;
 use two_buckets_s3_api::{Limits, Listening, Pins, Role, S3Service, Sts, TrustedProxies};
 
 use super::listener::Listener;
@@ -92,7 +92,7 @@ impl Found {
     /// Starts them, and gives what is to run on each file.
     pub(super) fn start(
         mut self,
-        own: impl Processor,
+        own: Arc<dyn DynProcessor>,
         settings: &Settings,
         sts: &Sts,
         role: &Role,
@@ -189,7 +189,7 @@ fn remember(data: &Path, address: SocketAddr) {
 
 /// What a job runs on its file: the same, by the same routes, with its files in this folder. Blocks for a moment.
 pub(crate) fn in_job(
-    own: impl Processor,
+    own: Arc<dyn DynProcessor>,
     settings: &Settings,
     environment: &Environment,
     scratch: &Path,
@@ -217,7 +217,7 @@ pub(crate) fn in_job(
 /// moment.
 #[cfg(feature = "aws")]
 pub(crate) fn in_worker(
-    own: impl Processor,
+    own: Arc<dyn DynProcessor>,
     settings: &Settings,
 ) -> Result<(Routes, WorkFolder), Failure> {
     let mut folder = WorkFolder(None);
@@ -322,12 +322,12 @@ fn function(
 
 /// The routes of the settings to what is started for each name; without one it is the default.
 fn routes(
-    own: impl Processor,
+    own: Arc<dyn DynProcessor>,
     settings: &Settings,
     mut start: impl FnMut(Option<&str>, &FunctionSettings, &CommandSettings) -> Started,
 ) -> Result<Routes, Failure> {
     let default = start(None, &settings.function, &settings.command)?;
-    let default = default.unwrap_or_else(|| Arc::new(own));
+    let default = default.unwrap_or(own);
     let mut named: Vec<(&str, Arc<dyn DynProcessor>)> = vec![
         (DEFAULT, Arc::clone(&default)),
         (DESCRIBE, Arc::new(Describe)),

@@ -34,7 +34,7 @@ use two_buckets_local::{
 use two_buckets_objects::{BucketName, Key};
 use two_buckets_pipeline as pipeline;
 use two_buckets_pipeline::archive::{LATE_PREFIX, RESULTS_PREFIX};
-use two_buckets_pipeline::{Holder, Processor, Settings as PipelineSettings};
+use two_buckets_pipeline::{DynProcessor, Holder, Processor as _, Settings as PipelineSettings};
 use two_buckets_s3_api::{
     Config, Credentials, FUNCTION_ROLE, Limits, Listening, Pins, Role, S3Service, Sts,
     TrustedProxies, function_role, uploader_role,
@@ -70,8 +70,8 @@ const SMALL_BODY_BYTES_MAX: usize = 128 << 10;
 const ADMIN_TOKEN_LENGTH: usize = 40;
 
 /// Runs the server until it is told to stop and has drained. The words are those of its command line, for jobs.
-pub(crate) async fn run<P: Processor>(
-    processor: P,
+pub(crate) async fn run(
+    processor: Arc<dyn DynProcessor>,
     settings: &Settings,
     environment: &Environment,
     words: Vec<OsString>,
