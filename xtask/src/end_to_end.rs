@@ -25,6 +25,8 @@ pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
     web::install(&repository::root().join("tests").join("js"))?;
     let (lines, outcome) = pytest()?
         .args(["--durations=15", "tests/e2e"])
+        // Most of a test's time is waiting; what a module's tests share is made once by each of the two, as few as can be.
+        .args(["--numprocesses=2", "--dist=worksteal"])
         .run_and_keep(|line| {
             line.starts_with("FAILED ")
                 || line.starts_with("ERROR ")
@@ -51,15 +53,18 @@ fn pytest() -> Result<Program> {
     let program = release::build()?;
     // As it is deployed; the others with the features of the release program, which is faster built.
     let processor = package::processor()?.built;
-    let [sweep, uploads] = ["sweep", "uploads"].map(release::build_function);
-    let invoke = release::build_invoke()?;
+    let release::Beside {
+        sweep,
+        uploads,
+        invoke,
+    } = release::build_beside()?;
     let bin = python::environment()?;
     Ok(Program::new(bin.join("python"))
         .args(["-m", "pytest", "-p", "no:cacheprovider"])
         .env("TWO_BUCKETS_PROGRAM", &program)
         .env("TWO_BUCKETS_PROCESSOR_FUNCTION", processor)
-        .env("TWO_BUCKETS_SWEEP_FUNCTION", sweep?)
-        .env("TWO_BUCKETS_UPLOADS_FUNCTION", uploads?)
+        .env("TWO_BUCKETS_SWEEP_FUNCTION", sweep)
+        .env("TWO_BUCKETS_UPLOADS_FUNCTION", uploads)
         .env("TWO_BUCKETS_INVOKE", invoke)
         .env("PATH", path_with(&bin)?)
         .env("PYTHONUNBUFFERED", "1"))

@@ -14,34 +14,59 @@ pub(crate) fn build() -> Result<PathBuf> {
 
 /// Builds one program of one package, optimised, and returns where it is.
 pub(crate) fn build_package(package: &str, program: &str) -> Result<PathBuf> {
-    build_among(&[package], &["--bin", program])
+    let [built] = build_among(&[package], [program])?;
+    Ok(built)
 }
 
-/// Builds a Lambda function of a deployment and returns where it is. With the features that the release program gives to
-/// what both are made of, so that this is built once; the program that is deployed has its own only.
-pub(crate) fn build_function(name: &str) -> Result<PathBuf> {
-    build_among(&["two-buckets", name], &["--bin", name])
+/// Builds all that the tests need of it, unseen and after everything else that wants a processor.
+pub(crate) fn build_in_the_background() -> Result<()> {
+    building(
+        &BESIDE_PACKAGES,
+        &["two-buckets", "sweep", "uploads", "invoke"],
+    )
+    .last_of_all()
+    .run_unseen()
 }
 
-/// Builds what runs functions on events of standard input and returns where it is.
-pub(crate) fn build_invoke() -> Result<PathBuf> {
-    let packages = ["two-buckets", "two-buckets-lambda-host"];
-    build_among(&packages, &["--example", "invoke"])
+/// What has the programs beside the release program, which gives them its features.
+const BESIDE_PACKAGES: [&str; 4] = ["two-buckets", "sweep", "uploads", "two-buckets-lambda-host"];
+
+/// What the tests use beside the release program.
+pub(crate) struct Beside {
+    /// The Lambda function that sweeps.
+    pub(crate) sweep: PathBuf,
+    /// The Lambda function of the upload API.
+    pub(crate) uploads: PathBuf,
+    /// What runs functions on the events of its standard input.
+    pub(crate) invoke: PathBuf,
 }
 
-/// Builds one program with the features that these packages have together.
-fn build_among(packages: &[&str], [kind, program]: &[&str; 2]) -> Result<PathBuf> {
-    Program::new("cargo")
-        .args(["build", "--release", "--locked", kind, program])
-        .args(packages.iter().flat_map(|package| ["--package", package]))
-        .run()?;
-    let folder = match *kind {
-        "--example" => "release/examples",
-        _ => "release",
-    };
-    let built = repository::target()?.join(folder).join(program);
-    if !built.is_file() {
-        bail!("cargo built no {}", built.display());
+/// Builds them with the features that the release program gives to what all are made of, so that this is built once; what
+/// is deployed has its own only.
+pub(crate) fn build_beside() -> Result<Beside> {
+    let programs = ["sweep", "uploads", "invoke"];
+    let [sweep, uploads, invoke] = build_among(&BESIDE_PACKAGES, programs)?;
+    Ok(Beside {
+        sweep,
+        uploads,
+        invoke,
+    })
+}
+
+/// Builds programs with the features that these packages have together.
+fn build_among<const N: usize>(packages: &[&str], programs: [&str; N]) -> Result<[PathBuf; N]> {
+    building(packages, &programs).run()?;
+    let folder = repository::target()?.join("release");
+    let built = programs.map(|program| folder.join(program));
+    if let Some(missing) = built.iter().find(|it| !it.is_file()) {
+        bail!("cargo built no {}", missing.display());
     }
     Ok(built)
+}
+
+fn building(packages: &[&str], programs: &[&str]) -> Program {
+    Program::new("cargo")
+        .args(["build", "--release", "--locked"])
+        .args(packages.iter().flat_map(|package| ["--package", package]))
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
 }

@@ -20,7 +20,7 @@ def function(name):
 
 def invoke():
     """What runs functions under our own Lambda host; `cargo xtask test` says where it is."""
-    return _built("TWO_BUCKETS_INVOKE", "the example `invoke` of two-buckets-lambda-host")
+    return _built("TWO_BUCKETS_INVOKE", "the program `invoke` of two-buckets-lambda-host")
 
 
 def _built(variable, what):
