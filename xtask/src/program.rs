@@ -9,6 +9,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::repository;
 
+/// How much of what a program said is shown with its failure.
+const LINES_OF_AN_ERROR: usize = 100;
+
 /// A program to run in the repository's root.
 pub(crate) struct Program {
     command: Command,
@@ -47,6 +50,40 @@ impl Program {
             .with_context(|| format!("could not start {line}"))?;
         if !status.success() {
             bail!("{line}: {status}");
+        }
+        Ok(())
+    }
+
+    /// Lets all others go first, of this process's too.
+    pub(crate) fn last_of_all(self) -> Self {
+        let mut nice = Command::new("nice");
+        nice.args(["-n", "19"])
+            .arg(self.command.get_program())
+            .args(self.command.get_args());
+        if let Some(folder) = self.command.get_current_dir() {
+            nice.current_dir(folder);
+        }
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => nice.env(name, value),
+                None => nice.env_remove(name),
+            };
+        }
+        Self { command: nice }
+    }
+
+    /// Runs it with its output kept out of sight; an error shows its end.
+    pub(crate) fn run_unseen(mut self) -> Result<()> {
+        let line = self.line();
+        let output = self
+            .command
+            .output()
+            .with_context(|| format!("could not start {line}"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let from = said.lines().count().saturating_sub(LINES_OF_AN_ERROR);
+            let end: Vec<&str> = said.lines().skip(from).collect();
+            bail!("{line}: {}\n{}", output.status, end.join("\n"));
         }
         Ok(())
     }

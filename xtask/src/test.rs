@@ -1,6 +1,8 @@
 //! `cargo xtask test`: every test, with what the tests need installed first.
 
-use anyhow::Result;
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Result, bail};
 
 use crate::program::Program;
 use crate::stages::{Done, Stages};
@@ -14,16 +16,38 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
     // First, for the Rust tests use some of them.
     stages.run("debian packages", debian::install);
     stages.run_and_keep("rust tests", rust);
+    // The next three wait for the most part: for a kernel, browsers and other programs.
+    let builds = (stages.has("release build") && stages.has("package")).then(Builds::begin);
     stages.run_and_keep("own kernel tests", own_kernel::test);
     stages.run_and_keep("page tests", web::test);
     stages.run_and_keep("template tests", |closing| template::test(checkov, closing));
-    stages.run_and_keep("package", package::test);
     stages.run("release build", || {
+        builds.map_or(Ok(()), Builds::ended)?;
         release::build()?;
         Ok(Done::quietly())
     });
+    stages.run_and_keep("package", package::test);
     stages.run_and_keep("end to end tests", end_to_end::test);
     stages.finish()
+}
+
+/// What is built beside stages that leave a processor free.
+struct Builds(JoinHandle<Result<()>>);
+
+impl Builds {
+    fn begin() -> Self {
+        Self(thread::spawn(|| {
+            release::build_in_the_background()?;
+            package::build_in_the_background()
+        }))
+    }
+
+    fn ended(self) -> Result<()> {
+        match self.0.join() {
+            Ok(ended) => ended,
+            Err(_) => bail!("the builds panicked"),
+        }
+    }
 }
 
 fn rust(closing: &mut Vec<String>) -> Result<Done> {

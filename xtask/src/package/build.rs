@@ -52,6 +52,11 @@ pub(super) fn build(program: &Program, arch: Arch) -> Result<PathBuf> {
     Ok(built)
 }
 
+/// Builds it unseen and after everything else that wants a processor.
+pub(super) fn build_in_the_background(program: &Program, arch: Arch) -> Result<()> {
+    building(program, arch)?.last_of_all().run_unseen()
+}
+
 /// What the compiler warns of in the program and what it is made of here, which has other features than in the workspace.
 pub(super) fn warnings(program: &Program, arch: Arch) -> Result<Vec<String>> {
     let messages = building(program, arch)?
