@@ -462,7 +462,7 @@ test(
 	fill,
 	async ({ page, mock }) => {
 		await row(page, "harbour.jpg").waitFor();
-		const notice = page.getByRole("status").filter({ hasText: "Processing is paused." });
+		const notice = page.getByRole("status").filter({ hasText: "Processing is paused. Since" });
 		const pause = page.getByRole("button", { name: "Pause processing" });
 		const resume = page.getByRole("button", { name: "Resume processing" });
 		await pause.press("Enter");
