@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::program::{Program, path_with};
 use crate::stages::Done;
-use crate::{package, python, release, repository, web};
+use crate::{python, release, repository, web};
 
 /// How hard `cargo xtask torture` is.
 #[derive(clap::Args)]
@@ -51,9 +51,8 @@ pub(crate) fn torture(flags: &Torture) -> Result<()> {
 /// The tests' runner, with the release program and what else the suites need but the packages for Node.
 fn pytest() -> Result<Program> {
     let program = release::build()?;
-    // As it is deployed; the others with the features of the release program, which is faster built.
-    let processor = package::processor()?.built;
     let release::Beside {
+        processor,
         sweep,
         uploads,
         invoke,

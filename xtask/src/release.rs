@@ -22,17 +22,25 @@ pub(crate) fn build_package(package: &str, program: &str) -> Result<PathBuf> {
 pub(crate) fn build_in_the_background() -> Result<()> {
     building(
         &BESIDE_PACKAGES,
-        &["two-buckets", "sweep", "uploads", "invoke"],
+        &["two-buckets", "processor", "sweep", "uploads", "invoke"],
     )
     .last_of_all()
     .run_unseen()
 }
 
 /// What has the programs beside the release program, which gives them its features.
-const BESIDE_PACKAGES: [&str; 4] = ["two-buckets", "sweep", "uploads", "two-buckets-lambda-host"];
+const BESIDE_PACKAGES: [&str; 5] = [
+    "two-buckets",
+    "processor",
+    "sweep",
+    "uploads",
+    "two-buckets-lambda-host",
+];
 
 /// What the tests use beside the release program.
 pub(crate) struct Beside {
+    /// The Lambda function that processes.
+    pub(crate) processor: PathBuf,
     /// The Lambda function that sweeps.
     pub(crate) sweep: PathBuf,
     /// The Lambda function of the upload API.
@@ -44,9 +52,10 @@ pub(crate) struct Beside {
 /// Builds them with the features that the release program gives to what all are made of, so that this is built once; what
 /// is deployed has its own only.
 pub(crate) fn build_beside() -> Result<Beside> {
-    let programs = ["sweep", "uploads", "invoke"];
-    let [sweep, uploads, invoke] = build_among(&BESIDE_PACKAGES, programs)?;
+    let programs = ["processor", "sweep", "uploads", "invoke"];
+    let [processor, sweep, uploads, invoke] = build_among(&BESIDE_PACKAGES, programs)?;
     Ok(Beside {
+        processor,
         sweep,
         uploads,
         invoke,

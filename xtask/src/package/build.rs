@@ -11,8 +11,23 @@ use crate::{program, python, repository};
 
 /// What builds, each pinned. Neither brings another package.
 const TOOLS: &str = "ziglang==0.17.1\ncargo-zigbuild==0.24.0\n";
-/// The profile in the workspace's `Cargo.toml`.
-const PROFILE: &str = "lambda";
+/// A profile in the workspace's `Cargo.toml`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Profile {
+    /// What is deployed.
+    Deployed,
+    /// The same, which takes a quarter of the time to build.
+    Unoptimised,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Deployed => "lambda",
+            Self::Unoptimised => "lambda-unoptimised",
+        }
+    }
+}
 
 /// A processor that Lambda and Fargate have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -43,9 +58,9 @@ impl Arch {
 }
 
 /// Builds the program and returns where it is.
-pub(super) fn build(program: &Program, arch: Arch) -> Result<PathBuf> {
-    building(program, arch)?.run()?;
-    let built = built(program, arch)?;
+pub(super) fn build(program: &Program, arch: Arch, profile: Profile) -> Result<PathBuf> {
+    building(program, arch, profile)?.run()?;
+    let built = built(program, arch, profile)?;
     if !built.is_file() {
         bail!("cargo built no {}", built.display());
     }
@@ -53,13 +68,17 @@ pub(super) fn build(program: &Program, arch: Arch) -> Result<PathBuf> {
 }
 
 /// Builds it unseen and after everything else that wants a processor.
-pub(super) fn build_in_the_background(program: &Program, arch: Arch) -> Result<()> {
-    building(program, arch)?.last_of_all().run_unseen()
+pub(super) fn build_in_the_background(
+    program: &Program,
+    arch: Arch,
+    profile: Profile,
+) -> Result<()> {
+    building(program, arch, profile)?.last_of_all().run_unseen()
 }
 
 /// What the compiler warns of in the program and what it is made of here, which has other features than in the workspace.
-pub(super) fn warnings(program: &Program, arch: Arch) -> Result<Vec<String>> {
-    let messages = building(program, arch)?
+pub(super) fn warnings(program: &Program, arch: Arch, profile: Profile) -> Result<Vec<String>> {
+    let messages = building(program, arch, profile)?
         .args(["--message-format", "json"])
         .output()?;
     Ok(messages
@@ -70,7 +89,7 @@ pub(super) fn warnings(program: &Program, arch: Arch) -> Result<Vec<String>> {
         .collect())
 }
 
-fn building(program: &Program, arch: Arch) -> Result<program::Program> {
+fn building(program: &Program, arch: Arch, profile: Profile) -> Result<program::Program> {
     has_std(arch)?;
     let tools = repository::target()?.join("tools").join("zigbuild");
     let bin = python::environment_of(TOOLS.as_bytes(), &tools)?;
@@ -80,7 +99,7 @@ fn building(program: &Program, arch: Arch) -> Result<program::Program> {
         LIMIT.to_string().trim_start_matches("glibc ")
     );
     Ok(program::Program::new("cargo")
-        .args(["zigbuild", "--locked", "--profile", PROFILE])
+        .args(["zigbuild", "--locked", "--profile", profile.name()])
         .args(["--target", &target])
         .args(["--package", program.package, "--bin", program.package])
         .args(program.flags)
@@ -89,8 +108,9 @@ fn building(program: &Program, arch: Arch) -> Result<program::Program> {
 }
 
 /// Where the program is once it is built.
-pub(super) fn built(program: &Program, arch: Arch) -> Result<PathBuf> {
-    let folder = repository::target()?.join(arch.target()).join(PROFILE);
+pub(super) fn built(program: &Program, arch: Arch, profile: Profile) -> Result<PathBuf> {
+    let target = repository::target()?.join(arch.target());
+    let folder = target.join(profile.name());
     Ok(folder.join(program.package))
 }
 

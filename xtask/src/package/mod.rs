@@ -11,6 +11,7 @@ mod programs;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
@@ -19,6 +20,7 @@ use crate::repository;
 use crate::stages::Done;
 
 pub(crate) use build::Arch;
+use build::Profile;
 use programs::{PROGRAMS, Program, Shape};
 
 /// What of `deploy/` is part of a release.
@@ -60,7 +62,12 @@ pub(crate) fn run(flags: &Package) -> Result<()> {
             let names: Vec<_> = PROGRAMS.iter().map(|program| program.package).collect();
             bail!("{name} is none of what is packaged: {}", names.join(", "));
         };
-        println!("{}", alone(program, flags.arch)?.packed.display());
+        println!(
+            "{}",
+            alone(program, flags.arch, Profile::Deployed)?
+                .packed
+                .display()
+        );
     }
     Ok(())
 }
@@ -75,17 +82,21 @@ pub(crate) struct Alone {
 
 /// The processor, packed.
 pub(crate) fn processor() -> Result<Alone> {
-    alone(&PROGRAMS[0], Arch::X86_64)
+    alone(&PROGRAMS[0], Arch::X86_64, Profile::Deployed)
 }
 
-fn alone(program: &Program, arch: Arch) -> Result<Alone> {
-    let bytes = packed(program, arch)?;
-    let folder = repository::target()?.join("package");
+fn alone(program: &Program, arch: Arch, profile: Profile) -> Result<Alone> {
+    let bytes = packed(program, arch, profile)?;
+    let target = repository::target()?;
+    let folder = match profile {
+        Profile::Deployed => target.join("package"),
+        Profile::Unoptimised => target.join("package-unoptimised"),
+    };
     fs::create_dir_all(&folder)?;
     let file = folder.join(program.file);
     fs::write(&file, bytes)?;
     Ok(Alone {
-        built: build::built(program, arch)?,
+        built: build::built(program, arch, profile)?,
         packed: file,
     })
 }
@@ -94,7 +105,10 @@ fn alone(program: &Program, arch: Arch) -> Result<Alone> {
 pub(crate) fn release(arch: Arch) -> Result<Release> {
     let mut files = BTreeMap::new();
     for program in &PROGRAMS {
-        files.insert(program.file.to_owned(), packed(program, arch)?);
+        files.insert(
+            program.file.to_owned(),
+            packed(program, arch, Profile::Deployed)?,
+        );
     }
     for name in DEPLOYED {
         let file = repository::root().join("deploy").join(name);
@@ -126,17 +140,19 @@ pub(crate) fn packaged(folder: &Path) -> Result<Release> {
 
 /// Builds what [`test`] looks at, unseen and after everything else that wants a processor.
 pub(crate) fn build_in_the_background() -> Result<()> {
-    PROGRAMS[..TESTED]
-        .iter()
-        .try_for_each(|program| build::build_in_the_background(program, Arch::X86_64))
+    PROGRAMS[..TESTED].iter().try_for_each(|program| {
+        build::build_in_the_background(program, Arch::X86_64, Profile::Unoptimised)
+    })
 }
 
-/// The stage of the tests: the functions that share their features are built without a warning, and one is packed twice
-/// with the same result.
+/// The stage of the tests: the functions that share their features are built without a warning, for no newer glibc than
+/// they will meet, and one starts here and is packed twice with the same result.
 pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
-    let Alone { built, packed } = processor()?;
+    let profile = Profile::Unoptimised;
+    let Alone { built, packed } = alone(&PROGRAMS[0], Arch::X86_64, profile)?;
+    starts(&built)?;
     for program in &PROGRAMS[..TESTED] {
-        let warnings = build::warnings(program, Arch::X86_64)?;
+        let warnings = build::warnings(program, Arch::X86_64, profile)?;
         if !warnings.is_empty() {
             let name = program.package;
             bail!("{name} alone has warnings:\n{}", warnings.join("\n"));
@@ -147,16 +163,33 @@ pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
         bail!("the processor is not the same when it is packed again");
     }
     closing.push(format!(
-        "processor: {:.1} MB zipped, {:.1} MB unpacked",
+        "processor, not optimised: {:.1} MB zipped, {:.1} MB unpacked",
         megabytes(packed.len()),
         megabytes(built.len())
     ));
     Ok(Done::quietly())
 }
 
+/// A function that was built for Lambda starts on this machine too, and says what it was not told.
+fn starts(built: &Path) -> Result<()> {
+    let said = Command::new(built)
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
+        .output()?;
+    let text = String::from_utf8_lossy(&said.stderr);
+    if said.status.code() != Some(1) || !text.contains("TWO_BUCKETS_STAGING is not set") {
+        bail!(
+            "{} does not start: {}: {text}",
+            built.display(),
+            said.status
+        );
+    }
+    Ok(())
+}
+
 /// Builds a program and gives what is uploaded of it.
-fn packed(program: &Program, arch: Arch) -> Result<Vec<u8>> {
-    let built = build::build(program, arch)?;
+fn packed(program: &Program, arch: Arch, profile: Profile) -> Result<Vec<u8>> {
+    let built = build::build(program, arch, profile)?;
     let bytes = fs::read(&built)?;
     let newest = glibc::within_limit(&bytes).with_context(|| built.display().to_string())?;
     let packed = match program.shape {
