@@ -3,6 +3,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use super::{File, Storage};
 
@@ -13,6 +15,10 @@ pub struct DiskStorage {
 }
 
 const LOCK: &str = "LOCK";
+/// How often the lock is tried, and the time between. Processes that a killed owner was about to start hold it with it,
+/// until they have become their program.
+const LOCK_TRIES: u32 = 100;
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 impl DiskStorage {
     /// The folder, which is made if it is absent, with the folders above it.
@@ -53,6 +59,10 @@ impl DiskStorage {
 }
 
 impl Storage for DiskStorage {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a bounded wait for a lock that nobody tells the end of"
+    )]
     fn lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>> {
         let file = OpenOptions::new()
             .write(true)
@@ -60,11 +70,14 @@ impl Storage for DiskStorage {
             .truncate(false)
             .mode(0o600)
             .open(self.path(LOCK))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Box::new(file))),
+                Err(fs::TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY),
+                Err(fs::TryLockError::Error(error)) => return Err(error),
+            }
         }
+        Ok(None)
     }
 
     fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {

@@ -78,6 +78,16 @@ fn a_folder_is_made_for_its_owner_only_and_has_one_user() {
     drop(depot);
     drop(open(&data).unwrap());
 
+    // A process that a killed owner was about to start lets go of it in a moment.
+    let held = fs::File::open(data.join("LOCK")).unwrap();
+    held.lock().unwrap();
+    let letting_go = thread::spawn(move || {
+        thread::park_timeout(Duration::from_millis(100));
+        drop(held);
+    });
+    drop(open(&data).unwrap());
+    letting_go.join().unwrap();
+
     let foreign = folder.path().join("foreign");
     fs::create_dir(&foreign).unwrap();
     fs::write(foreign.join("thesis.txt"), "mine").unwrap();
