@@ -161,7 +161,9 @@ class Kept:
 
     def __init__(self, deployment):
         s3 = deployment.s3
-        said = json.loads(deployment.run("status", "--json", "--limit", "1000000", **deployment.parts()).stdout)
+        told = deployment.run("status", "--json", "--limit", "1000000", **deployment.parts())
+        assert told.returncode == 0, told.stderr
+        said = json.loads(told.stdout)
         self.rows = said["uploads"]
         self.by_version = {(row["key"], row["version_id"]): row for row in self.rows if row["version_id"]}
         self.counts = self.said = said["counts"]
