@@ -4,7 +4,7 @@ use two_buckets_sim::model::bugs::Bug;
 use two_buckets_sim::model::configuration::Configuration;
 use two_buckets_sim::model::promises::Promise;
 use two_buckets_sim::model::search::{Figures, Search};
-use two_buckets_sim::model::{run, run_long, table, tutorial};
+use two_buckets_sim::model::{endless, run, run_long, table, tutorial};
 
 #[test]
 fn every_promise_is_kept_in_every_interleaving() {
@@ -15,7 +15,7 @@ fn every_promise_is_kept_in_every_interleaving() {
 }
 
 #[test]
-#[ignore = "the largest search takes five minutes; docs/reliability.md has its figures"]
+#[ignore = "the largest searches take minutes; docs/reliability.md has their figures"]
 fn every_promise_is_kept_with_any_one_fault_and_a_sweep_at_any_moment() {
     println!("{}", Figures::COLUMNS);
     if let Err(broken) = run_long(2, |figures| println!("{figures}")) {
@@ -26,6 +26,7 @@ fn every_promise_is_kept_with_any_one_fault_and_a_sweep_at_any_moment() {
 /// What each mistake breaks.
 fn breaks(bug: Bug) -> Promise {
     match bug {
+        Bug::StartsFruitlessJobs => unreachable!("it breaks none, and is not among them"),
         Bug::DeleteByName | Bug::DeleteBeforeRecord => Promise::KeptUntilRecorded,
         Bug::NoArchiveCheck | Bug::UnconditionalCopy => Promise::ArchivedOnce,
         Bug::SetsAsideWhatIsArchived => Promise::ArchivedIsNotSetAside,
@@ -41,6 +42,7 @@ fn breaks(bug: Bug) -> Promise {
         Bug::RecordsAttemptAfterRun => Promise::AttemptsAreBounded,
         Bug::PrefixTrap => Promise::NothingIsMixedUp,
         Bug::IgnoresFenceAtRecord => Promise::EndedStaysEnded,
+        Bug::SkipsFunction => Promise::AcceptedFirst,
     }
 }
 
@@ -104,4 +106,41 @@ fn the_tutorials_handler_loses_a_file_though_nothing_goes_wrong() {
     let how = tutorial::how_it_loses_a_file().expect("it loses one");
     println!("{how}");
     assert!(how.contains("deletes photo.jpg, which is the second file"));
+}
+
+#[test]
+fn every_way_ends() {
+    all_ways_end(|config| !config.name.starts_with("the whole"));
+}
+
+#[test]
+#[ignore = "it takes a minute, on one core; docs/reliability.md has its figures"]
+fn every_way_ends_in_the_whole() {
+    all_ways_end(|config| config.name.starts_with("the whole"));
+}
+
+fn all_ways_end(is_tried: impl Fn(&Configuration) -> bool) {
+    println!("configuration                                       unique");
+    for config in table::CONFIGURATIONS
+        .iter()
+        .filter(|config| is_tried(config))
+    {
+        match endless::every_way_ends(*config) {
+            Ok(worlds) => println!("{:46} {worlds:>10}", config.name),
+            Err(way) => panic!("{}: a way without an end\n{way}", config.name),
+        }
+    }
+}
+
+#[test]
+fn a_way_without_an_end_is_found() {
+    let without = table::planted(Bug::StartsFruitlessJobs);
+    endless::every_way_ends(without).expect("without the mistake every way ends");
+    let with = Configuration {
+        bug: Some(Bug::StartsFruitlessJobs),
+        ..without
+    };
+    let way = endless::every_way_ends(with).expect_err("it goes round");
+    println!("{way}");
+    assert!(way.contains("round and round:"));
 }

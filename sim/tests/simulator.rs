@@ -191,15 +191,16 @@ macro_rules! finds {
 }
 
 finds! {
-    a_disk_that_does_not_sync_is_found: SyncDoesNothing, "the store cannot be";
-    an_answer_before_the_sync_is_found: AcknowledgedBeforeSync, "";
-    a_server_without_a_sweep_is_found: NoSweep, "does not come to rest";
-    a_sweep_with_a_watermark_is_found: WatermarkSweep, "does not come to rest";
+    a_disk_that_does_not_sync_is_found: SyncDoesNothing, "is gone";
+    an_answer_before_the_sync_is_found: AcknowledgedBeforeSync, "the store cannot be";
+    a_server_without_a_sweep_is_found: NoSweep, "is not in the ledger";
+    a_sweep_with_a_watermark_is_found: WatermarkSweep, "was left in staging";
     an_attempt_that_is_not_recorded_before_it_runs_is_found: AttemptNotRecorded, "runs twice";
     a_fencing_token_that_is_ignored_is_found: FencingIgnored, "was changed under token";
     a_version_deleted_before_its_copy_is_found: DeletedBeforeCopy, "0 in the archive and not in staging";
     a_delete_by_name_is_found: DeletedByName, "0 in the archive and not in staging";
-    a_copy_without_a_condition_is_found: UnconditionalCopy, "in the archive";
+    a_copy_without_a_condition_is_found: UnconditionalCopy, "is in the archive 2 times";
     bytes_that_are_read_unchecked_are_found: ReadUnchecked, "read other bytes";
+    a_function_that_is_skipped_is_found: FunctionSkipped, "no function accepted it";
     what_lands_late_and_is_not_looked_for_is_found: NeverLooksAgain, "is failed, 1 in the archive and still in staging";
 }

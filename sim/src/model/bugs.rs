@@ -51,11 +51,15 @@ pub enum Bug {
     IgnoresFenceAtRecord,
     /// What was set aside while a copy may have been on its way is never looked for again.
     NeverLooksAgain,
+    /// The function is said to have accepted what it was never asked about.
+    SkipsFunction,
+    /// A job that found nothing to do is started again at once.
+    StartsFruitlessJobs,
 }
 
 impl Bug {
-    /// Every one.
-    pub const ALL: [Self; 17] = [
+    /// Every one that breaks a promise. What goes round without an end breaks none on its way.
+    pub const ALL: [Self; 18] = [
         Self::DeleteByName,
         Self::NoArchiveCheck,
         Self::UnconditionalCopy,
@@ -73,6 +77,7 @@ impl Bug {
         Self::PrefixTrap,
         Self::IgnoresFenceAtRecord,
         Self::NeverLooksAgain,
+        Self::SkipsFunction,
     ];
 
     /// Its name.
@@ -95,6 +100,8 @@ impl Bug {
             Self::PrefixTrap => "prefix trap",
             Self::IgnoresFenceAtRecord => "fencing token ignored at record",
             Self::NeverLooksAgain => "what lands late is not looked for",
+            Self::SkipsFunction => "archived without a run",
+            Self::StartsFruitlessJobs => "a job is started again at once",
         }
     }
 }
@@ -260,6 +267,16 @@ pub(super) fn listed(
         _ => {}
     }
     entries
+}
+
+/// Whether a job that did nothing is waited with.
+pub(super) fn waits_with_jobs(bug: Option<Bug>) -> bool {
+    bug != Some(Bug::StartsFruitlessJobs)
+}
+
+/// Whether the function is not asked.
+pub(super) fn skips_function(bug: Option<Bug>) -> bool {
+    bug == Some(Bug::SkipsFunction)
 }
 
 /// Whether the sweep does not see an entry.

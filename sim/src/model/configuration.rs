@@ -145,6 +145,8 @@ pub struct Configuration {
     pub late_sweeps: u8,
     /// How often an operator may retry what failed.
     pub retries: u8,
+    /// Whether that may be at any moment, and not only when all is quiet.
+    pub retries_at_once: bool,
     /// How often a client may delete a key by its name, which puts a delete marker on top.
     pub markers: u8,
     /// Whether the key was minted.

@@ -239,13 +239,13 @@ impl World {
             ),
             Placement::Current(_) => {
                 let to = under(row.key.key.clone());
-                (self.archive(&to, mark, bytes), false)
+                (self.archive(config, &to, mark, bytes), false)
             }
             Placement::Late => {
                 let to = under(late_key(&row.key.key, &mark));
                 match self.archive_head(&to.key) {
                     Some(there) => (there.at, true),
-                    None => (self.archive(&to, mark, bytes), true),
+                    None => (self.archive(config, &to, mark, bytes), true),
                 }
             }
         };

@@ -30,8 +30,9 @@
 //!
 //! [`table`] lists what is searched, each without a bound on length: at most two workers, three uploads under two keys of
 //! which the first is a prefix of the second, two attempts each, and so many faults as each entry says.
-//! [`table::WHOLE`] has everything at once with any one fault, and [`table::WHOLE_SWEPT`] with a sweep at any moment;
-//! [`table::WHOLE_LONG`] has both, and is searched by a test of its own, outside CI.
+//! [`table::WHOLE`] and [`table::WHOLE_LATE`] have everything at once with any one fault, and [`table::WHOLE_SWEPT`] and
+//! [`table::WHOLE_LATE_SWEPT`] with a sweep at any moment; [`table::LONG`] have both, and are searched by a test of their
+//! own, outside CI. [`endless`] shows that every way ends, so that what is checked at ends is checked on every way.
 //!
 //! # Reductions
 //!
@@ -43,14 +44,15 @@
 //! * More than three wake-ups for a key are three. Numbers of first listing grow within a key, where they are compared.
 //! * A sweep looks at all unfinished rows at one moment: what it finds is a wake-up, and that waits as long as it likes.
 //! * A world in which no fault is left is the same whatever kinds were left. Nothing happens behind a broken promise.
-//! * Waits end, leases run out and it is time to look for what was set aside only when all is quiet, all of it at once; at
-//!   any other moment a lease's end is a fault.
+//! * Waits end, leases run out, jobs that found nothing to do are started again and it is time to look for what was set
+//!   aside only when all is quiet, all of it at once; at any other moment a lease's end is a fault.
 //!
 //! States are told apart by 64-bit sums: among ten million, two fall together with a chance of three in a million.
 
 pub mod bugs;
 pub mod configuration;
 mod effects;
+pub mod endless;
 mod ledger;
 pub mod moves;
 pub mod promises;
@@ -75,10 +77,12 @@ pub fn run(threads: usize, mut told: impl FnMut(&Figures)) -> Result<(), String>
     Ok(())
 }
 
-/// Searches [`table::WHOLE_LONG`], which takes minutes.
+/// As [`run`], of the largest, which take minutes each.
 pub fn run_long(threads: usize, mut told: impl FnMut(&Figures)) -> Result<(), String> {
-    let config = &table::WHOLE_LONG;
-    held(config, Search::run_deep(*config, threads), &mut told)
+    for config in table::LONG {
+        held(config, Search::run_deep(*config, threads), &mut told)?;
+    }
+    Ok(())
 }
 
 fn held(

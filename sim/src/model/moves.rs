@@ -174,13 +174,23 @@ pub(super) fn moves(config: &Configuration, world: &World, moves: &mut Vec<Move>
         if (is_owed || world.is_in_doubt(config)) && world.late_sweeps < config.late_sweeps {
             moves.push(Move::LongAfter);
         }
-        if !is_owed && world.retries > 0 {
-            let failed = world
-                .rows
-                .iter()
-                .filter(|row| Upload::clone(row).retry().is_ok());
-            moves.extend(failed.map(|row| Move::Retry { id: row.id.clone() }));
+        if !is_owed && !config.retries_at_once {
+            retries(world, moves);
         }
+    }
+    if config.retries_at_once {
+        retries(world, moves);
+    }
+}
+
+/// What an operator may retry.
+fn retries(world: &World, moves: &mut Vec<Move>) {
+    if world.retries > 0 {
+        let failed = world
+            .rows
+            .iter()
+            .filter(|row| Upload::clone(row).retry().is_ok());
+        moves.extend(failed.map(|row| Move::Retry { id: row.id.clone() }));
     }
 }
 
@@ -373,6 +383,7 @@ pub(super) fn next(
             world.now += 1_000_000_000;
             world.leases = [const { None }; KEYS.len()];
             world.rests = [false; KEYS.len()];
+            world.fruitless = [false; KEYS.len()];
             world.sweeping = Some(Sweeping::See { key: 0 });
         }
     }
@@ -492,6 +503,7 @@ impl World {
                 Stopped::Stalled { .. } | Stopped::LedgerFailed { .. } => self.rests[key] = true,
                 Stopped::Idle | Stopped::Drained if worker.job.is_some() => {
                     self.gone_wakes[key] = true;
+                    self.fruitless[key] = bugs::waits_with_jobs(config.bug);
                 }
                 Stopped::Idle | Stopped::Drained | Stopped::Busy | Stopped::FencedOff => {}
             }
@@ -544,6 +556,7 @@ impl World {
         self.sweeping = None;
         self.wakes = [1; KEYS.len()];
         self.gone_wakes = [false; KEYS.len()];
+        self.fruitless = [false; KEYS.len()];
         self.rests = [false; KEYS.len()];
     }
 

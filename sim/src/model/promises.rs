@@ -13,6 +13,8 @@ pub enum Promise {
     KeptUntilRecorded,
     /// A record names a version of the archive that has the upload's very bytes.
     RecordsAreTrue,
+    /// Nothing is archived that the function has not accepted.
+    AcceptedFirst,
     /// No upload is archived twice.
     ArchivedOnce,
     /// The archive's current version never goes back to an older upload.
@@ -39,9 +41,10 @@ pub enum Promise {
 
 impl Promise {
     /// Every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::KeptUntilRecorded,
         Self::RecordsAreTrue,
+        Self::AcceptedFirst,
         Self::ArchivedOnce,
         Self::CurrentNeverGoesBack,
         Self::EveryUploadEnds,
@@ -60,6 +63,7 @@ impl Promise {
         match self {
             Self::KeptUntilRecorded => "nothing leaves staging before its record",
             Self::RecordsAreTrue => "records are true",
+            Self::AcceptedFirst => "the function accepts what is archived",
             Self::ArchivedOnce => "each upload is archived once",
             Self::CurrentNeverGoesBack => "the archive never goes back",
             Self::EveryUploadEnds => "every upload ends",

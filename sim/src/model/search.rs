@@ -189,7 +189,7 @@ impl Model for Search {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
+        let promises: [Property<Self>; Promise::ALL.len()] = [
             always::<0>(),
             always::<1>(),
             always::<2>(),
@@ -203,10 +203,12 @@ impl Model for Search {
             always::<10>(),
             always::<11>(),
             always::<12>(),
-            Property::sometimes(END, |search: &Self, world: &World| {
-                world.broken.is_none() && world.is_end(&search.config)
-            }),
-        ]
+            always::<13>(),
+        ];
+        let ends = Property::sometimes(END, |search: &Self, world: &World| {
+            world.broken.is_none() && world.is_end(&search.config)
+        });
+        promises.into_iter().chain([ends]).collect()
     }
 }
 

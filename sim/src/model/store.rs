@@ -210,7 +210,13 @@ impl World {
     }
 
     /// Adds a version to the archive, if nothing that is promised speaks against it.
-    pub(super) fn archive(&mut self, to: &ObjectRef, mark: Mark, content: u8) -> VersionRef {
+    pub(super) fn archive(
+        &mut self,
+        config: &Configuration,
+        to: &ObjectRef,
+        mark: Mark,
+        content: u8,
+    ) -> VersionRef {
         let source = mark.source_version.clone();
         let key = self.row_of(source.as_str()).map(|row| row.key.key.clone());
         let is_right = |copy: &Arc<Archived>| copy.mark == mark && copy.content != 0;
@@ -225,6 +231,14 @@ impl World {
         if key.is_none_or(|key| to.key != key && to.key != late_key(&key, &mark)) {
             let how = format!("{source} goes to {}", to.key);
             self.fail(Promise::NothingIsMixedUp, how);
+        }
+        let sent = config
+            .sent
+            .iter()
+            .position(|sent| sent.name == source.as_str());
+        if sent.is_none_or(|n| self.accepted & (1 << n) == 0) {
+            let how = format!("{source} goes to the archive and was never accepted");
+            self.fail(Promise::AcceptedFirst, how);
         }
         let at = VersionRef {
             bucket: to.bucket.clone(),
@@ -307,7 +321,7 @@ impl World {
         } else {
             content(config, version_id.as_str())
         };
-        let at = self.archive(to, mark, bytes);
+        let at = self.archive(config, to, mark, bytes);
         Written {
             version_id: at.version_id,
             etag: etag(bytes),

@@ -50,6 +50,7 @@ const CALM: Configuration = Configuration {
     sweeps: 0,
     late_sweeps: 5,
     retries: 1,
+    retries_at_once: false,
     markers: 0,
     minted: Minted::NOT,
     is_embedded: false,
@@ -207,6 +208,34 @@ pub const CONFIGURATIONS: &[Configuration] = &[
             ..Faults::NONE
         },
         wakes_each: &[1],
+        ..CALM
+    },
+    // An operator's retry may come while a worker that has lost its lease still goes on.
+    Configuration {
+        name: "lands late, retried at once",
+        sent: &[V1],
+        faults: Faults {
+            expiries: 1,
+            functions: 1,
+            crashes: 1,
+            stores: 1,
+            copies: 1,
+            ..Faults::NONE
+        },
+        wakes_each: &[1],
+        retries_at_once: true,
+        ..CALM
+    },
+    Configuration {
+        name: "poison, retried at once",
+        sent: &[POISON, V2],
+        faults: Faults {
+            crashes: 1,
+            expiries: 1,
+            ..Faults::NONE
+        },
+        wakes_each: &[1],
+        retries_at_once: true,
         ..CALM
     },
     // Attempts that each crash are counted and end.
@@ -599,6 +628,8 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     },
     WHOLE,
     WHOLE_SWEPT,
+    WHOLE_LATE,
+    WHOLE_LATE_SWEPT,
 ];
 
 /// The first and the last have equal bytes; what is between has others.
@@ -668,12 +699,48 @@ pub const WHOLE_SWEPT: Configuration = Configuration {
     ..WHOLE
 };
 
+/// As [`WHOLE`], where the late multipart does come late: the version it is older than is archived, and the poisoned one is
+/// of the other key. Events are doubled and not lost, which a sweep would only mend.
+pub const WHOLE_LATE: Configuration = Configuration {
+    name: "the whole, late, any one fault",
+    sent: &[
+        V1,
+        LATE,
+        Sent {
+            is_poisoned: true,
+            ..OTHER
+        },
+    ],
+    wakes_each: &[1, 2],
+    ..WHOLE
+};
+
+/// As [`WHOLE_LATE`], with events lost and a sweep that begins at any moment in place of faults.
+pub const WHOLE_LATE_SWEPT: Configuration = Configuration {
+    name: "the whole, late, a sweep at any moment",
+    faults: Faults::NONE,
+    wakes_each: &[0, 1],
+    sweeps: 1,
+    ..WHOLE_LATE
+};
+
 /// Both, which is larger than each build has time for.
 pub const WHOLE_LONG: Configuration = Configuration {
     name: "the whole, any one fault and a sweep",
     sweeps: 1,
     ..WHOLE
 };
+
+/// As [`WHOLE_LONG`], where the late multipart does come late.
+pub const WHOLE_LATE_LONG: Configuration = Configuration {
+    name: "the whole, late, any one fault and a sweep",
+    wakes_each: &[0, 1],
+    sweeps: 1,
+    ..WHOLE_LATE
+};
+
+/// What takes minutes each.
+pub const LONG: &[Configuration] = &[WHOLE_LONG, WHOLE_LATE_LONG];
 
 /// Where a planted mistake is looked for: as small as shows it.
 pub fn planted(bug: Bug) -> Configuration {
@@ -688,7 +755,7 @@ pub fn planted(bug: Bug) -> Configuration {
         ..small
     };
     let config = match bug {
-        Bug::DeleteByName | Bug::DeleteBeforeRecord => small,
+        Bug::DeleteByName | Bug::DeleteBeforeRecord | Bug::SkipsFunction => small,
         Bug::NoArchiveCheck => with(Faults {
             crashes: 1,
             ..Faults::NONE
@@ -742,6 +809,16 @@ pub fn planted(bug: Bug) -> Configuration {
         },
         Bug::PrefixTrap => Configuration {
             sent: &[V1, OTHER],
+            ..small
+        },
+        Bug::StartsFruitlessJobs => Configuration {
+            sent: &[
+                Sent {
+                    may_be_deleted: true,
+                    ..JOB
+                },
+                V2,
+            ],
             ..small
         },
     };

@@ -29,11 +29,11 @@ impl Trace {
     }
 }
 
-fn line(told: &mut String, n: usize, what: &str) {
+pub(super) fn line(told: &mut String, n: usize, what: &str) {
     writeln!(told, "{:>4}. {what}", n + 1).expect("a string takes what is written");
 }
 
-fn in_words(config: &Configuration, world: &World, what: &Move) -> String {
+pub(super) fn in_words(config: &Configuration, world: &World, what: &Move) -> String {
     match what {
         Move::Send { upload, wakes } => {
             let sent = config.sent[*upload];

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use two_buckets_objects::{ListedVersion, ObjectRef, Timestamp, VersionRef};
 use two_buckets_pipeline::archive::Mark;
@@ -137,6 +138,8 @@ pub struct World {
     pub rows: Vec<Arc<Upload>>,
     /// How often the function ran on each upload since its attempts last began anew.
     pub runs: [u8; 8],
+    /// Which uploads the function has accepted, a bit each.
+    pub accepted: u8,
     /// The lease of each key.
     pub leases: [Option<Held>; KEYS.len()],
     /// The highest fencing token.
@@ -147,6 +150,8 @@ pub struct World {
     pub wakes: [u8; KEYS.len()],
     /// Whether a wake-up waits that tells of an unfinished row without a version.
     pub gone_wakes: [bool; KEYS.len()],
+    /// Whether a job of the key ended without having done anything, and is not started again for a while.
+    pub fruitless: [bool; KEYS.len()],
     /// Whether a key rests after a stall and is woken later.
     pub rests: [bool; KEYS.len()],
     /// The sweep, while one is under way.
@@ -191,11 +196,13 @@ impl World {
             archive: Vec::new(),
             rows: minted.into_iter().collect(),
             runs: [0; 8],
+            accepted: 0,
             leases: [const { None }; KEYS.len()],
             last_token: 0,
             workers: vec![None; config.workers],
             wakes: [0; KEYS.len()],
             gone_wakes: [false; KEYS.len()],
+            fruitless: [false; KEYS.len()],
             rests: [false; KEYS.len()],
             sweeping: None,
             watermark: 0,
@@ -354,7 +361,8 @@ impl World {
                     .as_ref()
                     .map(|held| lease(row.key.clone(), held)),
                 is_started: false,
-                not_before: None,
+                not_before: self.fruitless[key_of(&row.key)]
+                    .then(|| self.time().after(Duration::from_millis(1))),
             })
             .collect();
         to_start(&seen, self.time(), usize::MAX)
@@ -373,11 +381,13 @@ impl Hash for World {
             archive,
             rows,
             runs,
+            accepted,
             leases,
             last_token: _,
             workers,
             wakes,
             gone_wakes,
+            fruitless,
             rests,
             sweeping,
             watermark,
@@ -390,7 +400,7 @@ impl Hash for World {
             markers,
             broken,
         } = self;
-        (sent, absent, staging, archive, rows, runs).hash(state);
+        (sent, absent, staging, archive, rows, runs, accepted).hash(state);
         for lease in leases {
             lease
                 .as_ref()
@@ -413,7 +423,8 @@ impl Hash for World {
             .collect();
         sums.sort_unstable();
         sums.hash(state);
-        (wakes, gone_wakes, rests, sweeping, watermark, now).hash(state);
+        (wakes, gone_wakes, fruitless, rests).hash(state);
+        (sweeping, watermark, now).hash(state);
         (faults, sweeps, late_sweeps, give_ups, retries).hash(state);
         (markers, broken).hash(state);
     }

@@ -25,11 +25,13 @@ pub enum Bug {
     ReadUnchecked,
     /// What was set aside while a copy may have been on its way is never looked for again.
     NeverLooksAgain,
+    /// What had an attempt before is archived without another run.
+    FunctionSkipped,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SyncDoesNothing,
         Self::AcknowledgedBeforeSync,
         Self::NoSweep,
@@ -41,6 +43,7 @@ impl Bug {
         Self::UnconditionalCopy,
         Self::ReadUnchecked,
         Self::NeverLooksAgain,
+        Self::FunctionSkipped,
     ];
 
     /// Whether it can only be made where store and ledger are asked step by step.
@@ -50,7 +53,8 @@ impl Bug {
             | Self::AcknowledgedBeforeSync
             | Self::NoSweep
             | Self::WatermarkSweep
-            | Self::ReadUnchecked => false,
+            | Self::ReadUnchecked
+            | Self::FunctionSkipped => false,
             Self::AttemptNotRecorded
             | Self::FencingIgnored
             | Self::DeletedBeforeCopy

@@ -360,7 +360,7 @@ impl Found {
         }
     }
 
-    /// Functions saw what was sent, before it was archived, and each attempt was recorded before it ran.
+    /// Functions saw what was sent and accepted what is archived, and each attempt was recorded before it ran.
     fn check_runs(&self, known: &Known, broken: &mut Vec<String>) {
         for ((key, version), runs) in &known.runs {
             let Some(row) = self.rows.get(&(key.clone(), version.clone())) else {
@@ -379,6 +379,16 @@ impl Found {
                 if runs.read.iter().any(|read| read != sha) {
                     broken.push(format!("a function read other bytes of {key}#{version}"));
                 }
+            }
+        }
+        for ((key, version), row) in &self.rows {
+            let runs = known.runs.get(&(key.clone(), version.clone()));
+            let is_archived = matches!(row.state, State::Archived | State::Late);
+            if is_archived && runs.is_none_or(|runs| runs.succeeded == 0) {
+                broken.push(format!(
+                    "{key}#{version} is {} and no function accepted it",
+                    row.state
+                ));
             }
         }
         for ((source, name), sha) in &self.results {

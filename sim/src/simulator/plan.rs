@@ -119,7 +119,7 @@ impl Plan {
                 self.power_loss_every = 10;
             }
             Some(Bug::NoSweep | Bug::WatermarkSweep) => self.event_lost = 300,
-            Some(Bug::AttemptNotRecorded) => self.bad_functions = 600,
+            Some(Bug::AttemptNotRecorded | Bug::FunctionSkipped) => self.bad_functions = 600,
             Some(Bug::FencingIgnored | Bug::UnconditionalCopy) => {
                 self.pools = 2;
                 self.keys = 1;
