@@ -1,5 +1,6 @@
 //! Runs other programs: says what it runs, and keeps their closing lines.
 
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,15 @@ impl Program {
     pub(crate) fn new(name: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(name);
         command.current_dir(repository::root());
+        // What cargo says of this program is nothing to what it starts: build scripts that look at it (ring's does) would
+        // run again, and all that hangs on them, whenever cargo is called from here and by hand by turns.
+        for (name, _) in env::vars_os() {
+            let is_of_cargo =
+                |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+            if name.to_str().is_some_and(is_of_cargo) {
+                command.env_remove(name);
+            }
+        }
         Self { command }
     }
 
