@@ -331,7 +331,7 @@ def log(name):
 MAY = {
     "ProcessorRole": MOVER | TRACES | SUBMIT | log("ProcessorLog") | {
         ("sqs:ReceiveMessage", "WakeUps"), ("sqs:DeleteMessage", "WakeUps"),
-        ("sqs:GetQueueAttributes", "WakeUps"), ("sqs:ChangeMessageVisibility", "WakeUps"),
+        ("sqs:GetQueueAttributes", "WakeUps"),
     },
     "SweepRole": SWEEP | TRACES | SUBMIT | log("SweepLog"),
     "JobRole": MOVER | {("s3:GetObject", "arn:AWS::Partition:s3:::CodeBucket/CodePrefix/job")},

@@ -1,4 +1,5 @@
-//! The ledger on `DynamoDB`: one table, no secondary index, conditional writes only.
+//! The ledger on `DynamoDB`: one table, no secondary index. What a turn rests on is written on a condition only; logs and
+//! the pause, which nobody decides by another's, are written over.
 //! Why it is laid out so, and what each call costs: `docs/decisions/0006-dynamodb-ledger.md`.
 //!
 //! # Permissions

@@ -104,6 +104,18 @@ impl S3Store {
         Self { client, options }
     }
 
+    /// The same without what is done in place of what a store lacks, so that one sees what it does itself.
+    #[must_use]
+    pub fn without_fallbacks(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            options: S3StoreOptions {
+                conditional_copy: true,
+                ..self.options
+            },
+        }
+    }
+
     /// How a call is made that makes something to be seen.
     fn for_write(&self) -> aws_sdk_s3::config::Builder {
         self.for_part().retry_classifier(OnlyWhatDidNothing)

@@ -6,8 +6,8 @@ use two_buckets_objects::{
     Result, VersionRef, WriteCondition, Written, body_from_bytes, read_to_bytes,
 };
 
+use super::S3Store;
 use super::failure::{Does, failure};
-use super::{S3Store, S3StoreOptions};
 
 /// Something that the protocol rests on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,14 +89,7 @@ impl S3Store {
     /// there has that name. Nothing is written to staging, where it would be processed. Besides the store's own
     /// permissions it takes `s3:GetBucketVersioning`, and `s3:DeleteObjectVersion` in the archive.
     pub async fn probe(&self, staging: &BucketName, archive: &BucketName, name: &str) -> Report {
-        let store = Self {
-            client: self.client.clone(),
-            options: S3StoreOptions {
-                // What the store does is to be seen, not how we do without it.
-                conditional_copy: true,
-                ..self.options
-            },
-        };
+        let store = self.without_fallbacks();
         let mut report = vec![
             (Need::StagingVersioned, store.is_versioned(staging).await),
             (Need::ArchiveVersioned, store.is_versioned(archive).await),

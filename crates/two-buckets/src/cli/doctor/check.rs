@@ -14,7 +14,7 @@ pub(super) struct Check {
     name: &'static str,
     pub(super) verdict: Verdict,
     /// What was seen.
-    found: String,
+    pub(super) found: String,
     /// What to do about it.
     remedy: Option<String>,
 }

@@ -242,13 +242,33 @@ async fn dead_letters(found: &Deployment) -> Vec<Check> {
 
 /// What the archive's store does, tried with a few bytes.
 async fn of_store(found: &Deployment) -> Vec<Check> {
-    let store = found.config.store(&found.clients);
+    let store = found.config.store(&found.clients).without_fallbacks();
     let name = holder("doctor").0.replace(' ', "-");
     let report = probe_objects(&store, &found.config.archive, &name).await;
     report
         .into_iter()
-        .map(|(need, finding)| of_need(need, finding))
+        .map(|(need, finding)| match need {
+            Need::ConditionalCopy if !found.config.conditional_copy => done_without(finding),
+            _ => of_need(need, finding),
+        })
         .collect()
+}
+
+/// Of the condition on a copy where it is switched off, so that whoever reads it knows what is promised then.
+fn done_without(finding: Finding) -> Check {
+    const WEAKER: &str = "the target is looked at just before each copy (conditional_copy = false): whoever else writes to the archive in between is overwritten as the current version, whose bytes stay as a version below";
+    let (seen, remedy) = match finding {
+        Finding::Holds => (
+            format!("the store has it and it is not used; {WEAKER}"),
+            "leave out --conditional-copy false, and TWO_BUCKETS_CONDITIONAL_COPY in functions",
+        ),
+        Finding::Missing { seen } => (
+            format!("{seen}; {WEAKER}"),
+            "let nothing else write to the archive, or use a store that has conditional copies",
+        ),
+        untold @ Finding::Untold { .. } => return of_need(Need::ConditionalCopy, untold),
+    };
+    Check::new("conditional copy", Verdict::Look, seen, remedy)
 }
 
 fn of_need(need: Need, finding: Finding) -> Check {
@@ -273,5 +293,33 @@ fn of_need(need: Need, finding: Finding) -> Check {
             reason,
             "it is tried below _results/ in the archive with s3:PutObject, s3:GetObject, s3:GetObjectVersion, s3:ListBucketVersions and s3:DeleteObjectVersion, which these credentials may lack; --no-probe leaves it out",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_conditional_copies_the_weaker_promise_is_said_whatever_the_store_does() {
+        let seen = || "a copy overwrote what was there".to_owned();
+        for finding in [Finding::Holds, Finding::Missing { seen: seen() }] {
+            let check = done_without(finding);
+            assert_eq!(check.verdict, Verdict::Look);
+            assert!(
+                check.found.contains("overwritten as the current version"),
+                "{}",
+                check.found
+            );
+        }
+        assert!(
+            done_without(Finding::Missing { seen: seen() })
+                .found
+                .starts_with(&seen())
+        );
+        let untold = done_without(Finding::Untold {
+            reason: "no right".to_owned(),
+        });
+        assert_eq!(untold.verdict, Verdict::Unknown);
     }
 }
