@@ -1,7 +1,8 @@
 //! Whether work goes on for ever without anything more being done.
 //!
 //! What a search checks at ends is worth as much as it is certain that ends are reached. In a world of finitely many states
-//! a way without an end goes round: it comes to a world that it has been in. Where no way does, every way ends.
+//! a way without an end goes round: it comes to a world that it has been in. Where no way does, and none comes to a world
+//! that nothing leads on from and that is no end, every way comes to an end.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,6 +22,8 @@ struct OnTheWay {
     untried: Vec<Move>,
     /// The move that is tried.
     tried: Option<Move>,
+    /// Whether any move from it led on.
+    goes_on: bool,
 }
 
 impl OnTheWay {
@@ -32,11 +35,12 @@ impl OnTheWay {
             world,
             untried,
             tried: None,
+            goes_on: false,
         }
     }
 }
 
-/// Goes every way to its end and counts the worlds; fails with the first way that goes round, in words.
+/// Goes every way to its end and counts the worlds; fails with the first way that does not come to one, in words.
 pub fn every_way_ends(config: Configuration) -> Result<usize, String> {
     let search = Search::new(config);
     let mut is_on_the_way: HashMap<u64, bool> = HashMap::new();
@@ -48,18 +52,23 @@ pub fn every_way_ends(config: Configuration) -> Result<usize, String> {
     }
     while let Some(last) = way.last_mut() {
         let Some(what) = last.untried.pop() else {
+            if !last.goes_on && last.world.broken.is_none() && !last.world.is_end(&config) {
+                last.tried = None;
+                return Err(in_words(&config, &way, "a dead end", None));
+            }
             is_on_the_way.insert(last.sum, false);
             way.pop();
             continue;
         };
-        last.tried = Some(what.clone());
-        let Some(world) = search.next_state(&last.world, what) else {
+        let Some(world) = search.next_state(&last.world, what.clone()) else {
             continue;
         };
+        last.tried = Some(what);
+        last.goes_on = true;
         let sum = sum(&world);
         match is_on_the_way.get(&sum) {
             Some(true) => {
-                return Err(in_words(&config, &way, sum));
+                return Err(in_words(&config, &way, "round and round", Some(sum)));
             }
             Some(false) => {}
             None => {
@@ -72,11 +81,12 @@ pub fn every_way_ends(config: Configuration) -> Result<usize, String> {
 }
 
 /// The way to a world and from there to itself.
-fn in_words(config: &Configuration, way: &[OnTheWay], again: u64) -> String {
+fn in_words(config: &Configuration, way: &[OnTheWay], how: &str, again: Option<u64>) -> String {
     let mut told = String::new();
     for (n, step) in way.iter().enumerate() {
-        if step.sum == again {
-            told.push_str("round and round:\n");
+        if again == Some(step.sum) || step.tried.is_none() {
+            told.push_str(how);
+            told.push_str(":\n");
         }
         if let Some(what) = &step.tried {
             line(&mut told, n, &trace::in_words(config, &step.world, what));

@@ -32,7 +32,8 @@
 //! which the first is a prefix of the second, two attempts each, and so many faults as each entry says.
 //! [`table::WHOLE`] and [`table::WHOLE_LATE`] have everything at once with any one fault, and [`table::WHOLE_SWEPT`] and
 //! [`table::WHOLE_LATE_SWEPT`] with a sweep at any moment; [`table::LONG`] have both, and are searched by a test of their
-//! own, outside CI. [`endless`] shows that every way ends, so that what is checked at ends is checked on every way.
+//! own, outside CI. [`endless`] shows of all but those that every way ends, so
+//! that what is checked at ends is checked on every way.
 //!
 //! # Reductions
 //!
@@ -44,7 +45,7 @@
 //! * More than three wake-ups for a key are three. Numbers of first listing grow within a key, where they are compared.
 //! * A sweep looks at all unfinished rows at one moment: what it finds is a wake-up, and that waits as long as it likes.
 //! * A world in which no fault is left is the same whatever kinds were left. Nothing happens behind a broken promise.
-//! * Waits end, leases run out, jobs that found nothing to do are started again and it is time to look for what was set
+//! * Waits end, leases run out, jobs that ended before they had begun are started again and it is time to look for what was set
 //!   aside only when all is quiet, all of it at once; at any other moment a lease's end is a fault.
 //!
 //! States are told apart by 64-bit sums: among ten million, two fall together with a chance of three in a million.

@@ -383,7 +383,7 @@ pub(super) fn next(
             world.now += 1_000_000_000;
             world.leases = [const { None }; KEYS.len()];
             world.rests = [false; KEYS.len()];
-            world.fruitless = [false; KEYS.len()];
+            world.fruitless = [const { None }; KEYS.len()];
             world.sweeping = Some(Sweeping::See { key: 0 });
         }
     }
@@ -482,6 +482,7 @@ impl World {
             copies_then: 0,
             has_failed: false,
             unrecorded: None,
+            has_begun: false,
             sum: 0,
         };
         *idle = Some(Arc::new(worker.summed()));
@@ -503,7 +504,9 @@ impl World {
                 Stopped::Stalled { .. } | Stopped::LedgerFailed { .. } => self.rests[key] = true,
                 Stopped::Idle | Stopped::Drained if worker.job.is_some() => {
                     self.gone_wakes[key] = true;
-                    self.fruitless[key] = bugs::waits_with_jobs(config.bug);
+                    if !worker.has_begun && bugs::waits_with_jobs(config.bug) {
+                        self.fruitless[key].clone_from(&worker.job);
+                    }
                 }
                 Stopped::Idle | Stopped::Drained | Stopped::Busy | Stopped::FencedOff => {}
             }
@@ -514,6 +517,8 @@ impl World {
             self.count_run(config, source.at.version_id.as_str());
         }
         let worker = Worker {
+            has_begun: worker.has_begun
+                || (worker.job.is_some() && matches!(action, Action::Process { .. })),
             work,
             action,
             ..worker
@@ -556,7 +561,7 @@ impl World {
         self.sweeping = None;
         self.wakes = [1; KEYS.len()];
         self.gone_wakes = [false; KEYS.len()];
-        self.fruitless = [false; KEYS.len()];
+        self.fruitless = [const { None }; KEYS.len()];
         self.rests = [false; KEYS.len()];
     }
 

@@ -61,6 +61,8 @@ pub struct Worker {
     pub has_failed: bool,
     /// An attempt that was begun and not recorded. Only a planted mistake leaves one.
     pub unrecorded: Option<Arc<Upload>>,
+    /// Whether it is a job that has run its function.
+    pub has_begun: bool,
     /// A sum over all of this that counts, made once for each step.
     pub sum: u64,
 }
@@ -71,7 +73,7 @@ impl Worker {
     pub fn summed(mut self) -> Self {
         let mut hasher = DefaultHasher::new();
         (self.key, &self.work, &self.job, self.copies_then).hash(&mut hasher);
-        (self.has_failed, &self.unrecorded).hash(&mut hasher);
+        (self.has_failed, self.has_begun, &self.unrecorded).hash(&mut hasher);
         self.sum = hasher.finish();
         self
     }
@@ -150,8 +152,8 @@ pub struct World {
     pub wakes: [u8; KEYS.len()],
     /// Whether a wake-up waits that tells of an unfinished row without a version.
     pub gone_wakes: [bool; KEYS.len()],
-    /// Whether a job of the key ended without having done anything, and is not started again for a while.
-    pub fruitless: [bool; KEYS.len()],
+    /// The upload of the key whose job ended before it had begun, and is not started again for a while.
+    pub fruitless: [Option<UploadId>; KEYS.len()],
     /// Whether a key rests after a stall and is woken later.
     pub rests: [bool; KEYS.len()],
     /// The sweep, while one is under way.
@@ -202,7 +204,7 @@ impl World {
             workers: vec![None; config.workers],
             wakes: [0; KEYS.len()],
             gone_wakes: [false; KEYS.len()],
-            fruitless: [false; KEYS.len()],
+            fruitless: [const { None }; KEYS.len()],
             rests: [false; KEYS.len()],
             sweeping: None,
             watermark: 0,
@@ -361,7 +363,7 @@ impl World {
                     .as_ref()
                     .map(|held| lease(row.key.clone(), held)),
                 is_started: false,
-                not_before: self.fruitless[key_of(&row.key)]
+                not_before: (self.fruitless[key_of(&row.key)].as_ref() == Some(&row.id))
                     .then(|| self.time().after(Duration::from_millis(1))),
             })
             .collect();
