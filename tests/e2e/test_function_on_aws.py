@@ -3,33 +3,16 @@
 Our own S3 and STS, with the role that the template gives such functions; SQS and DynamoDB are moto's, and of Lambda only
 Invoke is here."""
 
-import json
-import re
-import sys
-import urllib.parse
-from pathlib import Path
-
-import boto3
 import botocore.exceptions
 import pytest
 
-from harness import lambda_service
+from harness import user_function
 from harness.content import sha256
 from harness.deployment import INCOMING, KEPT, Kept, deployed
-from harness.keys import REGION
 from harness.mapping import Function, Mapping
 from harness.programs import function
+from harness.user_function import BadFile
 from harness.waiting import until
-
-sys.path.append(str(Path(__file__).parents[1] / "deploy"))
-import template  # noqa: E402 (of the template's own tests)
-
-ARN = f"arn:aws:lambda:{REGION}:123456789012:function:digest"
-ROLE_ARN = "arn:aws:iam::000000000000:role/function"
-
-
-class BadFile(Exception):
-    """Will not pass by trying again."""
 
 
 class Digest:
@@ -40,33 +23,18 @@ class Digest:
         self.seen, self.could, self.sessions = [], [], set()
 
     def __call__(self, event, context):
-        given = context.client_context.custom
-        # The default session is not for threads.
-        s3 = boto3.session.Session().client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name=REGION,
-            aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
-            aws_session_token=given["AWS_SESSION_TOKEN"],
-        )
-        (record,) = event["Records"]
-        at = {
-            "Bucket": record["s3"]["bucket"]["name"],
-            "Key": urllib.parse.unquote_plus(record["s3"]["object"]["key"]),
-            "VersionId": record["s3"]["object"]["versionId"],
-        }
+        s3, at = user_function.s3_of(context, self.endpoint), user_function.version_of(event)
         content = s3.get_object(**at)["Body"].read()
         self.seen.append((at["Key"], at["VersionId"], sha256(content)))
-        self.sessions.add(given["AWS_SESSION_TOKEN"])
-        self.try_all(s3, at, record)
+        self.sessions.add(context.client_context.custom["AWS_SESSION_TOKEN"])
+        self.try_all(s3, at)
         if content == b"bad":
             raise BadFile("no digest is made of that")
-        ours = record["twoBuckets"]
+        ours = event["Records"][0]["twoBuckets"]
         s3.put_object(Bucket=ours["archiveBucket"], Key=ours["resultsPrefix"] + "digest", Body=sha256(content).encode())
         return {"sha256": sha256(content)}
 
-    def try_all(self, s3, at, record):
+    def try_all(self, s3, at):
         by_name = {name: at[name] for name in ("Bucket", "Key")}
         others = [version for _, version, _ in self.seen if version != at["VersionId"]]
         tries = {
@@ -88,24 +56,9 @@ class Digest:
             self.could.append((what, at["Key"]))
 
 
-def role():
-    """What the template lets `FunctionRole` do, with these buckets; there is no key of KMS."""
-    statements = []
-    for policy in template.of_type(template.load(), "AWS::IAM::Policy").values():
-        properties = policy["Properties"]
-        if properties["Roles"] == [{"Ref": "FunctionRole"}] and "Key" not in policy["Condition"]:
-            statements += properties["PolicyDocument"]["Statement"]
-    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-    for name, bucket in (("StagingBucket", INCOMING), ("ArchiveBucket", KEPT)):
-        document = re.sub(rf'{{"Fn::Sub": "\${{{name}\.Arn}}([^"]*)"}}', rf'"arn:aws:s3:::{bucket}\1"', document)
-    assert "Fn::" not in document and "Ref" not in document, document
-    return document
-
-
 @pytest.fixture
 def deployment(make_server, tmp_path):
-    entry = f"[[role]]\nname = 'function'\npolicy = '{role()}'\n"
-    with deployed(make_server, tmp_path, visibility_timeout_s=25, config=entry) as deployment:
+    with deployed(make_server, tmp_path, visibility_timeout_s=25) as deployment:
         yield deployment
 
 
@@ -120,14 +73,7 @@ def test_a_function_in_python_reads_its_version_and_nothing_else(deployment):
     bad = deployment.s3.put_object(Bucket=INCOMING, Key="bad", Body=b"bad")["VersionId"]
     for key in [*keys, "bad"]:
         deployment.tell(key)
-    with lambda_service.serving(ARN, digest) as url:
-        variables = deployment.variables | {
-            "TWO_BUCKETS_FUNCTION_ARN": ARN,
-            "TWO_BUCKETS_FUNCTION_ROLE_ARN": ROLE_ARN,
-            "TWO_BUCKETS_FUNCTION_PERMANENT_ERRORS": "BadFile",
-            "AWS_ENDPOINT_URL_LAMBDA": url,
-            "AWS_ENDPOINT_URL_STS": deployment.server.endpoint,
-        }
+    with user_function.serving(deployment, digest) as variables:
         processor = Function(function("processor"), variables, deployment.folder / "processor.log", concurrency=2)
         mapping = Mapping(deployment, processor, pollers=2)
         try:

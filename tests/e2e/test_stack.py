@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from harness import roles
 from harness.deployment import INCOMING, KEPT, TABLE, deployed
 from harness.server import ROOT
 from harness.waiting import until
@@ -240,6 +241,18 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(deployment):
     assert "identity" in done.stdout and "2 things are wrong" in done.stderr
 
 
+def test_the_doctor_says_what_is_promised_where_copies_have_no_condition(deployment):
+    def conditional_copy(**variables):
+        [check] = [check for check in told(deployment, "doctor", **variables)["checks"] if check["name"] == "conditional copy"]
+        return check
+
+    assert conditional_copy()["verdict"] == "ok"
+    without = conditional_copy(TWO_BUCKETS_CONDITIONAL_COPY="false")
+    assert without["verdict"] == "look"
+    assert "it is not used" in without["found"] and "is overwritten as the current version" in without["found"]
+    assert "--conditional-copy false" in without["do"]
+
+
 def of_batch(key, version, **more):
     """What Batch tells a container beside what the stack tells it."""
     return {
@@ -264,9 +277,11 @@ def test_a_container_of_batch_does_the_job_of_one_file(deployment, tmp_path):
         worker.kill()
         worker.wait()
 
+    container = roles.credentials(deployment.server, "JobRole") | of_batch(key, version)
+
     def job(*words, **variables):
         """What a container came to, and what it said."""
-        done = deployment.launch("job", *words, **of_batch(key, version) | variables)
+        done = deployment.launch("job", *words, **container | variables)
         return done.wait(timeout=120), deployment.said("stderr")
 
     told(deployment, "pause")
@@ -274,11 +289,11 @@ def test_a_container_of_batch_does_the_job_of_one_file(deployment, tmp_path):
     assert code == 0 and "paused" in said
     told(deployment, "resume")
 
-    held = deployment.launch("job", "--command", "sleep 1000", **of_batch(key, version))
+    held = deployment.launch("job", "--command", "sleep 1000", **container)
     try:
         until("it is at work", lambda: states(deployment)[key] == "processing")
         # Another container of the same file has nothing to do.
-        assert deployment.run("job", **deployment.variables | of_batch(key, version)).returncode == 0
+        assert deployment.run("job", **deployment.variables | container).returncode == 0
         held.send_signal(signal.SIGTERM)
         assert held.wait(timeout=60) == 0, deployment.said("stderr")
     finally:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import boto3
 import pytest
 
-from harness import moto
+from harness import moto, roles
 from harness.api import Refused
 from harness.awkward import AWKWARD_KEYS
 from harness.content import MIB, some_bytes
@@ -23,24 +23,14 @@ INCOMING, KEPT, TABLE = "incoming", "kept", "ledger"
 PAGE = "https://files.example.com"
 # What S3 has no key for, or a client cannot name in a URL.
 NO_KEYS = {"dots", "only-dot"}
-UPLOADER = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-            "Resource": f"arn:aws:s3:::{INCOMING}/*",
-        }
-    ],
-}
 
 
 class Deployment:
-    """Buckets, a queue, a table and a role for uploaders, and functions that are told of them."""
+    """Buckets, a queue, a table and the template's roles, and functions that are told of them."""
 
     def __init__(self, make_server, folder, sqs_url, dynamodb_url):
         config = folder / "server.toml"
-        config.write_text(f"[[role]]\nname = 'uploader'\npolicy = '{json.dumps(UPLOADER)}'\n")
+        config.write_text(roles.config())
         self.server = make_server("--config", config)
         self.s3 = self.server.s3()
         for bucket in (INCOMING, KEPT):
@@ -76,7 +66,7 @@ class Deployment:
             "TWO_BUCKETS_QUEUE_URL": self.queue_url,
         }
         self.for_uploads = {
-            "TWO_BUCKETS_UPLOADER_ROLE_ARN": "arn:aws:iam::000000000000:role/uploader",
+            "TWO_BUCKETS_UPLOADER_ROLE_ARN": roles.arn("UploaderRole"),
             "TWO_BUCKETS_AUTHORIZATION": "jwt",
             "TWO_BUCKETS_OIDC_PREFIX_CLAIM": "tenant",
             "TWO_BUCKETS_OIDC_ADMIN_CLAIM": "cognito:groups=keepers",
@@ -84,7 +74,7 @@ class Deployment:
 
     def function(self, **changes):
         """Starts a function of its own; a change to the empty text leaves a variable out."""
-        variables = self.variables | self.for_uploads | changes
+        variables = self.variables | roles.credentials(self.server, "UploadsRole") | self.for_uploads | changes
         variables = {name: value for name, value in variables.items() if value != ""}
         self.functions.append(Function(self.folder / f"function-{len(self.functions)}", variables))
         return self.functions[-1]

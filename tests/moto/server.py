@@ -1,8 +1,8 @@
 """A server of moto's for tests: it counts its calls, and may be told to be as busy and as unreliable as a service is.
 
-`server.py one|threaded` prints its port. `GET /__calls__` gives calls and bytes of requests by operation since it was asked
-last. `PUT /__weather__` takes the probabilities by which calls are throttled, transactions meet a conflict, and calls are made
-and their answer lost."""
+`server.py one|threaded` prints its port. `GET /__calls__` gives calls by operation since it was asked last.
+`PUT /__weather__` takes the probabilities by which calls are throttled, transactions meet a conflict, and calls are made and
+their answer lost."""
 
 import collections
 import json
@@ -11,12 +11,14 @@ import sys
 import threading
 import zlib
 
+import queues
 import transactions
 
+queues.apply()
 transactions.apply()
 
 from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: E402 (what moto copies with is set before)
-from werkzeug.serving import make_server  # noqa: E402
+from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: E402
 
 BUSY = {
     "DynamoDB_20120810": ("com.amazonaws.dynamodb.v20120810", "ProvisionedThroughputExceededException"),
@@ -55,7 +57,7 @@ class Weather:
 class Server:
     def __init__(self):
         self.app = DomainDispatcherApplication(create_backend_app)
-        self.calls, self.lock = collections.defaultdict(lambda: [0, 0]), threading.Lock()
+        self.calls, self.lock = collections.Counter(), threading.Lock()
         self.weather = Weather()
 
     def __call__(self, environ, start):
@@ -71,8 +73,7 @@ class Server:
                 return answer(start, "200 OK", json.dumps(seen))
         service, _, operation = environ.get("HTTP_X_AMZ_TARGET", "Other").rpartition(".")
         with self.lock:
-            self.calls[operation][0] += 1
-            self.calls[operation][1] += size
+            self.calls[operation] += 1
         if service not in BUSY:
             return self.app(environ, start)
         namespace, busy = BUSY[service]
@@ -112,7 +113,12 @@ def answer(start, status, body):
     return [body]
 
 
+class Handler(WSGIRequestHandler):
+    # A client that is stopped in the middle of a request must not hold up all others, where one is served at a time.
+    timeout = 5
+
+
 if __name__ == "__main__":
-    server = make_server("127.0.0.1", 0, Server(), sys.argv[1] == "threaded")
+    server = make_server("127.0.0.1", 0, Server(), sys.argv[1] == "threaded", request_handler=Handler)
     print(server.server_port, flush=True)
     server.serve_forever()

@@ -120,12 +120,13 @@ def order_of(metadata):
     return tuple(int(part) for part in metadata[ORDER].split("-"))
 
 
-def problems(book, there, may_fail=lambda key: False, may_have_failed=lambda row: False, says_sha256=False):
+def problems(book, there, may_fail=lambda key: False, may_have_failed=lambda row: False, says_sha256=False, may_lose_report=False):
     """Everything that breaks a promise; nothing if all is well. Call it when the server has nothing left to do.
 
     Files whose keys `may_fail` names may be set aside; every other one must be archived, and may have been set aside on
     the way only where `may_have_failed` says so of its row. With `says_sha256` the function's report has the
-    SHA-256 of the bytes it was given."""
+    SHA-256 of the bytes it was given; with `may_lose_report` it may be lost, as where copy and record are two calls and a
+    worker dies between them."""
     found = [f"refused: {why}" for why in book.refused]
     found += [f"{marker} has a delete marker that nobody asked for" for marker in there.markers]
     wanted = defaultdict(set)
@@ -164,7 +165,8 @@ def problems(book, there, may_fail=lambda key: False, may_have_failed=lambda row
             metadata, digest = there.in_archive.get(at, ({}, "nothing"))
             if digest != sent.sha256 or metadata.get(SOURCE) != sent.version:
                 found.append(f"{sent.key} {sent.version} is {row['state']} at {at}, which has {digest} of {metadata}")
-            if says_sha256 and sent.sha256 not in json.dumps(row["report"]):
+            is_lost = may_lose_report and row["report"] is None
+            if says_sha256 and not is_lost and sent.sha256 not in json.dumps(row["report"]):
                 found.append(f"the function was given other bytes of {sent.key} {sent.version}: {row['report']}")
         elif row["state"] == "failed" and may_fail(sent.key):
             if there.in_staging.get((sent.key, sent.version), (None, None))[1] != sent.sha256 or not row["reason"]:

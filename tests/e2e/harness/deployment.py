@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 
 import boto3
 
-from harness import kept, moto
+from harness import kept, moto, roles
 from harness.content import sha256
 from harness.keys import REGION
 from harness.server import ROOT, program
@@ -22,18 +22,22 @@ ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:wake-ups"
 class Deployment:
     """Buckets, a queue and a table, and the variables by which the program finds them."""
 
-    def __init__(self, make_server, folder, sqs_url, dynamodb_url, visibility_timeout_s=30, config=""):
+    def __init__(self, make_server, folder, sqs_url, dynamodb_url, visibility_timeout_s=30, receives_max=None):
         file = folder / "server.toml"
         file.write_text(
-            f'[notifications.wake-ups]\nkind = "sqs"\nurl = "{sqs_url}/123456789012/wake-ups"\n{config}'
+            f'[notifications.wake-ups]\nkind = "sqs"\nurl = "{sqs_url}/123456789012/wake-ups"\n{roles.config()}'
         )
         self.sqs_url, self.dynamodb_url = sqs_url, dynamodb_url
         keys = {"aws_access_key_id": ROOT.access_key_id, "aws_secret_access_key": ROOT.secret_access_key}
         self.sqs = boto3.client("sqs", endpoint_url=sqs_url, region_name=REGION, **keys)
         self.cloudformation = boto3.client("cloudformation", endpoint_url=sqs_url, region_name=REGION, **keys)
-        self.queue_url = self.sqs.create_queue(
-            QueueName="wake-ups", Attributes={"VisibilityTimeout": str(visibility_timeout_s)}
-        )["QueueUrl"]
+        attributes = {"VisibilityTimeout": str(visibility_timeout_s)}
+        if receives_max:
+            # What was received that often goes to another queue, as in the template.
+            self.sqs.create_queue(QueueName="dead-letters")
+            redrive = {"deadLetterTargetArn": f"{ARN.rsplit(':', 1)[0]}:dead-letters", "maxReceiveCount": receives_max}
+            attributes["RedrivePolicy"] = json.dumps(redrive)
+        self.queue_url = self.sqs.create_queue(QueueName="wake-ups", Attributes=attributes)["QueueUrl"]
         dynamodb = boto3.client("dynamodb", endpoint_url=dynamodb_url, region_name=REGION, **keys)
         dynamodb.create_table(
             TableName=TABLE,
@@ -98,9 +102,11 @@ class Deployment:
         }
         self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=json.dumps({"Records": [record]}))
 
-    def launch(self, *words, **variables):
-        """Starts the program; what it says on standard output and standard error is in files of these names."""
-        out, err = (self.folder / name for name in ("stdout", "stderr"))
+    def launch(self, *words, said_in="stderr", **variables):
+        """Starts the program; what it says on standard output and standard error is in files of these names. A second one
+        beside it says it elsewhere."""
+        out = "stdout" if said_in == "stderr" else f"{said_in}-stdout"
+        out, err = self.folder / out, self.folder / said_in
         with out.open("wb") as out, err.open("wb") as err:
             command = [program(), *words]
             return subprocess.Popen(
@@ -130,6 +136,10 @@ class Deployment:
         command = [str(word) for word in (program(), *words)]
         told = {name: value for name, value in (known | own | variables).items() if value is not None}
         return subprocess.run(command, capture_output=True, text=True, env=told, timeout=300)
+
+    def as_role(self, role):
+        """The variables of what runs in a role's name."""
+        return self.variables | roles.credentials(self.server, role)
 
     def parts(self):
         """The variables that name its parts one by one, for who knows no stack."""

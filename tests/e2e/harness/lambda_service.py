@@ -44,7 +44,9 @@ def serving(arn, handler):
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            # Who asked may have been killed meanwhile.
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(body)
 
         def log_message(self, *_):
             pass
