@@ -268,9 +268,9 @@ IN_TROUBLE = {
     "ConditionCheckItem": "in a transaction",
     "Query": "a version that is gone, and jobs",
     "SendMessage": "a key is put back",
-    "Invoke": "the user's function, which this chain has not",
+    "Invoke": "the user's function, which this test has not",
     "AssumeRole": "the same",
-    "SubmitJob": "jobs, which this chain has not",
+    "SubmitJob": "jobs, which this test has not",
     "ListJobs": "the same",
     "DescribeJobs": "the same",
 }
@@ -280,7 +280,7 @@ SWEEP_IN_TROUBLE = {
     "HeadObject": "a version that a row has and no list",
     "GetItem": "whether it is paused",
     "TransactWriteItems": "an upload that is given up, and a job that died",
-    "SubmitJob": "jobs, which this chain has not",
+    "SubmitJob": "jobs, which this test has not",
     "ListJobs": "the same",
     "DescribeJobs": "the same",
 }
@@ -338,7 +338,6 @@ def test_a_file_costs_no_more_calls_than_it_must_and_no_call_is_without_a_right(
 
 
 def test_a_sweep_calls_what_its_role_may_and_its_role_may_no_more(deployment):
-    """S3 holds it to the role, so that a right that lacks is a sweep that fails."""
     deployment.put("waits", "gone")
     deployment.s3.delete_object(Bucket=INCOMING, Key="gone")
     [marker] = deployment.s3.list_object_versions(Bucket=INCOMING)["DeleteMarkers"]
@@ -350,7 +349,7 @@ def test_a_sweep_calls_what_its_role_may_and_its_role_may_no_more(deployment):
         before = s3_calls(deployment)
         calls_of(deployment)
         swept = sweep.invoke({})["answer"]
-        # What it may not do it passes over, with a warning.
+        # S3 holds it to its role; what it may not do it passes over, with a warning.
         assert (swept["woken"], swept["markers_removed"], swept["passed_over"]) == (1, 1, 0), swept
         s3 = {name for name, count in s3_calls(deployment).items() if count > before.get(name, 0)}
         seen = s3 | {name for calls in calls_of(deployment).values() for name in calls}

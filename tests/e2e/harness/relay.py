@@ -10,21 +10,15 @@ PIECE_BYTES = 1 << 16
 
 
 class Relay:
-    """What went through so far, in bytes of HTTP with its heads, and where it listens."""
+    """Where it listens, and what went through so far in both directions, in bytes of HTTP with its heads."""
 
     def __init__(self, url):
-        self.url, self.sent, self.received = url, 0, 0
+        self.url, self.bytes = url, 0
         self._lock = threading.Lock()
 
-    def _counted(self, sent, received):
+    def count(self, size):
         with self._lock:
-            self.sent += sent
-            self.received += received
-
-    @property
-    def bytes(self):
-        with self._lock:
-            return self.sent + self.received
+            self.bytes += size
 
 
 @contextlib.contextmanager
@@ -35,9 +29,9 @@ def before(url):
     class Connection(socketserver.BaseRequestHandler):
         def handle(self):
             with socket.create_connection((at.hostname, at.port)) as service:
-                back = threading.Thread(target=pump, args=(service, self.request, lambda size: relay._counted(0, size)))
+                back = threading.Thread(target=pump, args=(service, self.request, relay.count))
                 back.start()
-                pump(self.request, service, lambda size: relay._counted(size, 0))
+                pump(self.request, service, relay.count)
                 back.join()
 
     class Server(socketserver.ThreadingTCPServer):
