@@ -1,5 +1,6 @@
 """Recovery as users need it: pause and resume, retry what failed, whatever happens to the server meanwhile."""
 
+import itertools
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from harness.waiting import until
 
 # By hand: TWO_BUCKETS_BULK=100000.
 BULK = int(os.environ.get("TWO_BUCKETS_BULK", "1500"))
+WORKERS = 4
 # What a waiting key may cost at most, above what an idle server has.
 BYTES_PER_WAITING_KEY = 4_000
 
@@ -34,6 +36,13 @@ def moment(text):
 def begun_before(server, then):
     """The keys whose processing began before a moment."""
     return [it["key"] for it in server.api.uploads() if it["started_at"] and moment(it["started_at"]) < then]
+
+
+def at_once(rows):
+    """The most uploads that were in work at one moment. What ends in the moment in which another begins is not in work."""
+    begins = [(moment(row["started_at"]), 1) for row in rows]
+    ends = [(moment(row["finished_at"]), -1) for row in rows]
+    return max(itertools.accumulate(change for _, change in sorted(begins + ends)))
 
 
 def paused(server):
@@ -122,7 +131,7 @@ def test_what_is_in_work_ends_and_no_job_is_started_while_paused(make_server, tm
 
 
 def test_many_files_copied_into_staging_while_paused_are_processed_in_bounds(make_server):
-    server = make_server()
+    server = make_server("--workers", str(WORKERS))
     s3 = server.s3()
     s3.create_bucket(Bucket="elsewhere")
     body = some_bytes(300, "bulk")
@@ -149,6 +158,7 @@ def test_many_files_copied_into_staging_while_paused_are_processed_in_bounds(mak
     print(f"{BULK} files: {took:.1f} s after the resume, {grown / 1e6:.0f} MB above {idle / 1e6:.0f} MB")
     assert server.api.counts()["archived"] == BULK + 1
     assert len(kept.keys(s3, server.archive, "bulk/")) == BULK
+    assert 1 < at_once(server.api.uploads()) <= WORKERS, "no more at once than there are workers"
     assert grown < 100_000_000 + BULK * BYTES_PER_WAITING_KEY
 
 
