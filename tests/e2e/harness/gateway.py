@@ -3,8 +3,11 @@
 What each does to a path is from events that others published: an HTTP API decodes it, a function URL does not."""
 
 import base64
+import contextlib
 import json
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlencode, urlsplit
 
@@ -164,3 +167,36 @@ class FunctionApi(Api):
             assert answer.headers["content-type"] == "application/problem+json"
             raise Refused(answer.status, json.loads(answer.body), answer.headers)
         return json.loads(answer.body)
+
+
+@contextlib.contextmanager
+def serving(function, caller_of):
+    """An HTTP API in front of a function, one call at a time, for as long as it lasts; gives the URL. `caller_of` is given the
+    headers and says who calls, as an authorizer does, or None."""
+
+    class Gateway(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            body = self.rfile.read(int(self.headers.get("content-length") or 0)) or None
+            headers = dict(self.headers.items())
+            answer = function.invoke(http_api(self.command, self.path, headers, body, caller_of(self.headers)))
+            self.send_response(answer.status)
+            for name, value in (answer.headers | {"content-length": str(len(answer.body))}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_POST = do_DELETE = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Gateway) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
