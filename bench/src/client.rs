@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use http::{Method, Request};
-use http_body_util::{BodyExt as _, Full};
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::{BodyExt as _, Either, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use two_buckets_s3_api::{Credentials, sign};
 
 use crate::clock;
+use crate::pieces::Pieces;
 
 /// The key pair the server is started with.
 pub(crate) const ACCESS_KEY_ID: &str = "AKIATWOBUCKETSBENCH0";
@@ -22,7 +24,13 @@ pub(crate) const ACCESS_KEY_ID: &str = "AKIATWOBUCKETSBENCH0";
 pub(crate) const SECRET_ACCESS_KEY: &str = "only-for-a-server-that-lives-for-one-benchmark";
 
 const REGION: &str = "us-east-1";
-const BUCKET: &str = "staging";
+/// Where files are put.
+pub(crate) const STAGING: &str = "staging";
+/// Where they come to.
+pub(crate) const ARCHIVE: &str = "archive";
+
+/// What a request carries: bytes that are there, or many that are made as they go.
+pub(crate) type Sent = Either<Full<Bytes>, Pieces>;
 
 /// Files to be put.
 pub(crate) struct Load {
@@ -64,7 +72,7 @@ pub(crate) async fn put_all(load: Load) -> Result<Vec<Duration>> {
 pub(crate) struct Connection {
     host: String,
     credentials: Credentials,
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Sent>,
 }
 
 impl Connection {
@@ -91,7 +99,7 @@ impl Connection {
         let to_sign = sign::Request {
             method: &Method::PUT,
             host: &self.host,
-            bucket: Some(BUCKET),
+            bucket: Some(STAGING),
             key: Some(key),
             query: &[],
             headers: &[],
@@ -108,7 +116,7 @@ impl Connection {
         ) {
             request = request.header(name, value);
         }
-        let request = request.body(Full::new(body))?;
+        let request = request.body(Either::Left(Full::new(body)))?;
         let began = clock::now();
         let (status, answer) = send(&mut self.sender, request).await?;
         let took = began.elapsed();
@@ -116,6 +124,90 @@ impl Connection {
             bail!("PUT {key}: {status}: {}", String::from_utf8_lossy(&answer));
         }
         Ok(took)
+    }
+
+    /// Sends a request of S3 whose payload is not signed, as SDKs do over TLS, and gives the head of the answer with its body
+    /// unread.
+    pub(crate) async fn s3(
+        &mut self,
+        method: Method,
+        at: (&str, Option<&str>),
+        query: &[(&str, &str)],
+        body: Sent,
+    ) -> Result<Response<Incoming>> {
+        let to_sign = sign::Request {
+            method: &method,
+            host: &self.host,
+            bucket: Some(at.0),
+            key: at.1,
+            query,
+            headers: &[],
+        };
+        let mut request = Request::builder()
+            .method(&method)
+            .uri(to_sign.target())
+            .header(http::header::HOST, &self.host);
+        for (name, value) in sign::sign_headers(
+            &self.credentials,
+            None,
+            REGION,
+            &to_sign,
+            sign::UNSIGNED_PAYLOAD,
+            clock::stamp(),
+        ) {
+            request = request.header(name, value);
+        }
+        self.sender.ready().await?;
+        let answer = self.sender.send_request(request.body(body)?).await?;
+        if !answer.status().is_success() {
+            let status = answer.status();
+            let text = answer.into_body().collect().await?.to_bytes();
+            bail!(
+                "{method} {at:?}: {status}: {}",
+                String::from_utf8_lossy(&text)
+            );
+        }
+        Ok(answer)
+    }
+
+    /// The same, with the whole answer.
+    pub(crate) async fn s3_whole(
+        &mut self,
+        method: Method,
+        at: (&str, Option<&str>),
+        query: &[(&str, &str)],
+        body: Sent,
+    ) -> Result<(HeaderMap, Bytes)> {
+        let (head, body) = self.s3(method, at, query, body).await?.into_parts();
+        Ok((head.headers, body.collect().await?.to_bytes()))
+    }
+
+    /// Lists a page of a bucket's keys behind one, and gives the XML.
+    pub(crate) async fn list(&mut self, bucket: &str, after: &str, most: u32) -> Result<Bytes> {
+        let most = most.to_string();
+        let query = [
+            ("list-type", "2"),
+            ("max-keys", &*most),
+            ("start-after", after),
+        ];
+        let at = (bucket, None);
+        let (_, page) = self
+            .s3_whole(Method::GET, at, &query, Either::Left(Full::default()))
+            .await?;
+        Ok(page)
+    }
+
+    /// Gets a path of any server and lets its bytes go; gives how many there were.
+    pub(crate) async fn download(&mut self, path: &str) -> Result<u64> {
+        let request = Request::get(path)
+            .header(http::header::HOST, &self.host)
+            .body(Either::Left(Full::default()))?;
+        self.sender.ready().await?;
+        let answer = self.sender.send_request(request).await?;
+        if !answer.status().is_success() {
+            bail!("GET {path}: {}", answer.status());
+        }
+        swallow(answer.into_body()).await
     }
 
     /// Gets a path with a bearer token and returns the body.
@@ -143,7 +235,7 @@ impl Connection {
             .header(http::header::HOST, &self.host)
             .header(http::header::AUTHORIZATION, format!("Bearer {token}"))
             .header(http::header::CONTENT_TYPE, "application/json")
-            .body(Full::new(json))?;
+            .body(Either::Left(Full::new(json)))?;
         let (status, answer) = send(&mut self.sender, request).await?;
         if !status.is_success() {
             bail!(
@@ -155,9 +247,18 @@ impl Connection {
     }
 }
 
+/// Reads a body to its end and lets the bytes go; gives how many there were.
+pub(crate) async fn swallow(mut body: Incoming) -> Result<u64> {
+    let mut size = 0;
+    while let Some(frame) = body.frame().await {
+        size += frame?.data_ref().map_or(0, |piece| piece.len() as u64);
+    }
+    Ok(size)
+}
+
 async fn send(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
+    sender: &mut SendRequest<Sent>,
+    request: Request<Sent>,
 ) -> Result<(http::StatusCode, Bytes)> {
     sender.ready().await?;
     let answer = sender.send_request(request).await?;

@@ -7,11 +7,20 @@
 mod backlog;
 mod client;
 mod clock;
+mod disk;
 mod e2e;
 mod figures;
 mod functions;
+mod growth;
+mod large;
+mod latency;
+mod nginx;
+mod overhead;
+mod pieces;
+mod process;
 mod server;
 mod sink;
+mod space;
 
 use anyhow::Result;
 use clap::Parser;
@@ -25,6 +34,16 @@ enum Bench {
     Backlog(backlog::Flags),
     /// Functions in each language, beside the program's own processor and the bare language
     Functions(functions::Flags),
+    /// How soon an idle server answers a PUT and archives the file, beside one sync and the sink
+    Latency(latency::Flags),
+    /// What our Lambda host adds to a warm invocation
+    Overhead(overhead::Flags),
+    /// One large file at once and in parts, and its download, beside the disk, the hash and a static file server
+    Large(large::Flags),
+    /// Rate, latency, lists, memory and a restart after a kill as the archive grows
+    Growth(growth::Flags),
+    /// Bytes written and room taken for each small file, and the room that comes back
+    Space(space::Flags),
     /// Be the sink: print an address, take requests, answer 200
     #[command(hide = true)]
     Sink,
@@ -39,6 +58,11 @@ fn main() -> Result<()> {
         Bench::E2e(flags) => runtime.block_on(e2e::measure(&flags)),
         Bench::Backlog(flags) => runtime.block_on(backlog::measure(&flags)),
         Bench::Functions(flags) => runtime.block_on(functions::measure(&flags)),
+        Bench::Latency(flags) => runtime.block_on(latency::measure(&flags)),
+        Bench::Overhead(flags) => runtime.block_on(overhead::measure(&flags)),
+        Bench::Large(flags) => runtime.block_on(large::measure(&flags)),
+        Bench::Growth(flags) => runtime.block_on(growth::measure(&flags)),
+        Bench::Space(flags) => runtime.block_on(space::measure(&flags)),
         Bench::Sink => runtime.block_on(sink::serve()),
     }
 }

@@ -14,39 +14,50 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
-use crate::client::{ACCESS_KEY_ID, Connection, SECRET_ACCESS_KEY};
-use crate::clock;
+use crate::client::{ACCESS_KEY_ID, Connection, SECRET_ACCESS_KEY, STAGING};
+use crate::{clock, process};
 
 /// How long a server may take to start.
 const START_WITHIN: Duration = Duration::from_secs(30);
 /// How long a round may take until everything is archived.
 const ARCHIVED_WITHIN: Duration = Duration::from_hours(1);
-/// Ticks of `/proc/PID/stat`: 100 a second on every Linux we know (`getconf CLK_TCK`).
-const TICK: Duration = Duration::from_millis(10);
+
+/// The latencies of files that were put one at a time.
+#[derive(Default)]
+pub(crate) struct OneByOne {
+    /// From a PUT to its answer.
+    pub(crate) puts: Vec<Duration>,
+    /// From a PUT's answer until the API says archived.
+    pub(crate) archived: Vec<Duration>,
+}
 
 /// A running server; dropping it kills it and removes its data.
 pub(crate) struct Server {
     record: Value,
     process: Child,
     api: Mutex<Connection>,
-    data: PathBuf,
-    _folder: TempDir,
+    command: Start,
+    folder: TempDir,
 }
 
-impl Server {
-    /// Starts the program on free ports, with these flags and variables beside the usual ones, and waits for the addresses
-    /// it leaves.
-    pub(crate) async fn start(
-        program: &Path,
-        flags: &[OsString],
-        variables: &[(&str, String)],
-    ) -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("two-buckets-bench-")
-            .tempdir()?;
-        let data = folder.path().join("data");
-        let log = folder.path().join("server.log");
-        let process = Command::new(program)
+/// How it is started.
+struct Start {
+    program: PathBuf,
+    flags: Vec<OsString>,
+    variables: Vec<(String, String)>,
+    data: PathBuf,
+    log: PathBuf,
+}
+
+impl Start {
+    /// Starts it and waits for the addresses that it leaves.
+    async fn run(&self) -> Result<(Child, Value)> {
+        let file = self.data.join("server.json");
+        // One that was killed left its own.
+        if file.exists() {
+            fs::remove_file(&file)?;
+        }
+        let process = Command::new(&self.program)
             .args([
                 "serve",
                 "--s3",
@@ -57,43 +68,84 @@ impl Server {
                 "warn",
                 "--data",
             ])
-            .arg(&data)
-            .args(flags)
-            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .arg(&self.data)
+            .args(&self.flags)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env("TWO_BUCKETS_ACCESS_KEY_ID", ACCESS_KEY_ID)
             .env("TWO_BUCKETS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(&log)?)
+            .stderr(File::create(&self.log)?)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("start {}", program.display()))?;
-        let file = data.join("server.json");
+            .with_context(|| format!("start {}", self.program.display()))?;
         let began = clock::now();
-        let record: Value = loop {
+        loop {
             // It may be there and not yet whole.
             if let Ok(text) = fs::read_to_string(&file)
                 && let Ok(record) = serde_json::from_str(&text)
             {
-                break record;
+                return Ok((process, record));
             }
             if began.elapsed() > START_WITHIN {
                 bail!(
                     "the server left no {} within {START_WITHIN:?}: {}",
                     file.display(),
-                    fs::read_to_string(&log).unwrap_or_default()
+                    fs::read_to_string(&self.log).unwrap_or_default()
                 );
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+impl Server {
+    /// Starts the program on free ports, with these flags and variables beside the usual ones.
+    pub(crate) async fn start(
+        program: &Path,
+        flags: &[OsString],
+        variables: &[(&str, String)],
+    ) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("two-buckets-bench-")
+            .tempdir()?;
+        let at = folder.path().canonicalize()?;
+        let command = Start {
+            program: program.to_owned(),
+            flags: flags.to_vec(),
+            variables: variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+            data: at.join("data"),
+            log: at.join("server.log"),
         };
+        let (process, record) = command.run().await?;
         let api = Mutex::new(Connection::open(address(&record, "web")?).await?);
         Ok(Self {
             record,
             process,
             api,
-            data: data.canonicalize()?,
-            _folder: folder,
+            command,
+            folder,
         })
+    }
+
+    /// Kills it, starts it on the same data, and says how long it was until the first answer of S3 from then.
+    pub(crate) async fn kill_and_start(&mut self) -> Result<Duration> {
+        self.process.kill().await?;
+        let began = clock::now();
+        (self.process, self.record) = self.command.run().await?;
+        let mut connection = Connection::open(self.s3()).await?;
+        connection.list(STAGING, "", 1).await?;
+        let took = began.elapsed();
+        self.api = Mutex::new(Connection::open(address(&self.record, "web")?).await?);
+        Ok(took)
+    }
+
+    /// The folder that holds its data and nothing else of anybody.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where S3 is, as host and port.
@@ -124,22 +176,18 @@ impl Server {
         }
     }
 
-    /// Puts files one at a time, each when the one before is archived: from a PUT's answer until the API says archived. The
-    /// API is asked without a pause, so a figure is at most one call too long. `numbers` begins with how many files were put
-    /// before.
-    pub(crate) async fn one_by_one(
-        &self,
-        numbers: Range<u32>,
-        size: usize,
-    ) -> Result<Vec<Duration>> {
-        let mut latencies = Vec::new();
+    /// Puts files one at a time, each when the one before is archived. The API is asked without a pause, so a figure is at
+    /// most one call too long. `numbers` begins with how many files were put before.
+    pub(crate) async fn one_by_one(&self, numbers: Range<u32>, size: usize) -> Result<OneByOne> {
+        let mut latencies = OneByOne::default();
         let mut connection = Connection::open(self.s3()).await?;
         for number in numbers {
-            connection.put(&format!("idle/{number}"), size).await?;
+            let put = connection.put(&format!("idle/{number}"), size).await?;
             let answered = clock::now();
             self.until_archived(u64::from(number + 1), Duration::ZERO)
                 .await?;
-            latencies.push(answered.elapsed());
+            latencies.puts.push(put);
+            latencies.archived.push(answered.elapsed());
         }
         Ok(latencies)
     }
@@ -148,8 +196,8 @@ impl Server {
     /// is below its data folder.
     pub(crate) fn functions_memory_bytes(&self) -> Result<u64> {
         let mut mark = OsString::from("TMPDIR=");
-        mark.push(&self.data);
-        let (mut kib, mut environments) = (0, HashSet::new());
+        mark.push(&self.command.data);
+        let (mut bytes, mut environments) = (0, HashSet::new());
         for process in fs::read_dir("/proc")?.flatten() {
             // What is no process, or has ended, has no variables.
             let variables = fs::read(process.path().join("environ")).unwrap_or_default();
@@ -157,27 +205,18 @@ impl Server {
                 .split(|byte| *byte == 0)
                 .find(|it| it.starts_with(mark.as_encoded_bytes()));
             if let Some(of) = of
-                && let Ok(status) = fs::read_to_string(process.path().join("status"))
+                && let Some(pid) = process.file_name().to_str().and_then(|it| it.parse().ok())
             {
-                kib += field_kib(&status, "VmRSS:").unwrap_or(0);
+                bytes += process::memory_bytes(pid).unwrap_or(0);
                 environments.insert(of.to_vec());
             }
         }
-        Ok((kib << 10) / environments.len().max(1) as u64)
+        Ok(bytes / environments.len().max(1) as u64)
     }
 
     /// The processor time it has used, its own and the kernel's for it.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let stat = self.proc("stat")?;
-        // The name stands in brackets and may hold spaces; user and system time are fields 14 and 15.
-        let after_name = stat.rsplit_once(')').context("no name")?.1;
-        let ticks: u32 = after_name
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|field| field.parse::<u32>().context("no number of ticks"))
-            .sum::<Result<u32>>()?;
-        Ok(TICK * ticks)
+        process::cpu(self.pid()?)
     }
 
     /// Calls an operator's route that takes no parameters.
@@ -188,34 +227,19 @@ impl Server {
         self.api.lock().await.post(path, token).await
     }
 
-    /// What it has resident now (`VmRSS`).
+    /// What it has resident now.
     pub(crate) fn memory_bytes(&self) -> Result<u64> {
-        let kib = field_kib(&self.proc("status")?, "VmRSS:")
-            .context("the kernel says nothing of the server's memory")?;
-        Ok(kib << 10)
+        process::memory_bytes(self.pid()?)
     }
 
-    /// The most memory it ever held (`VmHWM`).
+    /// The most memory it ever held.
     pub(crate) fn peak_memory_bytes(&self) -> Result<u64> {
-        let kib = field_kib(&self.proc("status")?, "VmHWM:")
-            .context("the kernel says nothing of the server's memory")?;
-        Ok(kib << 10)
+        process::peak_memory_bytes(self.pid()?)
     }
 
-    fn proc(&self, file: &str) -> Result<String> {
-        let pid = self.process.id().context("the server has ended")?;
-        Ok(fs::read_to_string(format!("/proc/{pid}/{file}"))?)
+    fn pid(&self) -> Result<u32> {
+        self.process.id().context("the server has ended")
     }
-}
-
-fn field_kib(status: &str, name: &str) -> Option<u64> {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix(name))?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
 }
 
 fn address(record: &Value, name: &str) -> Result<String> {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -15,10 +16,12 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
+use crate::process;
+
 /// A sink in a process of its own; dropping it ends it.
 pub(crate) struct Sink {
     address: String,
-    _process: Child,
+    process: Child,
 }
 
 impl Sink {
@@ -35,10 +38,12 @@ impl Sink {
             .next_line()
             .await?
             .context("the sink printed no address")?;
-        Ok(Self {
-            address,
-            _process: process,
-        })
+        Ok(Self { address, process })
+    }
+
+    /// The processor time it has used, its own and the kernel's for it.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        process::cpu(self.process.id().context("the sink has ended")?)
     }
 
     /// Where it listens.

@@ -1,19 +1,23 @@
 """A server of moto's for tests: it counts its calls, and may be told to be as busy and as unreliable as a service is.
 
-`server.py one|threaded` prints its port. `GET /__calls__` gives calls by operation since it was asked last.
+`server.py one|threaded` prints its port. `GET /__calls__` gives calls by operation since it was asked last, and
+`GET /__actions__` the actions of IAM that they were (a transaction is the actions of its items).
 `PUT /__weather__` takes the probabilities by which calls are throttled, transactions meet a conflict, and calls are made and
 their answer lost."""
 
 import collections
+import io
 import json
 import random
 import sys
 import threading
 import zlib
 
+import queries
 import queues
 import transactions
 
+queries.apply()
 queues.apply()
 transactions.apply()
 
@@ -23,6 +27,15 @@ from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: E402
 BUSY = {
     "DynamoDB_20120810": ("com.amazonaws.dynamodb.v20120810", "ProvisionedThroughputExceededException"),
     "AmazonSQS": ("com.amazonaws.sqs", "RequestThrottled"),
+}
+
+# What each item of a transaction has to be allowed as (DynamoDB Developer Guide, "Using IAM with transactions").
+IN_A_TRANSACTION = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+    "Get": "GetItem",
 }
 
 
@@ -57,7 +70,7 @@ class Weather:
 class Server:
     def __init__(self):
         self.app = DomainDispatcherApplication(create_backend_app)
-        self.calls, self.lock = collections.Counter(), threading.Lock()
+        self.calls, self.actions, self.lock = collections.Counter(), set(), threading.Lock()
         self.weather = Weather()
 
     def __call__(self, environ, start):
@@ -68,12 +81,23 @@ class Server:
                     body = json.dumps(self.calls)
                     self.calls.clear()
                 return answer(start, "200 OK", body)
+            case "/__actions__":
+                with self.lock:
+                    body = json.dumps(sorted(self.actions))
+                    self.actions.clear()
+                return answer(start, "200 OK", body)
             case "/__weather__":
                 seen = self.weather.set(**json.loads(environ["wsgi.input"].read(size) or "{}"))
                 return answer(start, "200 OK", json.dumps(seen))
         service, _, operation = environ.get("HTTP_X_AMZ_TARGET", "Other").rpartition(".")
+        actions = [operation]
+        if operation.startswith("Transact"):
+            body = environ["wsgi.input"].read(size)
+            environ["wsgi.input"] = io.BytesIO(body)
+            actions = [IN_A_TRANSACTION[kind] for item in json.loads(body)["TransactItems"] for kind in item]
         with self.lock:
             self.calls[operation] += 1
+            self.actions.update(actions)
         if service not in BUSY:
             return self.app(environ, start)
         namespace, busy = BUSY[service]

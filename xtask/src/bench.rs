@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::program::Program;
-use crate::{package, python, release, repository, web};
+use crate::{debian, package, python, release, repository, web};
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {
@@ -20,6 +20,16 @@ pub(crate) enum Bench {
     Lambda(Lambda),
     /// Peak memory of the server while one large file goes through
     Memory(Memory),
+    /// How soon an idle server answers a PUT and archives the file, beside one sync and the sink
+    Latency(Latency),
+    /// One large file at once and in parts, and its download, beside the disk, the hash and nginx
+    Large(Large),
+    /// Rate, latency, lists, memory and a restart after a kill as the archive grows
+    Growth(Growth),
+    /// Bytes written and room taken for each small file, and the room that comes back
+    Space(Space),
+    /// What our Lambda host adds to a warm invocation, over a bare loop of the Runtime API
+    Overhead(Overhead),
 }
 
 #[derive(clap::Args)]
@@ -34,7 +44,7 @@ pub(crate) struct E2e {
     #[arg(long, default_value_t = 4096)]
     size: u64,
     /// Interleaved rounds of server and sink; medians are printed
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     rounds: u32,
 }
 
@@ -90,6 +100,59 @@ pub(crate) struct Memory {
     gib: u32,
 }
 
+#[derive(clap::Args)]
+pub(crate) struct Latency {
+    /// Files of each round, one at a time
+    #[arg(long, default_value_t = 500)]
+    files: u32,
+    /// Bytes of each file
+    #[arg(long, default_value_t = 4096)]
+    size: u64,
+    /// Interleaved rounds; medians are printed
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Large {
+    /// The file's size, in MiB; the disk holds it three times
+    #[arg(long, default_value_t = 4096)]
+    mib: u32,
+    /// Interleaved rounds; medians are printed
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Growth {
+    /// Objects in the archive at the end
+    #[arg(long, default_value_t = 10_000_000)]
+    files: u32,
+    /// Bytes of each file: few, so that the disk holds the rows of many
+    #[arg(long, default_value_t = 64)]
+    size: u64,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Space {
+    /// Files
+    #[arg(long, default_value_t = 100_000)]
+    files: u32,
+    /// Bytes of each file
+    #[arg(long, default_value_t = 4096)]
+    size: u64,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Overhead {
+    /// Warm invocations of each round, one after the other
+    #[arg(long, default_value_t = 2_000)]
+    invocations: u32,
+    /// Interleaved rounds; medians are printed
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+}
+
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::E2e(flags) => e2e(flags),
@@ -97,14 +160,22 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Functions(flags) => functions(flags),
         Bench::Lambda(flags) => lambda(flags),
         Bench::Memory(flags) => memory(flags),
+        Bench::Latency(flags) => latency(flags),
+        Bench::Large(flags) => large(flags),
+        Bench::Growth(flags) => growth(flags),
+        Bench::Space(flags) => space(flags),
+        Bench::Overhead(flags) => overhead(flags),
     }
 }
 
+/// The measuring program with one of its subcommands, and the release program that it measures.
+fn measuring(subcommand: &str) -> Result<Program> {
+    let [server, bench] = release::build_with_bench()?;
+    Ok(Program::new(bench).args([subcommand.as_ref(), "--server".as_ref(), server.as_os_str()]))
+}
+
 fn e2e(flags: &E2e) -> Result<()> {
-    let server = release::build()?;
-    let bench = release::build_package("two-buckets-bench", "bench")?;
-    Program::new(bench)
-        .args(["e2e".as_ref(), "--server".as_ref(), server.as_os_str()])
+    measuring("e2e")?
         .args(["--files", &flags.files.to_string()])
         .args(["--connections", &flags.connections.to_string()])
         .args(["--size", &flags.size.to_string()])
@@ -113,26 +184,63 @@ fn e2e(flags: &E2e) -> Result<()> {
 }
 
 fn backlog(flags: &Backlog) -> Result<()> {
-    let server = release::build()?;
-    let bench = release::build_package("two-buckets-bench", "bench")?;
-    Program::new(bench)
-        .args(["backlog".as_ref(), "--server".as_ref(), server.as_os_str()])
+    measuring("backlog")?
         .args(["--files", &flags.files.to_string()])
         .args(["--connections", &flags.connections.to_string()])
         .args(["--size", &flags.size.to_string()])
         .run()
 }
 
-fn functions(flags: &Functions) -> Result<()> {
-    let server = release::build()?;
+fn latency(flags: &Latency) -> Result<()> {
+    measuring("latency")?
+        .args(["--files", &flags.files.to_string()])
+        .args(["--size", &flags.size.to_string()])
+        .args(["--rounds", &flags.rounds.to_string()])
+        .run()
+}
+
+fn large(flags: &Large) -> Result<()> {
+    let mut program = measuring("large")?
+        .args(["--mib", &flags.mib.to_string()])
+        .args(["--rounds", &flags.rounds.to_string()]);
+    match debian::unpacked("nginx", "usr/sbin/nginx") {
+        Ok(nginx) => program = program.args([OsStr::new("--nginx"), nginx.as_os_str()]),
+        Err(why) => println!("no nginx: {why:#}"),
+    }
+    program.run()
+}
+
+fn growth(flags: &Growth) -> Result<()> {
+    measuring("growth")?
+        .args(["--files", &flags.files.to_string()])
+        .args(["--size", &flags.size.to_string()])
+        .run()
+}
+
+fn space(flags: &Space) -> Result<()> {
+    measuring("space")?
+        .args(["--files", &flags.files.to_string()])
+        .args(["--size", &flags.size.to_string()])
+        .run()
+}
+
+fn overhead(flags: &Overhead) -> Result<()> {
     let bench = release::build_package("two-buckets-bench", "bench")?;
-    let empty = release::build_package("two-buckets-bench", "empty_function")?;
-    let mut program = Program::new(bench)
+    let function = release::build_package("two-buckets-bench", "empty_function")?;
+    Program::new(bench)
         .args([
-            "functions".as_ref(),
-            "--server".as_ref(),
-            server.as_os_str(),
+            "overhead".as_ref(),
+            "--function".as_ref(),
+            function.as_os_str(),
         ])
+        .args(["--invocations", &flags.invocations.to_string()])
+        .args(["--rounds", &flags.rounds.to_string()])
+        .run()
+}
+
+fn functions(flags: &Functions) -> Result<()> {
+    let empty = release::build_package("two-buckets-bench", "empty_function")?;
+    let mut program = measuring("functions")?
         .args(["--empty-function".as_ref(), empty.as_os_str()])
         .args(["--warm", &flags.warm.to_string()])
         .args(["--files", &flags.files.to_string()])

@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 
 use crate::program::{Program, find};
+use crate::repository;
 use crate::stages::Done;
 
 /// A program and the package that brings it.
@@ -51,4 +53,37 @@ pub(crate) fn install() -> Result<Done> {
         .env("DEBIAN_FRONTEND", "noninteractive")
         .run()?;
     Ok(Done::quietly())
+}
+
+/// A program of a package, unpacked below the target folder and not installed: a server among these would be started.
+pub(crate) fn unpacked(package: &str, program: &str) -> Result<PathBuf> {
+    let folder = repository::target()?.join("peers").join(package);
+    let unpacked = folder.join(program);
+    if unpacked.is_file() {
+        return Ok(unpacked);
+    }
+    if find("apt-get").is_none() {
+        bail!("no apt-get here");
+    }
+    fs::create_dir_all(&folder)?;
+    Program::new("apt-get")
+        .args(["download", "--quiet", package])
+        .current_dir(&folder)
+        .run()?;
+    let archive = fs::read_dir(&folder)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|it| it == "deb"))
+        .with_context(|| format!("{package} was not downloaded"))?;
+    Program::new("dpkg-deb")
+        .args([
+            "--extract".as_ref(),
+            archive.as_os_str(),
+            folder.as_os_str(),
+        ])
+        .run()?;
+    if unpacked.is_file() {
+        Ok(unpacked)
+    } else {
+        bail!("{package} has no {program}")
+    }
 }

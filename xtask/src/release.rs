@@ -18,6 +18,15 @@ pub(crate) fn build_package(package: &str, program: &str) -> Result<PathBuf> {
     Ok(built)
 }
 
+/// Builds the release program and what measures it, with their features together, so that what both are made of is built
+/// once.
+pub(crate) fn build_with_bench() -> Result<[PathBuf; 2]> {
+    build_among(
+        &["two-buckets", "two-buckets-bench"],
+        ["two-buckets", "bench"],
+    )
+}
+
 /// Builds all that the tests need of it, unseen and after everything else that wants a processor.
 pub(crate) fn build_in_the_background() -> Result<()> {
     building(

@@ -20,6 +20,8 @@ pub(crate) fn test(checkov: Option<Checkov>, closing: &mut Vec<String>) -> Resul
             "-p",
             "no:cacheprovider",
             "--durations=5",
+            "--numprocesses=2",
+            "--dist=worksteal",
             "tests/deploy",
         ])
         .env("TWO_BUCKETS_XTASK", std::env::current_exe()?)

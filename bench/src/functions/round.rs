@@ -51,9 +51,9 @@ async fn measure(case: &Case, flags: &Flags) -> Result<Round> {
     };
     let workers = ("TWO_BUCKETS_WORKERS", flags.concurrency.to_string());
     let server = Server::start(&flags.server, &case.flags, &[workers]).await?;
-    let first = server.one_by_one(0..1, flags.size).await?;
+    let first = server.one_by_one(0..1, flags.size).await?.archived;
     let before = 1 + flags.warm;
-    let warm = server.one_by_one(1..before, flags.size).await?;
+    let warm = server.one_by_one(1..before, flags.size).await?.archived;
     let memory_bytes = server.functions_memory_bytes()?;
     let cpu_before = server.cpu()?;
     let began = clock::now();

@@ -133,7 +133,8 @@ impl Clients {
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// A client of DynamoDB. It gives up well within the life of a lease, for while a renewal waits so does all else.
+    /// A client of DynamoDB for who holds leases. It gives up well within the life of one, for while a renewal waits so does
+    /// all else.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(LEDGER_CONNECT_TIME_MAX)
@@ -142,6 +143,12 @@ impl Clients {
             .build();
         let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk).timeout_config(timeouts);
         aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
+    /// A client of DynamoDB for who holds none, and may be far from it.
+    #[cfg(feature = "operator")]
+    pub fn dynamodb_from_afar(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.sdk)
     }
 
     /// A client of SQS.

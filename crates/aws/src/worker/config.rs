@@ -159,9 +159,19 @@ impl Config {
         })())
     }
 
-    /// The ledger.
+    /// The ledger, for who holds leases.
     pub fn ledger(&self, clients: &Clients) -> DynamoLedger {
-        DynamoLedger::new(clients.dynamodb(), &self.ledger_table)
+        self.ledger_by(clients.dynamodb())
+    }
+
+    /// The ledger, for who holds none and may be far from it.
+    #[cfg(feature = "operator")]
+    pub fn ledger_from_afar(&self, clients: &Clients) -> DynamoLedger {
+        self.ledger_by(clients.dynamodb_from_afar())
+    }
+
+    fn ledger_by(&self, client: aws_sdk_dynamodb::Client) -> DynamoLedger {
+        DynamoLedger::new(client, &self.ledger_table)
             .with_shards_if_new(self.ledger_shards)
             .with_history(self.history)
     }

@@ -83,7 +83,7 @@ impl Deployed {
         let api = UploadApi {
             tracker: AwsTracker::new(Parts {
                 facts,
-                ledger: config.ledger(clients),
+                ledger: config.ledger_from_afar(clients),
                 wake_ups: config.wake_ups(clients),
                 clock: Arc::new(SystemClock),
                 buckets: Some(Buckets {

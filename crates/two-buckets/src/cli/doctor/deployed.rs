@@ -169,7 +169,7 @@ async fn of_bucket(name: &'static str, bucket: &BucketName, found: &Deployment) 
 
 async fn of_ledger(found: &Deployment) -> Check {
     let table = &found.config.ledger_table;
-    match found.config.ledger(&found.clients).paused().await {
+    match found.config.ledger_from_afar(&found.clients).paused().await {
         Ok(_) => Check::well("ledger", format!("{table} answers")),
         Err(error) => Check::new(
             "ledger",
