@@ -296,9 +296,11 @@ LEDGER = {
     (f"dynamodb:{action}", "Ledger")
     for action in ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
 }
+# A job knows its upload (crates/pipeline/src/driver/job.rs) and lists nothing.
+LISTS = {("dynamodb:Query", "Ledger")}
 KEY = {("kms:Decrypt", "KmsKeyArn"), ("kms:GenerateDataKey", "KmsKeyArn")}
 TRACES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
-MOVER = LEDGER | KEY | {
+MOVER = LEDGER - LISTS | KEY | {
     ("s3:ListBucketVersions", "StagingBucket"), ("s3:ListBucket", "StagingBucket"),
     ("s3:GetObjectVersion", "StagingBucket/*"), ("s3:GetObjectVersionTagging", "StagingBucket/*"),
     ("s3:DeleteObjectVersion", "StagingBucket/*"),
@@ -329,7 +331,7 @@ def log(name):
 
 
 MAY = {
-    "ProcessorRole": MOVER | TRACES | SUBMIT | log("ProcessorLog") | {
+    "ProcessorRole": MOVER | LISTS | TRACES | SUBMIT | log("ProcessorLog") | {
         ("sqs:ReceiveMessage", "WakeUps"), ("sqs:DeleteMessage", "WakeUps"),
         ("sqs:GetQueueAttributes", "WakeUps"),
     },

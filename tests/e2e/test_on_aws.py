@@ -161,7 +161,6 @@ REFUSING = f'case "$TWO_BUCKETS_KEY" in *{REFUSED}) echo refused >&2; exit 65;; 
 def upload_api(deployment, authorization, caller_of):
     """The upload function with its role's rights, behind a gateway."""
     variables = deployment.as_role("UploadsRole") | {
-        "AWS_ENDPOINT_URL_STS": deployment.server.endpoint,
         "TWO_BUCKETS_UPLOADER_ROLE_ARN": roles.arn("UploaderRole"),
         "TWO_BUCKETS_AUTHORIZATION": authorization,
     }

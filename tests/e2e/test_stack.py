@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from harness import roles
+from harness.content import MIB, some_bytes
 from harness.deployment import INCOMING, KEPT, TABLE, deployed
+from harness.rights import Calls, assert_rights_are_those
 from harness.server import ROOT
 from harness.waiting import until
 
@@ -253,31 +254,37 @@ def test_the_doctor_says_what_is_promised_where_copies_have_no_condition(deploym
     assert "--conditional-copy false" in without["do"]
 
 
-def of_batch(key, version, **more):
-    """What Batch tells a container beside what the stack tells it."""
-    return {
+def of_batch(deployment, key, version):
+    """What Batch tells a container beside what the stack tells it, and gives it."""
+    return deployment.as_role("JobRole") | {
         "TWO_BUCKETS_JOB_KEY_HEX": key.encode().hex(),
         "TWO_BUCKETS_JOB_VERSION": version,
         "AWS_BATCH_JOB_ID": "5f7a9b6e-0000-4000-8000-000000000001",
-    } | more
+    }
 
 
-def test_a_container_of_batch_does_the_job_of_one_file(deployment, tmp_path):
-    deployment.ask_for_events()
-    key = "big é/1"
-    version = deployment.s3.put_object(Bucket=INCOMING, Key=key, Body=b"big")["VersionId"]
-    # A worker leaves it to a job. There is no such queue, so that nobody starts one.
-    words = ("work", "--job-from-bytes", "1", "--job-queue", "none", "--job-definition", "none:1")
-    worker = deployment.launch(*words)
+def left_to_jobs(deployment, *keys):
+    """Has a worker leave these files to jobs. There is no such queue, so that nobody starts one."""
+    worker = deployment.launch("work", "--job-from-bytes", "1", "--job-queue", "none", "--job-definition", "none:1")
+
+    def are_jobs():
+        return {upload["key"] for upload in told(deployment, "status")["uploads"] if upload["job"]} == set(keys)
+
     try:
-        until("it is a job's", lambda: any(upload["job"] for upload in told(deployment, "status")["uploads"]))
+        until("they are jobs'", are_jobs)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=60) == 0, deployment.said("stderr")
     finally:
         worker.kill()
         worker.wait()
 
-    container = roles.credentials(deployment.server, "JobRole") | of_batch(key, version)
+
+def test_a_container_of_batch_does_the_job_of_one_file(deployment, tmp_path):
+    deployment.ask_for_events()
+    key = "big é/1"
+    version = deployment.s3.put_object(Bucket=INCOMING, Key=key, Body=b"big")["VersionId"]
+    left_to_jobs(deployment, key)
+    container = of_batch(deployment, key, version)
 
     def job(*words, **variables):
         """What a container came to, and what it said."""
@@ -312,3 +319,31 @@ def test_a_container_of_batch_does_the_job_of_one_file(deployment, tmp_path):
     assert code == 1 and "knows no upload" in said
     code, said = job(TWO_BUCKETS_JOB_KEY_HEX="")
     assert code == 2 and "TWO_BUCKETS_JOB_KEY_HEX" in said
+
+
+# What only trouble calls.
+JOB_IN_TROUBLE = {
+    "AbortMultipartUpload": "a copy in parts that failed",
+    "Invoke": "the user's function, which this test has not",
+    "AssumeRole": "the same",
+}
+
+
+def test_a_container_calls_what_its_role_may_and_its_role_may_no_more(deployment):
+    deployment.ask_for_events()
+    bodies = {"small": b"small", "in parts": some_bytes(12 * MIB, "in parts"), "bad": b"bad"}
+    sent = {
+        key: deployment.s3.put_object(Bucket=INCOMING, Key=key, Body=body, Tagging="kind=job")["VersionId"]
+        for key, body in bodies.items()
+    }
+    left_to_jobs(deployment, *bodies)
+    calls = Calls(deployment)
+    for key, version in sent.items():
+        container = of_batch(deployment, key, version) | {"TWO_BUCKETS_SINGLE_COPY_BYTES_MAX": str(5 * MIB)}
+        with calls.recorded():
+            done = deployment.launch("job", "--shell", "--command", SCRIPT.replace("bad/*", "bad"), **container)
+            assert done.wait(timeout=120) == 0, deployment.said("stderr")
+    assert states(deployment) == {"small": "archived", "in parts": "archived", "bad": "failed"}
+    assert deployment.s3.get_object_tagging(Bucket=KEPT, Key="in parts")["TagSet"] == [{"Key": "kind", "Value": "job"}]
+    assert calls.seen >= {"CopyObject", "UploadPartCopy", "GetObjectTagging"}, calls.seen
+    assert_rights_are_those("JobRole", calls.seen, JOB_IN_TROUBLE)

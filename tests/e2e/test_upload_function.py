@@ -4,67 +4,34 @@ itself does anything with."""
 
 import json
 import re
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
-import boto3
 import pytest
 
-from harness import moto, roles
+from harness import roles
 from harness.api import Refused
 from harness.awkward import AWKWARD_KEYS
 from harness.content import MIB, some_bytes
+from harness.deployment import INCOMING, KEPT, Deployment, deployed, event_of
 from harness.gateway import Function, FunctionApi, by_iam, by_token, function_url, http_api
 from harness.keys import REGION, Key
 from harness.refusals import refused
+from harness.rights import Calls, assert_rights_are_those
 from harness.server import ROOT, program
+from harness.waiting import until
 from harness.wire import send
 
-INCOMING, KEPT, TABLE = "incoming", "kept", "ledger"
 PAGE = "https://files.example.com"
 # What S3 has no key for, or a client cannot name in a URL.
 NO_KEYS = {"dots", "only-dot"}
 
 
-class Deployment:
-    """Buckets, a queue, a table and the template's roles, and functions that are told of them."""
+class WithFunctions(Deployment):
+    """A deployment with functions that are told of it."""
 
-    def __init__(self, make_server, folder, sqs_url, dynamodb_url):
-        config = folder / "server.toml"
-        config.write_text(roles.config())
-        self.server = make_server("--config", config)
-        self.s3 = self.server.s3()
-        for bucket in (INCOMING, KEPT):
-            self.s3.create_bucket(Bucket=bucket)
-            self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        keys = {"aws_access_key_id": ROOT.access_key_id, "aws_secret_access_key": ROOT.secret_access_key}
-        self.sqs = boto3.client("sqs", endpoint_url=sqs_url, region_name=REGION, **keys)
-        self.queue_url = self.sqs.create_queue(QueueName="wake-ups")["QueueUrl"]
-        dynamodb = boto3.client("dynamodb", endpoint_url=dynamodb_url, region_name=REGION, **keys)
-        dynamodb.create_table(
-            TableName=TABLE,
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        self.folder = folder
+    def __init__(self, *parts):
+        super().__init__(*parts)
         self.functions = []
-        ours = ("TWO_BUCKETS_", "AWS_")
-        kept = {name: value for name, value in self.server.environment().items() if not name.startswith(ours)}
-        self.variables = kept | {
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": ROOT.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": ROOT.secret_access_key,
-            "AWS_ENDPOINT_URL_S3": self.server.endpoint,
-            "AWS_ENDPOINT_URL_STS": self.server.endpoint,
-            "AWS_ENDPOINT_URL_SQS": sqs_url,
-            "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
-            "TWO_BUCKETS_STACK": "files",
-            "TWO_BUCKETS_STAGING": INCOMING,
-            "TWO_BUCKETS_ARCHIVE": KEPT,
-            "TWO_BUCKETS_LEDGER_TABLE": TABLE,
-            "TWO_BUCKETS_LEDGER_SHARDS": "2",
-            "TWO_BUCKETS_QUEUE_URL": self.queue_url,
-        }
         self.for_uploads = {
             "TWO_BUCKETS_UPLOADER_ROLE_ARN": roles.arn("UploaderRole"),
             "TWO_BUCKETS_AUTHORIZATION": "jwt",
@@ -74,7 +41,7 @@ class Deployment:
 
     def function(self, **changes):
         """Starts a function of its own; a change to the empty text leaves a variable out."""
-        variables = self.variables | roles.credentials(self.server, "UploadsRole") | self.for_uploads | changes
+        variables = self.as_role("UploadsRole") | self.for_uploads | changes
         variables = {name: value for name, value in variables.items() if value != ""}
         self.functions.append(Function(self.folder / f"function-{len(self.functions)}", variables))
         return self.functions[-1]
@@ -88,20 +55,13 @@ class Deployment:
     def body(self, key):
         return self.s3.get_object(Bucket=INCOMING, Key=key)["Body"].read()
 
-    def keys(self):
-        return sorted(it["Key"] for it in self.s3.list_object_versions(Bucket=INCOMING).get("Versions", []))
-
 
 KEEPER = by_token(sub="ada", **{"cognito:groups": "[others keepers]"})
 
 
 @pytest.fixture
 def deployment(make_server, tmp_path):
-    with (
-        moto.serving(tmp_path / "sqs.log") as sqs,
-        moto.serving(tmp_path / "dynamodb.log", one_at_a_time=True) as dynamodb,
-    ):
-        made = Deployment(make_server, tmp_path, sqs, dynamodb)
+    with deployed(make_server, tmp_path, WithFunctions) as made:
         yield made
         for function in made.functions:
             is_alive = function.process.poll() is None
@@ -193,7 +153,7 @@ def test_awkward_keys_come_through_unharmed(deployment):
         assert deployment.body(keys[name]) == name.encode(), name
     for key in ("..", "../a", "a/../b", ".", "a/.."):
         is_refused(400, lambda key=key: api.put(b"x", 1, key=key))
-    assert deployment.keys() == sorted(keys[name] for name in taken)
+    assert deployment.versions(INCOMING) == sorted(keys[name] for name in taken)
 
 
 def posted(form, body):
@@ -210,7 +170,7 @@ def test_a_form_uploads_one_file_within_its_bounds(deployment):
     api = deployment.api()
     form = api.form(filename="grüße & more.txt", size_max=10)
     assert posted(form, b"x" * 11).status == 400
-    assert deployment.keys() == []
+    assert deployment.versions(INCOMING) == []
     assert posted(form, b"0123456789").status in (200, 201, 204)
     assert deployment.body(form["key"]) == b"0123456789"
     # The older plug-in asks by the query.
@@ -243,11 +203,11 @@ def test_an_upload_in_parts_is_resumed_and_completed_once(deployment, event):
     assert [(part["PartNumber"], part["Size"]) for part in received()] == [(1, 5 * MIB)]
     put(2)
     listed = {"parts": [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in received()]}
-    assert deployment.keys() == []
+    assert deployment.versions(INCOMING) == []
     for _ in range(2):
         # The second time as a client does that heard no answer.
         assert api.post(f"{at}/complete?{urlencode(key)}", listed)["key"] == created["key"]
-    assert deployment.keys() == [created["key"]]
+    assert deployment.versions(INCOMING) == [created["key"]]
     assert deployment.body(created["key"]) == b"".join(parts)
 
     given_up = api.post("/api/s3/multipart", {"key": "given up"})
@@ -286,16 +246,8 @@ def test_a_file_is_followed_from_its_grant_to_the_archive_and_steered(deployment
     for grant in (good, bad):
         api.send(grant, b"file")
     worker = Function(deployment.folder / "processor", deployment.variables, program())
-    record = {
-        "eventVersion": "2.1",
-        "eventSource": "aws:s3",
-        "awsRegion": REGION,
-        "eventTime": "2026-11-26T12:00:00.000Z",
-        "eventName": "ObjectCreated:Put",
-        "s3": {"bucket": {"name": INCOMING}, "object": {"key": good["key"], "size": 4, "sequencer": "0A"}},
-    }
     try:
-        assert worker.runtime.invoke({"Records": [record]})[0] == "response", worker.said()
+        assert worker.runtime.invoke(event_of(good["key"]))[0] == "response", worker.said()
     finally:
         worker.end()
     seen = api.upload(good["id"])
@@ -322,6 +274,139 @@ def test_a_file_is_followed_from_its_grant_to_the_archive_and_steered(deployment
         words = is_refused(400, call)
         assert "may only put into staging" in words and "two-buckets --stack" in words
     assert "ask for the list again" in is_refused(400, lambda: api.get("/api/events"))
+
+
+class Recorded(FunctionApi):
+    """The API, with what is asked of it and what the function calls for that."""
+
+    def __init__(self, calls, *more):
+        super().__init__(*more)
+        self.calls, self.asked = calls, []
+
+    def ask(self, method, url, *more):
+        self.asked.append((method, urlsplit(url).path))
+        with self.calls.recorded():
+            return super().ask(method, url, *more)
+
+    def never_asked(self):
+        """The routes that the API describes and nobody asked."""
+        paths = self.get("/api/openapi.json")["paths"]
+        routes = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+
+        def is_asked(method, route):
+            pattern = re.sub(r"\{\w+\}", "[^/]+", route)
+            return any(method == one and re.fullmatch(pattern, path) for one, path in self.asked)
+
+        return {route for route in routes if not is_asked(*route)}
+
+
+def test_the_function_calls_what_its_role_may_and_its_role_may_no_more(deployment):
+    """The same of who uploads with what the function signed and gave away, which is another role."""
+    before = deployment.api()
+    sizes = {"bad": 4, "bad too": 4, "a job": 200}
+    grants = {name: before.post("/api/signedurl", {"filename": name, "size": size}) for name, size in sizes.items()}
+    for name, size in sizes.items():
+        before.send(grants[name], b"x" * size)
+        deployment.tell(grants[name]["key"])
+    # There is no such queue, so that nobody starts the job.
+    words = ("--job-from-bytes", "100", "--job-queue", "none", "--job-definition", "none:1")
+    worker = deployment.launch("work", "--shell", "--command", "cat >/dev/null; exit 65", *words)
+    try:
+        until("two have failed", lambda: before.counts()["failed"] == 2)
+        until("one is a job's", lambda: before.upload(grants["a job"]["id"])["job"])
+    finally:
+        worker.kill()
+        worker.wait()
+
+    calls, clients = Calls(deployment), Calls(deployment)
+    api = Recorded(calls, deployment.function(), KEEPER)
+    assert api.ask("GET", "/").status == 200
+    assert api.get("/api/server")["paused"] is None
+    steer(api, {name: grant["id"] for name, grant in grants.items()})
+    upload_in_every_way(api, clients, deployment.server)
+    upload_in_parts(api, clients)
+    for query in ({}, {"key": grants["bad"]["key"]}, {"q": "bad"}, {"state": "failed"}):
+        api.get("/api/uploads", **query)
+    below = Recorded(calls, api.function, by_token(sub="acme", tenant="acme"))
+    assert below.uploads() == []
+    # What is not to be had here.
+    for method, path in (
+        ("GET", f"/api/uploads/{grants['bad']['id']}/content"),
+        ("POST", "/api/replay"),
+        ("POST", "/api/sweep"),
+        ("GET", "/api/events"),
+        ("GET", "/api/faults"),
+        ("PUT", "/api/faults"),
+        ("DELETE", "/api/faults"),
+        ("GET", "/api/notifications"),
+        ("GET", "/metrics"),
+    ):
+        body = b'{"prefix": "a", "fault": []}' if method in ("POST", "PUT") else None
+        assert 400 <= api.ask(method, path, {"content-type": "application/json"}, body).status < 500, path
+    assert api.never_asked() == set()
+    assert_rights_are_those("UploadsRole", calls.seen, {})
+    assert_rights_are_those("UploaderRole", clients.seen, {})
+
+
+def steer(api, ids):
+    """Steers uploads, of which two have failed and one waits for a job."""
+    assert [attempt["outcome"] for attempt in api.upload(ids["bad"])["attempts_log"]] == ["permanent"]
+    api.get(f"/api/uploads/{ids['bad']}/logs")
+    assert api.post(f"/api/uploads/{ids['bad']}/retry")["state"] == "pending"
+    assert api.post("/api/retry", {"all": True}) == {"matched": 1, "retried": 1}
+    assert api.post(f"/api/uploads/{ids['a job']}/cancel")["state"] == "failed"
+    assert api.post("/api/pause", {"reason": "a look"})["paused"]
+    assert api.post("/api/resume")["paused"] is None
+
+
+def upload_in_every_way(api, clients, server):
+    """Uploads a file at once with all that may be asked for that."""
+    form = api.form(filename="by form", size_max=10)
+    asked = {"sec-fetch-site": "same-origin"}
+    params = json.loads(api.ask("GET", "/api/s3/params?filename=params", asked).body)
+    signed = api.post("/api/signedurl", {"filename": "signed", "size": 1})
+    for_uppy = api.post("/api/s3/sign", {"method": "PUT", "filename": "for uppy", "size": 1})
+    given = api.credentials(filename="by credentials")
+    below = json.loads(api.ask("GET", "/api/s3/sts", asked).body)
+    with clients.recorded():
+        for each in (form, params):
+            assert posted(each, b"x").status in (200, 201, 204)
+        api.send(signed, b"x")
+        api.send(for_uppy | {"method": "PUT"}, b"x")
+        key = Key(given["access_key"], given["secret_key"], given["session_token"])
+        server.s3(key).put_object(Bucket=INCOMING, Key=given["key"], Body=b"x", IfNoneMatch="*")
+        told = below["credentials"]
+        key = Key(told["AccessKeyId"], told["SecretAccessKey"], told["SessionToken"])
+        server.s3(key).put_object(Bucket=INCOMING, Key=below["prefix"] + "x", Body=b"x")
+
+
+def upload_in_parts(api, clients):
+    """Uploads one whose steps the function makes and one whose steps it only signs, and gives up one of each."""
+    made, given_up = (api.post("/api/s3/multipart", {"filename": name, "size": 1}) for name in ("made", "given up"))
+    at, key = f"/api/s3/multipart/{made['uploadId']}", {"key": made["key"]}
+    part = api.get(f"{at}/1", **key)
+    with clients.recorded():
+        assert send("PUT", part["url"], {}, b"x").status == 200
+    parts = [{name: part[name] for name in ("PartNumber", "ETag")} for part in api.get(at, **key)]
+    assert api.post(f"{at}/complete?{urlencode(key)}", {"parts": parts})["key"] == made["key"]
+    query = urlencode({"key": given_up["key"]})
+    assert api.ask("DELETE", f"/api/s3/multipart/{given_up['uploadId']}?{query}").status == 200
+
+    def signed(method, body=b"", **asked):
+        grant = api.post("/api/s3/sign", {"method": method, **asked})
+        with clients.recorded():
+            answer = send(method, grant["url"], grant["headers"], body)
+        assert answer.status in (200, 204), answer
+        return grant, answer
+
+    for last in ("POST", "DELETE"):
+        grant, begun = signed("POST", filename=f"signed {last}", size=1)
+        of = {"key": grant["key"], "uploadId": re.search("<UploadId>(.+)</UploadId>", begun.body.decode())[1]}
+        _, sent = signed("PUT", b"x", partNumber=1, **of)
+        signed("GET", **of)
+        part = f"<Part><PartNumber>1</PartNumber><ETag>{sent.headers['etag']}</ETag></Part>"
+        whole = f"<CompleteMultipartUpload>{part}</CompleteMultipartUpload>"
+        signed(last, whole.encode() if last == "POST" else b"", **of)
 
 
 def test_a_caller_sees_and_names_what_is_below_its_prefix_only(deployment):

@@ -1,7 +1,7 @@
 """A server of moto's for tests: it counts its calls, and may be told to be as busy and as unreliable as a service is.
 
 `server.py one|threaded` prints its port. `GET /__calls__` gives calls by operation since it was asked last, and
-`GET /__actions__` the actions of IAM that they were (a transaction is the actions of its items).
+`GET /__actions__` the actions of IAM that those in a role's name were (a transaction is the actions of its items).
 `PUT /__weather__` takes the probabilities by which calls are throttled, transactions meet a conflict, and calls are made and
 their answer lost."""
 
@@ -95,9 +95,11 @@ class Server:
             body = environ["wsgi.input"].read(size)
             environ["wsgi.input"] = io.BytesIO(body)
             actions = [IN_A_TRANSACTION[kind] for item in json.loads(body)["TransactItems"] for kind in item]
+        # Only a role's credentials have a token.
+        is_by_role = "HTTP_X_AMZ_SECURITY_TOKEN" in environ
         with self.lock:
             self.calls[operation] += 1
-            self.actions.update(actions)
+            self.actions.update(actions if is_by_role else ())
         if service not in BUSY:
             return self.app(environ, start)
         namespace, busy = BUSY[service]

@@ -94,13 +94,7 @@ class Deployment:
 
     def tell(self, key):
         """Sends the event of a key, as S3 does, once more than S3 does."""
-        record = {
-            "eventVersion": "2.1",
-            "eventSource": "aws:s3",
-            "eventName": "ObjectCreated:Put",
-            "s3": {"bucket": {"name": INCOMING}, "object": {"key": quote_plus(key)}},
-        }
-        self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=json.dumps({"Records": [record]}))
+        self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=json.dumps(event_of(key)))
 
     def launch(self, *words, said_in="stderr", **variables):
         """Starts the program; what it says on standard output and standard error is in files of these names. A second one
@@ -138,13 +132,19 @@ class Deployment:
         return subprocess.run(command, capture_output=True, text=True, env=told, timeout=300)
 
     def as_role(self, role):
-        """The variables of what runs in a role's name."""
-        return self.variables | roles.credentials(self.server, role)
+        """The variables of what runs in a role's name. Our own STS knows the roles, moto's would know others."""
+        return self.variables | roles.credentials(self.server, role) | {"AWS_ENDPOINT_URL_STS": self.server.endpoint}
 
     def parts(self):
         """The variables that name its parts one by one, for who knows no stack."""
         others = ("TWO_BUCKETS_STACK", "TWO_BUCKETS_DATA")
         return {name: value for name, value in self.variables.items() if name.startswith("TWO_BUCKETS_") and name not in others}
+
+
+def event_of(key):
+    """S3's event of a key in staging."""
+    record = {"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
+    return {"Records": [record | {"s3": {"bucket": {"name": INCOMING}, "object": {"key": quote_plus(key)}}}]}
 
 
 def batch_of(messages):
@@ -197,10 +197,10 @@ class Kept:
 
 
 @contextlib.contextmanager
-def deployed(make_server, folder, **how):
+def deployed(make_server, folder, kind=Deployment, **how):
     """One of its own for each test."""
     with (
         moto.serving(folder / "sqs.log") as sqs,
         moto.serving(folder / "dynamodb.log", one_at_a_time=True) as dynamodb,
     ):
-        yield Deployment(make_server, folder, sqs, dynamodb, **how)
+        yield kind(make_server, folder, sqs, dynamodb, **how)

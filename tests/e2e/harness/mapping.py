@@ -110,10 +110,10 @@ class Mapping:
             assert not thread.is_alive()
 
 
-def kill_now_and_then(function, stop, seed, every_s=2.0):
-    """Kills an environment in the middle of what it does, until it is told to stop; gives how often."""
+def kill_now_and_then(function, stop, seed, most, every_s=2.0):
+    """Kills an environment in the middle of what it does, so often at most or until it is told to stop; gives how often."""
     chosen, killed = random.Random(seed), 0
-    while not stop.wait(chosen.uniform(0, 2 * every_s)):
+    while killed < most and not stop.wait(chosen.uniform(0, 2 * every_s)):
         environments = function.environments()
         if environments:
             os.kill(chosen.choice(environments), signal.SIGKILL)

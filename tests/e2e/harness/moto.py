@@ -29,13 +29,21 @@ def serving(log, one_at_a_time=False):
 
 def calls(url):
     """How often each operation was called since this was asked last."""
-    with urllib.request.urlopen(url + "/__calls__") as answer:
-        return json.load(answer)
+    return _asked(url + "/__calls__")
+
+
+def actions(url):
+    """Which actions of IAM the calls in a role's name were since this was asked last."""
+    return set(_asked(url + "/__actions__"))
 
 
 def weather(url, **probabilities):
     """How many calls are refused (`busy`), how many transactions (`conflicts`), and how many calls are made and their answer
     lost (`lost`), from now on; gives how many were since the start."""
     request = urllib.request.Request(url + "/__weather__", data=json.dumps(probabilities).encode(), method="PUT")
+    return _asked(request)
+
+
+def _asked(request):
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)

@@ -3,11 +3,8 @@ no more there than on AWS. moto, which is DynamoDB and SQS here, asks nobody for
 
 import json
 import re
-import sys
-from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[2] / "deploy"))
-import template  # noqa: E402 (of the template's own tests)
+from harness.rights import template
 
 BUCKETS = {"StagingBucket": "incoming", "ArchiveBucket": "kept"}
 ROLES = {"ProcessorRole", "SweepRole", "JobRole", "UploadsRole", "UploaderRole", "FunctionRole"}

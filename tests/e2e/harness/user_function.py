@@ -52,5 +52,4 @@ def serving(deployment, handler):
             "TWO_BUCKETS_FUNCTION_ROLE_ARN": roles.arn("FunctionRole"),
             "TWO_BUCKETS_FUNCTION_PERMANENT_ERRORS": BadFile.__name__,
             "AWS_ENDPOINT_URL_LAMBDA": url,
-            "AWS_ENDPOINT_URL_STS": deployment.server.endpoint,
         }
