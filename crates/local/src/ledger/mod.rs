@@ -3,6 +3,7 @@
 mod changes;
 mod encoding;
 mod feed;
+mod head;
 mod history;
 mod log_encoding;
 mod observed;
@@ -30,6 +31,7 @@ use crate::StoreCalls;
 use crate::unnoted::Unnoted;
 use changes::Failed;
 use feed::Feed;
+use head::Head;
 pub use history::History;
 pub use observed::LedgerFigures;
 use observed::{Observation, Observed};
@@ -49,6 +51,8 @@ pub struct DepotLedger {
     /// Who is told of versions that have got their row.
     unnoted: Arc<OnceLock<Unnoted>>,
     observed: Arc<Observed>,
+    /// Where the unfinished uploads begin.
+    unfinished: Arc<Head>,
 }
 
 impl DepotLedger {
@@ -77,6 +81,7 @@ impl DepotLedger {
             jobs_changed: Arc::default(),
             unnoted: Arc::default(),
             observed: Arc::new(observed),
+            unfinished: Arc::default(),
         })
     }
 
@@ -126,7 +131,8 @@ impl DepotLedger {
     /// Looks at every row, for only the counts of all of them are kept.
     pub(crate) async fn summary_below(&self, prefix: &str) -> Result<(Counts, Option<Upload>)> {
         let prefix = prefix.to_owned();
-        self.read(move |depot| reading::summary_below(depot, &prefix))
+        let head = Arc::clone(&self.unfinished);
+        self.read(move |depot| reading::summary_below(depot, &head, &prefix))
             .await
     }
 
@@ -146,9 +152,11 @@ impl DepotLedger {
     ) -> Result<T> {
         let (depot, feed) = (self.depot.clone(), self.feed.clone());
         let (unnoted, counts) = (Arc::clone(&self.unnoted), Arc::clone(&self.observed));
+        let head = Arc::clone(&self.unfinished);
         self.calls
             .run(move || {
                 let (mut told, mut noted, mut observed) = (None, Vec::new(), Vec::new());
+                let mut unfinished = Vec::new();
                 let changed = depot
                     .transaction(|tx: &mut Transaction<'_>| {
                         let mut rows = Rows::new(tx);
@@ -156,9 +164,13 @@ impl DepotLedger {
                         // Transactions run one after the other, so places are given in the order of their commits.
                         told = feed.place(rows.changed);
                         (noted, observed) = (rows.noted, rows.observed);
+                        unfinished = rows.unfinished;
                         Ok(value)
                     })
                     .map_err(|Failed(error)| error)?;
+                for key in &unfinished {
+                    head.added(key);
+                }
                 if let Some(place) = told {
                     place.publish();
                 }
@@ -410,12 +422,14 @@ impl Ledger for DepotLedger {
 
     async fn unfinished(&self, after: Option<&UploadId>, limit: usize) -> Result<Vec<Upload>> {
         let after = after.cloned();
-        self.read(move |depot| reading::unfinished(depot, after.as_ref(), limit))
+        let head = Arc::clone(&self.unfinished);
+        self.read(move |depot| reading::unfinished(depot, &head, after.as_ref(), limit))
             .await
     }
 
     async fn oldest_unfinished(&self) -> Result<Option<Upload>> {
-        self.read(|depot| Ok(reading::unfinished(depot, None, 1)?.pop()))
+        let head = Arc::clone(&self.unfinished);
+        self.read(move |depot| Ok(reading::unfinished(depot, &head, None, 1)?.pop()))
             .await
     }
 

@@ -9,6 +9,7 @@ use two_buckets_pipeline::ledger::{
 };
 use two_buckets_pipeline::{Lease, State, Upload, UploadId};
 
+use super::head::Head;
 use super::tables::{
     COUNTS, DUE, EXPECTED, JOBS, LEASES, LOGS, STATES, UNFINISHED, UPLOADS, VERSIONS, id_of,
     key_bytes, log_attempt, log_key, moment_key, name_bytes, number_of, state_byte, tail_number,
@@ -131,6 +132,7 @@ fn numbers_below(depot: &Depot, prefix: &[u8]) -> Result<Vec<u64>> {
 
 pub(super) fn unfinished(
     depot: &Depot,
+    head: &Head,
     after: Option<&UploadId>,
     limit: usize,
 ) -> Result<Vec<Upload>> {
@@ -141,15 +143,21 @@ pub(super) fn unfinished(
         },
         None => None,
     };
-    let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    let rows = depot
-        .rows(
-            UNFINISHED,
-            (from, Bound::Unbounded),
-            false,
-            limit.min(PAGE_MAX),
-        )
-        .map_err(unavailable)?;
+    let from_there = |from: Bound<&[u8]>| {
+        let range = (from, Bound::Unbounded);
+        depot
+            .rows(UNFINISHED, range, false, limit.min(PAGE_MAX))
+            .map_err(unavailable)
+    };
+    if let Some(after) = &after {
+        return indexed(depot, &from_there(Bound::Excluded(after))?);
+    }
+    let look = head.look();
+    let Some(from) = look.from() else {
+        return Ok(Vec::new());
+    };
+    let rows = from_there(Bound::Included(from))?;
+    look.found(rows.first().map(|(key, _)| key.as_slice()));
     indexed(depot, &rows)
 }
 
@@ -222,7 +230,11 @@ pub(super) fn counts(depot: &Depot) -> Result<Counts> {
     Ok(counts)
 }
 
-pub(super) fn summary_below(depot: &Depot, prefix: &str) -> Result<(Counts, Option<Upload>)> {
+pub(super) fn summary_below(
+    depot: &Depot,
+    head: &Head,
+    prefix: &str,
+) -> Result<(Counts, Option<Upload>)> {
     let mut counts = Counts::default();
     let mut from = Bound::Unbounded;
     loop {
@@ -243,7 +255,7 @@ pub(super) fn summary_below(depot: &Depot, prefix: &str) -> Result<(Counts, Opti
     }
     let mut after = None;
     loop {
-        let page = unfinished(depot, after.as_ref(), READ_PAGE)?;
+        let page = unfinished(depot, head, after.as_ref(), READ_PAGE)?;
         let Some(last) = page.last() else {
             return Ok((counts, None));
         };

@@ -137,6 +137,8 @@ pub(super) struct Rows<'a, 'b> {
     pub(super) noted: Vec<Waits>,
     /// What its changes mean for the counts.
     pub(super) observed: Vec<Observation>,
+    /// Keys that it adds to [`UNFINISHED`].
+    pub(super) unfinished: Vec<Vec<u8>>,
 }
 
 impl<'a, 'b> Rows<'a, 'b> {
@@ -146,6 +148,7 @@ impl<'a, 'b> Rows<'a, 'b> {
             changed: Vec::new(),
             noted: Vec::new(),
             observed: Vec::new(),
+            unfinished: Vec::new(),
         }
     }
 }
@@ -317,7 +320,11 @@ impl Rows<'_, '_> {
             self.tx.delete_row(table, &moment_key(before, number));
         }
         if let Some(after) = after {
-            self.tx.set_row(table, &moment_key(after, number), b"");
+            let key = moment_key(after, number);
+            self.tx.set_row(table, &key, b"");
+            if table == UNFINISHED {
+                self.unfinished.push(key);
+            }
         }
     }
 
