@@ -1,4 +1,4 @@
-//! Measurements of the release program from outside: `cargo xtask bench` with `e2e`, `backlog` or `functions`.
+//! Measurements of the release program from outside, and of its Lambda host: `cargo xtask bench`.
 //!
 //! The client, the server and what it is compared with share one machine, so the figures compare programs there and nothing else.
 //! Rounds alternate, each server round on a new data folder; medians of the rounds are printed.

@@ -451,6 +451,41 @@ async fn a_call_that_is_refused_for_nothing_of_the_file_does_not_count() {
             other => panic!("{code}: {other:?}"),
         }
         assert_eq!(asked.len(), 1, "{code}");
+        assert_eq!(bed.upload.retry_after.least(), Duration::from_secs(15));
+    }
+}
+
+/// They must not end before the function does that has them, and no session lasts longer than an hour.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_last_as_long_as_the_call_may_and_open_the_key_of_encryption() {
+    let bed = Bed::new("a").await;
+    let kms_key = "arn:aws:kms:eu-central-1:111122223333:key/k";
+    for (room_wait, life) in [
+        (Duration::from_mins(1), "960"),
+        (Duration::from_hours(2), "3600"),
+    ] {
+        let options = FunctionOptions {
+            limit: Duration::from_mins(15),
+            room_wait,
+            kms_key_arn: Some(kms_key.into()),
+            ..with_role()
+        };
+        let (result, asked, _) = run(&bed.upload, options, |asked| match &*asked.what {
+            "POST /" => session(),
+            _ => Reply::ok("null"),
+        })
+        .await;
+        result.unwrap();
+        assert_eq!(member(&asked[0].body, "DurationSeconds"), life);
+        let policy: Value = serde_json::from_str(&member(&asked[0].body, "Policy")).unwrap();
+        assert_eq!(
+            policy["Statement"][2],
+            json!({
+                "Effect": "Allow",
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                "Resource": kms_key,
+            })
+        );
     }
 }
 

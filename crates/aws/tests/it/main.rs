@@ -6,6 +6,7 @@
 
 mod canned;
 mod function;
+mod gateway;
 mod grants;
 mod jobs;
 mod ledger;

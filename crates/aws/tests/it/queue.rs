@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sqs::types::QueueAttributeName;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use two_buckets_aws::wake::{Receiver, ReceiverOptions, SqsWakeUps};
+use two_buckets_aws::wake::{Message, Receiver, ReceiverOptions, SqsWakeUps, read};
 use two_buckets_aws::{ClientOptions, Clients};
 use two_buckets_objects::{ObjectRef, Timestamp};
 use two_buckets_pipeline::{Clock, WakeUp, WakeUps as _, Why};
 
+use crate::canned::{Canned, Reply};
 use crate::moto::moto;
 
 pub(crate) struct MachineClock;
@@ -78,9 +80,13 @@ impl Queue {
         names.map(|name| counts[&name].parse().unwrap())
     }
 
-    fn receiver(&self, visibility_timeout: Duration) -> Arc<Receiver<MachineClock>> {
+    fn receiver(
+        &self,
+        keys_at_once: usize,
+        visibility_timeout: Duration,
+    ) -> Arc<Receiver<MachineClock>> {
         let options = ReceiverOptions {
-            keys_at_once: 4,
+            keys_at_once,
             visibility_timeout,
         };
         Arc::new(Receiver::new(
@@ -133,7 +139,7 @@ async fn turns(queue: &Queue, count: usize) -> BTreeMap<String, usize> {
             is_done
         }
     };
-    let receiver = queue.receiver(Duration::from_secs(30));
+    let receiver = queue.receiver(4, Duration::from_secs(30));
     let running = tokio::spawn(receiver.run(work, async {
         stopped.await.unwrap();
     }));
@@ -232,7 +238,9 @@ async fn a_long_turn_keeps_its_message_and_is_finished_before_the_end() {
         }
     };
     let (stop, stopped) = oneshot::channel::<()>();
-    let receiver = queue.receiver(Duration::from_secs(3));
+    // With room for no other key it asks for nothing meanwhile: moto goes on to answer a call that was dropped, and what it
+    // gives to that one nobody else would see.
+    let receiver = queue.receiver(1, Duration::from_secs(3));
     let running = tokio::spawn(receiver.run(work, async {
         stopped.await.unwrap();
     }));
@@ -248,4 +256,59 @@ async fn a_long_turn_keeps_its_message_and_is_finished_before_the_end() {
     running.await.unwrap();
     assert_eq!(queue.counts().await, [0, 0, 0]);
     assert_eq!(begun.available_permits(), 0);
+}
+
+/// Whoever is woken early, because a queue keeps nothing back for longer than 15 minutes, must know that it is early.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hint_for_later_says_its_moment_to_whoever_receives_it() {
+    let sqs = Canned::start(|_| Reply::json(&serde_json::json!({ "MessageId": "1" }))).await;
+    let client = sqs.clients().await.sqs();
+    let wake_ups = SqsWakeUps::new(client, "https://sqs/1/q".into(), Arc::new(MachineClock));
+    let in_an_hour = MachineClock.now().after(Duration::from_hours(1));
+    wake_ups.wake(wake_up("later"), Some(in_an_hour)).await;
+    let [asked] = &sqs.take()[..] else {
+        panic!("it is sent once");
+    };
+    let sent = asked.json();
+    assert_eq!(sent["DelaySeconds"], 900);
+    let later = Message::Later {
+        wake_up: wake_up("later"),
+        not_before: in_an_hour,
+    };
+    assert_eq!(read(sent["MessageBody"].as_str().unwrap()), Ok(later));
+}
+
+/// One message may name hundreds of keys, and a machine has room for so many files only.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_keys_are_looked_at_at_once_than_there_are_seats() {
+    let Some(queue) = Queue::new("seats").await else {
+        return;
+    };
+    let keys: Vec<String> = (0..12).map(|n| format!("k-{n}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    queue.send(&event(&keys)).await;
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let work = {
+        let most = most.clone();
+        move |_| {
+            let (running, most, tell) = (running.clone(), most.clone(), tell.clone());
+            async move {
+                let at_once = running.fetch_add(1, Ordering::SeqCst) + 1;
+                most.fetch_max(at_once, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                tell.send(()).unwrap();
+                true
+            }
+        }
+    };
+    let receiver = queue.receiver(4, Duration::from_secs(30));
+    let stopping = async move {
+        for _ in 0..keys.len() {
+            told.recv().await.unwrap();
+        }
+    };
+    receiver.run(work, stopping).await;
+    assert_eq!(most.load(Ordering::SeqCst), 4);
 }

@@ -3,7 +3,7 @@
 use two_buckets_pipeline::ledger::{Counts, Error, ListUploads};
 use two_buckets_pipeline::{Ledger, State, Upload, UploadId};
 
-use super::{archive, begin, begun, deferred, failed, hold, ms, note};
+use super::{archive, begin, begun, deferred, failed, hold, ms, note, record};
 
 async fn pages<L: Ledger>(ledger: &L, options: ListUploads) -> Vec<UploadId> {
     let mut options = options;
@@ -129,6 +129,23 @@ pub async fn counts_are_those_of_the_rows<L: Ledger>(ledger: &L) {
     let expected = Counts {
         pending: 2,
         failed: 0,
+        ..expected
+    };
+    assert_eq!(ledger.counts().await.unwrap(), expected);
+    // What is closed is counted otherwise by who keeps much of it.
+    for (name, is_late) in [("b", true), ("c", false), ("d", true), ("e", true)] {
+        let lease = hold(ledger, name, 0).await;
+        let id = note(ledger, &lease, "v", 5).await.id;
+        begun(ledger, &lease, &id, 6).await;
+        ledger
+            .record_archived(&lease, &id, &record("x"), is_late, None, ms(50))
+            .await
+            .unwrap();
+        ledger.close(&lease, &id).await.unwrap();
+    }
+    let expected = Counts {
+        archived: 2,
+        late: 3,
         ..expected
     };
     assert_eq!(ledger.counts().await.unwrap(), expected);

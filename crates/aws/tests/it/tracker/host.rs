@@ -15,7 +15,7 @@ use two_buckets_aws::{S3Store, S3StoreOptions};
 use two_buckets_contracts::tracker::{Picky, TrackedHost};
 use two_buckets_depot::{PutObject, Versioning};
 use two_buckets_objects::{BucketName, ListedVersion, ObjectRef, Timestamp, VersionId};
-use two_buckets_pipeline::{Clock, Driver, Holder, Settings, Sweeper, WakeUp, Why};
+use two_buckets_pipeline::{Clock, Driver, Holder, Routes, Settings, Sweeper, WakeUp, Why};
 use two_buckets_uploads::{S3Address, ServerFacts};
 
 use crate::moto::moto;
@@ -49,7 +49,7 @@ pub(crate) struct Host {
     /// What it is made of.
     pub(crate) parts: Parts<Swift>,
     function: Picky,
-    queue: Queue,
+    pub(crate) queue: Queue,
     driver: Arc<HostDriver>,
     /// Keys of which S3 has told.
     told: Mutex<BTreeSet<String>>,
@@ -63,6 +63,16 @@ pub(crate) fn at(name: &str, key: &str) -> ObjectRef {
     ObjectRef {
         bucket: bucket(name),
         key: key.parse().unwrap(),
+    }
+}
+
+/// Files of at least this size are jobs.
+pub(crate) const JOB_BYTES: usize = 1_000;
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        routes: Routes::jobs_from(JOB_BYTES as u64),
+        ..Settings::new(bucket("staging"), bucket("archive"), Holder("test".into()))
     }
 }
 
@@ -101,7 +111,7 @@ impl Host {
                 clock,
             )),
             random: Arc::new(|| 0),
-            settings: Settings::new(bucket("staging"), bucket("archive"), Holder("test".into())),
+            settings: settings(),
         });
         let sweeper = Arc::clone(&driver);
         let sweep = move || -> Sweeping {
@@ -140,11 +150,20 @@ impl Host {
 
     /// Puts a file, of which nobody is told.
     pub(crate) fn put_into(&self, at: &ObjectRef, bytes: &'static [u8]) -> VersionId {
+        self.put_as(at, bytes, PutObject::default())
+    }
+
+    /// The same, with all that is said of it.
+    pub(crate) fn put_as(
+        &self,
+        at: &ObjectRef,
+        bytes: &'static [u8],
+        options: PutObject,
+    ) -> VersionId {
         let mut writer = self.server.depot.body_writer(&[], u64::MAX);
         writer.write(&Bytes::from_static(bytes)).unwrap();
         let body = writer.finish().unwrap();
-        let put = self.server.depot.put(at, body, PutObject::default());
-        put.unwrap().version_id
+        self.server.depot.put(at, body, options).unwrap().version_id
     }
 
     pub(crate) fn versions(&self, name: &str) -> Vec<ListedVersion> {

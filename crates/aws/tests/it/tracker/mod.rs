@@ -1,5 +1,6 @@
 //! `AwsTracker` on our own S3, moto's `DynamoDB` and moto's SQS.
 
+mod cancelling;
 mod host;
 mod pausing;
 mod replaying;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use two_buckets_depot::PutObject;
+use two_buckets_pipeline::archive::REPLAY_OF;
 use two_buckets_s3_api::Fault;
 use two_buckets_s3_api::faults::Code;
 use two_buckets_uploads::{Error, Replay, ReplaySelection, Replayed, Result, Tracker as _};
@@ -65,6 +67,33 @@ async fn a_replay_that_was_cut_off_goes_on_behind_its_last_portion_and_copies_no
     let said = replay(&host, false).await.unwrap();
     assert_eq!((said.replayed, said.continued_since), (250, None));
     assert_eq!(copies(&host), vec![2; 250]);
+}
+
+/// What is archived by now because of this replay is not copied again, but what an earlier one brought there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_goes_on_takes_what_an_earlier_replay_brought() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    for n in 0..120 {
+        let mut options = PutObject::default();
+        let of_before = "an earlier replay".to_owned();
+        options
+            .metadata
+            .user
+            .insert(REPLAY_OF.to_owned(), of_before);
+        host.put_as(&at("archive", &format!("k/{n:04}")), b"x", options);
+    }
+    host.server
+        .strike(|operation, before| (operation == "CopyObject" && before >= 50).then_some(FAILS));
+    replay(&host, false).await.unwrap_err();
+    assert!(
+        copies(&host).len() < 100,
+        "it was cut off in its first portion"
+    );
+    host.server.strike(|_, _| None);
+    replay(&host, false).await.unwrap();
+    assert_eq!(copies(&host), vec![1; 120]);
 }
 
 /// Nothing was copied, and asking again does not help.

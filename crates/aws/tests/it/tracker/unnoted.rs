@@ -7,7 +7,7 @@ use two_buckets_aws::tracker::{AwsTracker, Parts};
 use two_buckets_contracts::tracker::TrackedHost as _;
 use two_buckets_uploads::{Error, ListUploads, Replay, ReplaySelection, Tracker as _, UploadState};
 
-use super::host::Host;
+use super::host::{Host, at};
 
 fn all() -> ListUploads {
     ListUploads {
@@ -151,4 +151,73 @@ async fn counts_below_a_prefix_say_where_they_are_of_the_latest_only() {
         assert_eq!(page.counts.archived, archived, "{prefix}");
         assert_eq!(page.counts_are_least, are_least, "{prefix}");
     }
+}
+
+/// A look at all of staging is at the first thousand versions.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_behind_a_thousand_others_is_found_by_its_key() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    for n in 0..=1_000 {
+        host.put_into(&at("staging", &format!("k/{n:04}")), b"x");
+    }
+    let of_key = |key: &str| ListUploads {
+        key: Some(key.parse().unwrap()),
+        ..all()
+    };
+    for key in ["k/0000", "k/1000"] {
+        let page = host.tracker.list(of_key(key)).await.unwrap();
+        let keys: Vec<_> = page.uploads.iter().map(|it| it.key.as_str()).collect();
+        assert_eq!(keys, [key]);
+    }
+}
+
+/// As a page of the tracker shows it that somebody searches.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_finds_of_what_waits_only_what_it_is_for() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    for key in ["ours/report", "ours/photo"] {
+        host.put(key, b"x").await;
+    }
+    let search = ListUploads {
+        search: Some("port".into()),
+        ..all()
+    };
+    let page = host.tracker.list(search).await.unwrap();
+    let keys: Vec<_> = page.uploads.iter().map(|it| it.key.as_str()).collect();
+    assert_eq!(keys, ["ours/report"]);
+    assert_eq!(page.counts.pending, 2, "counts are of all");
+}
+
+/// An answer of `DynamoDB` is of 1 MB at most, and a thousand failed files are more.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_fill_several_answers_are_all_counted() {
+    let Some(host) = Host::with_shards(1).await else {
+        return;
+    };
+    host.put("bad", b"x").await;
+    host.settle().await;
+    let scanned = host.client.scan().table_name(&host.table).send().await;
+    let items = scanned.unwrap().items.unwrap();
+    let is_row =
+        |item: &&HashMap<String, AttributeValue>| item["pk"].as_s().unwrap().starts_with("failed#");
+    let [row] = items.iter().filter(is_row).collect::<Vec<_>>()[..] else {
+        panic!("{items:?}");
+    };
+    for n in 0..5 {
+        let mut copy = row.clone();
+        copy.insert("sk".into(), AttributeValue::S(format!("{n}")));
+        let reason = AttributeValue::S("x".repeat(300_000));
+        copy.insert("reason".into(), reason);
+        let call = host.client.put_item().table_name(&host.table);
+        call.set_item(Some(copy)).send().await.unwrap();
+    }
+    let page = host.tracker.list(ListUploads {
+        state: Some(UploadState::Archived),
+        ..all()
+    });
+    assert_eq!(page.await.unwrap().counts.failed, 6);
 }

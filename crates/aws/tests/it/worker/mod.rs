@@ -2,6 +2,8 @@
 
 mod chain;
 mod invocations;
+mod jobs;
 mod starting;
+mod stopping;
 mod sweeping;
 mod world;

@@ -75,17 +75,28 @@ impl World {
 
     /// With keys woken by another queue, such as one that is not there.
     pub(crate) fn turns_to(&self, queue_url: &str) -> Arc<Turns<Function>> {
-        let options = TurnsOptions {
+        self.turns_with(TurnsOptions {
+            wake_ups: self.wake_ups(queue_url),
+            ..self.options()
+        })
+    }
+
+    pub(crate) fn turns_with(&self, options: TurnsOptions) -> Arc<Turns<Function>> {
+        Arc::new(Turns::new(self.function.clone(), options))
+    }
+
+    /// What turns are taken with here.
+    pub(crate) fn options(&self) -> TurnsOptions {
+        TurnsOptions {
             store: self.s3.store(S3StoreOptions::default()),
             ledger: self.ledger.clone(),
-            wake_ups: self.wake_ups(queue_url),
+            wake_ups: self.wake_ups(&self.queue.url),
             settings: settings(),
             processing_time_max: None,
             pauses: self.pauses(),
             jobs: DeploymentJobs::default(),
             metrics: self.metrics.clone(),
-        };
-        Arc::new(Turns::new(self.function.clone(), options))
+        }
     }
 
     pub(crate) fn sweep(&self) -> Sweep {
