@@ -37,10 +37,11 @@ impl Nginx {
         file.sync_data()?;
         // It can only be told a number; nobody else takes one that was free a moment ago.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        // One process, so that none is left when it is killed.
         fs::write(
             at.join("nginx.conf"),
             format!(
-                "daemon off; user root; worker_processes 1; pid {0}/pid; error_log stderr crit;\n\
+                "daemon off; master_process off; pid {0}/pid; error_log stderr crit;\n\
                  events {{}}\n\
                  http {{ access_log off; sendfile on; client_body_temp_path {0}/a; proxy_temp_path {0}/b;\n\
                  fastcgi_temp_path {0}/c; uwsgi_temp_path {0}/d; scgi_temp_path {0}/e;\n\
