@@ -54,8 +54,16 @@ impl Depot {
             self.inner.engine.shared(),
             algorithms,
             size_bytes_max,
-            self.inner.options.small_body_bytes_max,
+            self.small_body_bytes_max(),
         )
+    }
+
+    /// The largest body that lives in the log and needs no file of its own.
+    pub fn small_body_bytes_max(&self) -> usize {
+        self.inner
+            .options
+            .small_body_bytes_max
+            .min(SMALL_BODY_BYTES_LIMIT)
     }
 }
 
@@ -76,7 +84,7 @@ impl BodyWriter {
         Self {
             shared: Arc::clone(shared),
             size_bytes_max,
-            small_bytes_max: small_bytes_max.min(SMALL_BODY_BYTES_LIMIT),
+            small_bytes_max,
             size_bytes: 0,
             only: Bytes::new(),
             buffer: Vec::new(),
@@ -265,12 +273,25 @@ impl Reader {
             .iter()
             .map(|piece| piece.range.end - piece.range.start)
             .sum();
+        let opened = pieces
+            .front()
+            .and_then(|first| shared.at_hand(first.id))
+            .map(Opened::Small);
         Ok(Some(Self {
             pieces,
-            opened: None,
+            opened,
             remaining_bytes,
             pinned,
         }))
+    }
+
+    /// Whether all that is left is in memory, so that [`Self::next_piece`] does not wait for the disk.
+    pub fn is_at_hand(&self) -> bool {
+        match &self.opened {
+            None => self.pieces.is_empty(),
+            Some(Opened::Small(_)) => self.pieces.len() == 1,
+            Some(Opened::Blob { .. }) => false,
+        }
     }
 
     /// The next piece, at most `size_bytes_max` long; empty at the end. Blocks on the disk.

@@ -43,6 +43,9 @@ pub struct ObjectChange<'a> {
 pub type RecordChange =
     Arc<dyn Fn(&mut Transaction<'_>, &ObjectChange<'_>) -> Result<()> + Send + Sync>;
 
+/// What is called when a transaction is durable.
+pub(crate) type WhenDurable = Box<dyn FnOnce() + Send>;
+
 /// Why something is done, as the store's user has it; the store hands it to [`RecordChange`] and does not look inside.
 pub type Cause = Arc<dyn Any + Send + Sync>;
 
@@ -51,8 +54,8 @@ impl Depot {
     #[must_use]
     pub fn caused_by(&self, cause: Cause) -> Self {
         Self {
-            inner: Arc::clone(&self.inner),
             cause: Some(cause),
+            ..self.clone()
         }
     }
 }
@@ -69,8 +72,8 @@ impl Transaction<'_> {
         self.engine.sequence()
     }
 
-    /// Has this called once the transaction is durable, on the thread that ran it; not at all if it comes to nothing.
-    /// Must not block.
+    /// Has this called once the transaction is durable, on the thread that ran it, or on one of the store's own if nobody
+    /// waits for it any more; not at all if it comes to nothing. Must not block, and must not hold the store.
     pub fn when_durable(&mut self, call: impl FnOnce() + Send + 'static) {
         self.when_durable.push(Box::new(call));
     }

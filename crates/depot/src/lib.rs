@@ -14,6 +14,7 @@
 //!
 //! The files and every byte in them are described in `docs/format.md`.
 
+mod begun;
 mod bodies;
 mod buckets;
 mod changes;
@@ -31,6 +32,7 @@ mod row_keys;
 mod rows;
 mod view;
 
+pub use begun::Begun;
 pub use bodies::{Body, BodyWriter, Reader};
 pub use buckets::{BucketInfo, ConfigKind, Versioning};
 pub use changes::{Cause, ChangeKind, ObjectChange, RecordChange};

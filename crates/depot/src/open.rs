@@ -5,6 +5,7 @@ use std::time::Duration;
 use two_buckets_objects::Timestamp;
 
 use crate::OpenError;
+use crate::begun::Unawaited;
 use crate::changes::{Cause, RecordChange};
 use crate::engine::storage::{DiskStorage, Storage};
 use crate::engine::{Engine, LsmIndex, MapIndex, Schedule, Settings};
@@ -18,13 +19,14 @@ pub struct Options {
     pub just_moved_grace: Duration,
     /// Bodies up to this size, and never more than 4 MiB, live in the log, larger ones in a file of their own.
     pub small_body_bytes_max: usize,
-    /// Called after each new version is durable, on the thread that wrote it. Must not block.
+    /// Called after each new version is durable, on the thread that wrote it, or on one of the store's own if nobody waits
+    /// for it any more. Must not block, and must not hold the store.
     pub on_created: Option<OnCreated>,
     /// Called within each transaction for what it does to objects.
     pub record_change: Option<RecordChange>,
 }
 
-type OnCreated = Arc<dyn Fn(&Created) + Send + Sync>;
+pub(crate) type OnCreated = Arc<dyn Fn(&Created) + Send + Sync>;
 
 /// The store. Cheap to clone. The last clone to go closes it, which waits for the disk; the folder stays locked for as
 /// long as a body, a writer or a reader of it is held.
@@ -33,6 +35,8 @@ pub struct Depot {
     pub(crate) inner: Arc<Inner>,
     /// Why what is done through this clone is done.
     pub(crate) cause: Option<Cause>,
+    /// Where transactions go that this clone does not wait for.
+    pub(crate) begun: Option<Unawaited>,
 }
 
 pub(crate) struct Inner {
@@ -97,6 +101,7 @@ impl Depot {
                 state,
             }),
             cause: None,
+            begun: None,
         })
     }
 }

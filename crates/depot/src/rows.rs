@@ -4,7 +4,8 @@ use std::ops::Bound;
 
 use two_buckets_objects::{ObjectRef, Timestamp, VersionRef, WriteCondition, Written};
 
-use crate::changes::{Cause, RecordChange};
+use crate::begun::Told;
+use crate::changes::{Cause, RecordChange, WhenDurable};
 use crate::engine::Table;
 use crate::objects::{Created, State};
 use crate::records::VersionRecord;
@@ -29,7 +30,7 @@ pub struct Transaction<'a> {
     pub(crate) recorder: Option<&'a RecordChange>,
     pub(crate) cause: Option<&'a Cause>,
     /// What is called once it is durable.
-    pub(crate) when_durable: Vec<Box<dyn FnOnce() + Send>>,
+    pub(crate) when_durable: Vec<WhenDurable>,
 }
 
 /// A move of one version, with its immutable body, to another key.
@@ -62,10 +63,8 @@ impl Depot {
         body: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let state = &self.inner.state;
-        let mut created = Vec::new();
-        let mut moved = Vec::new();
-        let mut when_durable = Vec::new();
-        let outcome = self.inner.engine.transaction(|engine| {
+        let mut told = Told::new(&self.inner);
+        let (outcome, commit) = self.inner.engine.submit(|engine| {
             let now = engine.now();
             let mut transaction = Transaction {
                 engine,
@@ -77,34 +76,26 @@ impl Depot {
                 when_durable: Vec::new(),
             };
             let value = body(&mut transaction)?;
-            created = transaction.created;
-            when_durable = transaction.when_durable;
+            told.created = transaction.created;
+            told.when_durable = transaction.when_durable;
             for (from, order, record) in transaction.moved {
                 // Before the move can be seen, so that there is no moment in which neither answers.
                 state.just_moved.keep(from.clone(), order, &record, now);
-                moved.push(from);
+                told.moved.push(from);
             }
             Ok(value)
         });
-        match outcome {
-            Ok(value) => {
-                for call in when_durable {
-                    call();
-                }
-                if let Some(on_created) = &self.inner.options.on_created {
-                    for created in &created {
-                        on_created(created);
-                    }
-                }
-                Ok(value)
-            }
-            Err(error) => {
-                for from in &moved {
-                    state.just_moved.forget(from);
-                }
-                Err(error)
-            }
-        }
+        let (commit, told) = match &self.begun {
+            None => (commit, told),
+            Some(begun) => match begun.take(commit, told, outcome.is_ok()) {
+                Ok(()) => return outcome,
+                Err(late) => late,
+            },
+        };
+        let ended = commit.wait();
+        told.tell(ended.is_ok() && outcome.is_ok());
+        ended?;
+        outcome
     }
 
     /// A row, as of the last durable transaction.

@@ -18,7 +18,7 @@ const PIECE_BYTES: usize = 1 << 20;
 /// The embedded store as the pipeline sees it.
 ///
 /// A version that was moved to the archive a moment ago still answers to HEAD and GET for the store's grace; lists
-/// tell the truth at once. Dropping a future that writes may leave the write done: it ends on its own thread.
+/// tell the truth at once. Dropping a future that writes may leave the write done.
 #[derive(Clone)]
 pub struct DepotStore {
     depot: Depot,
@@ -40,6 +40,15 @@ impl DepotStore {
         Self { calls, ..self }
     }
 
+    /// Reads so little that no thread is taken for it.
+    fn look<T>(
+        &self,
+        what: impl FnOnce() -> String,
+        look: impl FnOnce(&Depot) -> two_buckets_depot::Result<T>,
+    ) -> Result<T> {
+        look(&self.depot).map_err(|error| converted(what(), error))
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         what: String,
@@ -53,6 +62,9 @@ impl DepotStore {
     }
 }
 
+/// The longest page of a list that is read on the thread that polls.
+const SHORT_PAGE_MAX: usize = 16;
+
 impl ObjectStore for DepotStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
@@ -61,31 +73,35 @@ impl ObjectStore for DepotStore {
     }
 
     async fn head(&self, at: &ObjectRef) -> Result<ObjectInfo> {
-        let object = at.clone();
-        self.run(name(at), move |depot| {
-            depot.head(&object, &Selector::Current)
-        })
-        .await
-        .map(|found| found.info)
+        self.look(|| name(at), |depot| depot.head(at, &Selector::Current))
+            .map(|found| found.info)
     }
 
     async fn head_version(&self, at: &VersionRef) -> Result<ObjectInfo> {
         let (object, selector) = (at.object(), Selector::Version(at.version_id.clone()));
-        self.run(name_of_version(at), move |depot| {
-            depot.head(&object, &selector)
-        })
-        .await
+        self.look(
+            || name_of_version(at),
+            |depot| depot.head(&object, &selector),
+        )
         .map(|found| found.info)
     }
 
     async fn read_version(&self, at: &VersionRef, range: Option<ByteRange>) -> Result<Body> {
         let (object, selector) = (at.object(), Selector::Version(at.version_id.clone()));
-        let (_, reader): (FoundObject, Reader) = self
-            .run(name_of_version(at), move |depot| {
-                depot.read(&object, &selector, range)
-            })
-            .await?;
+        let (_, mut reader): (FoundObject, Reader) = self.look(
+            || name_of_version(at),
+            |depot| depot.read(&object, &selector, range),
+        )?;
         let what = name_of_version(at);
+        if reader.is_at_hand() {
+            let size = usize::try_from(reader.remaining_bytes()).unwrap_or(usize::MAX);
+            let whole = reader
+                .next_piece(size)
+                .map_err(|error| converted(what, error));
+            let is_empty = whole.as_ref().is_ok_and(Bytes::is_empty);
+            let pieces = (!is_empty).then_some(whole);
+            return Ok(Box::pin(futures::stream::iter(pieces)));
+        }
         let calls = self.calls;
         let pieces = futures::stream::unfold(Some(reader), move |reader| {
             let what = what.clone();
@@ -177,26 +193,31 @@ impl ObjectStore for DepotStore {
 
     async fn delete_version(&self, at: &VersionRef) -> Result<()> {
         let (object, selector) = (at.object(), Selector::Version(at.version_id.clone()));
-        self.run(name_of_version(at), move |depot| {
-            depot.delete(&object, &selector, &WriteCondition::None)
-        })
-        .await
-        .map(drop)
+        self.calls
+            .begin(&self.depot, |depot| {
+                depot.delete(&object, &selector, &WriteCondition::None)
+            })
+            .await
+            .map(drop)
+            .map_err(|error| converted(name_of_version(at), error))
     }
 
     async fn has_open_multipart(&self, at: &ObjectRef) -> Result<bool> {
-        let (bucket, key) = (at.bucket.clone(), at.key.clone());
-        self.run(name(at), move |depot| {
+        let (bucket, key) = (&at.bucket, &at.key);
+        let look = |depot: &Depot| {
             // Uploads of the key itself come before those of keys it is a prefix of.
             let options = two_buckets_depot::ListUploads {
                 prefix: key.as_str().to_owned(),
                 limit: Some(1),
                 ..two_buckets_depot::ListUploads::default()
             };
-            let page = depot.list_uploads(&bucket, &options)?;
-            Ok(page.uploads.first().is_some_and(|upload| upload.key == key))
-        })
-        .await
+            let page = depot.list_uploads(bucket, &options)?;
+            Ok(page
+                .uploads
+                .first()
+                .is_some_and(|upload| upload.key == *key))
+        };
+        self.look(|| name(at), look)
     }
 
     async fn list_versions(
@@ -220,10 +241,16 @@ impl ObjectStore for DepotStore {
                 limit => limit.min(LIST_PAGE_MAX),
             }),
         };
-        let (what, in_bucket) = (format!("bucket {bucket}"), bucket.clone());
-        let page = self
-            .run(what, move |depot| depot.list_versions(&in_bucket, &wanted))
-            .await?;
+        let what = || format!("bucket {bucket}");
+        let page = if wanted.limit.is_some_and(|limit| limit <= SHORT_PAGE_MAX) {
+            self.look(what, |depot| depot.list_versions(bucket, &wanted))?
+        } else {
+            let in_bucket = bucket.clone();
+            self.run(what(), move |depot| {
+                depot.list_versions(&in_bucket, &wanted)
+            })
+            .await?
+        };
         let next = match page.next {
             None => None,
             Some((key, version_id)) => Some(VersionMarker {

@@ -15,6 +15,9 @@ use crate::step::{CopyFailure, Input};
 /// The most versions of one key that a turn looks at, the oldest first; some ten megabytes of them.
 /// A key with more is worked on from its oldest end as ever.
 pub(crate) const VERSIONS_OF_KEY_MAX: usize = 100_000;
+/// How much of the list is asked for at first: nearly every key has fewer versions, and what comes behind them in the list
+/// are other keys.
+const FIRST_PAGE: usize = 10;
 /// By how much two of a store's machines may differ about the time.
 const CLOCKS_DIFFER_MAX: Duration = Duration::from_mins(1);
 
@@ -67,10 +70,12 @@ pub(crate) async fn versions_of<S: ObjectStore>(
     let mut seen = VersionsOfKey::new(key.key.clone());
     let mut options = ListVersions {
         prefix: key.key.as_str().into(),
+        limit: FIRST_PAGE,
         ..ListVersions::default()
     };
     loop {
         let page = store.list_versions(&key.bucket, options.clone()).await?;
+        options.limit = 0;
         for version in page.versions {
             if seen.see(version).is_break() {
                 return Ok(seen.into_versions());

@@ -1,4 +1,4 @@
-//! The async face of the depot: each call runs on a thread that may block.
+//! The async face of the depot: calls that may block run on threads made for it, short ones where they are asked for.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
@@ -33,7 +33,16 @@ pub(crate) struct Received {
     rest: Vec<Bytes>,
 }
 
+/// The largest body that is hashed on a thread that others wait for: some hundred microseconds of it.
+const HASHED_AT_ONCE_MAX: usize = 64 << 10;
+
 impl Received {
+    /// Whether it can be made a body without waiting for the disk, and soon.
+    pub(crate) fn is_small(&self, depot: &Depot) -> bool {
+        let size: usize = self.rest.iter().map(Bytes::len).sum();
+        self.writer.is_none() && size <= depot.small_body_bytes_max().min(HASHED_AT_ONCE_MAX)
+    }
+
     /// Writes what is left and ends the body. Blocks on the disk.
     pub(crate) fn into_body(self, depot: &Depot) -> two_buckets_depot::Result<Body> {
         let mut writer = self
@@ -46,9 +55,22 @@ impl Received {
     }
 }
 
+/// A step that failed in S3's words.
+struct Failed(s3s::S3Error);
+
+impl From<two_buckets_depot::Error> for Failed {
+    fn from(error: two_buckets_depot::Error) -> Self {
+        Self(of_depot(&error))
+    }
+}
+
 impl Store {
     pub(crate) fn new(depot: Depot) -> Self {
         Self(depot)
+    }
+
+    pub(crate) fn depot(&self) -> &Depot {
+        &self.0
     }
 
     /// Runs a call. Dropping the future does not stop the call.
@@ -67,6 +89,21 @@ impl Store {
     ) -> S3Result<T> {
         let depot = RequestCause::current(&self.0);
         spawn_blocking(move || steps(&depot)).await.expect(NO_PANIC)
+    }
+
+    /// Makes calls that only look into the index and write rows, or a body that is in memory, on this thread; ends when
+    /// what they wrote is durable. Dropping the future does not undo them.
+    pub(crate) async fn begin<T>(&self, steps: impl FnOnce(&Depot) -> S3Result<T>) -> S3Result<T> {
+        let begun = RequestCause::current(&self.0).begin(|depot| steps(depot).map_err(Failed));
+        begun.await.map_err(|Failed(error)| error)
+    }
+
+    /// As [`Self::begin`], where nothing is written.
+    pub(crate) fn look<T>(
+        &self,
+        look: impl FnOnce(&Depot) -> two_buckets_depot::Result<T>,
+    ) -> S3Result<T> {
+        look(&self.0).map_err(|error| of_depot(&error))
     }
 
     /// Receives a body from a stream, writing while it comes. Whatever fails, nothing is left of it; so also when the
@@ -113,6 +150,19 @@ impl Store {
             },
             rest: waiting,
         })
+    }
+
+    /// The first bytes of a reader.
+    pub(crate) async fn first_piece(&self, mut reader: Reader) -> S3Result<(Bytes, Reader)> {
+        let is_at_hand = reader.is_at_hand();
+        let read = move || {
+            let first = reader.next_piece(PIECE_BYTES);
+            first.map(|first| (first, reader))
+        };
+        if is_at_hand {
+            return read().map_err(|error| of_depot(&error));
+        }
+        self.call(move |_| read()).await
     }
 
     /// The bytes of a reader; one piece is read while the one before is sent. Dropping the stream ends the reading.

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::{Arc, PoisonError};
+use std::thread;
 
 use two_buckets_objects::Timestamp;
 
@@ -14,6 +14,7 @@ use super::record::{
 };
 use super::stage::{Position, Stage};
 use super::transaction::Changes;
+use super::waiter::Waiter;
 use super::{Shared, Table, blob};
 use crate::bodies::Content;
 use crate::{Error, Result};
@@ -39,7 +40,7 @@ pub(super) struct Pending {
 /// the next open.
 impl Drop for Pending {
     fn drop(&mut self) {
-        if self.waiter.outcome.get().is_none() {
+        if !self.waiter.has_ended() {
             for (_, body) in self
                 .changes
                 .iter_mut()
@@ -78,12 +79,6 @@ pub(super) fn size_bytes(changes: &Changes) -> Result<usize> {
     Ok(size)
 }
 
-/// A thread that waits for its transaction.
-pub(super) struct Waiter {
-    thread: Thread,
-    outcome: OnceLock<Result<(), Refusal>>,
-}
-
 /// Why a transaction failed, for each of a group.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refusal {
@@ -97,31 +92,6 @@ impl From<Refusal> for Error {
             Refusal::Io(kind) => super::write_error(&io::Error::from(kind)),
             Refusal::ReadOnly => Self::ReadOnly,
         }
-    }
-}
-
-impl Waiter {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            thread: thread::current(),
-            outcome: OnceLock::new(),
-        })
-    }
-
-    /// Waits on the thread that made this.
-    pub(super) fn wait(&self) -> Result<()> {
-        loop {
-            if let Some(outcome) = self.outcome.get() {
-                return outcome.map_err(Error::from);
-            }
-            thread::park();
-        }
-    }
-
-    fn wake(&self, outcome: Result<(), Refusal>) {
-        // The first outcome counts: a second could only be that of a commit thread that panicked after giving one.
-        self.outcome.get_or_init(|| outcome);
-        self.thread.unpark();
     }
 }
 
@@ -225,6 +195,7 @@ impl Committer {
         for body in bodies(group) {
             body.keep();
         }
+        self.shared.recent.add(small_bodies(group));
         match self.apply(group, placed, (segment, offset)) {
             Ok(freed_blobs) => {
                 self.settle(group);
@@ -342,6 +313,17 @@ fn bodies(group: &mut [Pending]) -> impl Iterator<Item = &mut crate::Body> {
         .iter_mut()
         .filter_map(|pending| pending.changes.as_mut())
         .flat_map(|changes| changes.added.iter_mut().map(|(_, body)| body))
+}
+
+fn small_bodies(group: &[Pending]) -> impl Iterator<Item = (BodyId, &bytes::Bytes)> {
+    group
+        .iter()
+        .filter_map(|pending| pending.changes.as_ref())
+        .flat_map(|changes| &changes.added)
+        .filter_map(|(id, body)| match body.content() {
+            Content::Small(bytes) => Some((*id, bytes)),
+            Content::Blob(_) => None,
+        })
 }
 
 /// Ends all that wait with the same refusal.

@@ -16,6 +16,7 @@ mod index;
 mod log;
 mod overlay;
 mod pins;
+mod recent;
 mod record;
 mod replay;
 mod stage;
@@ -24,6 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod waiter;
 
 use std::collections::VecDeque;
 use std::io;
@@ -36,14 +38,16 @@ use bytes::Bytes;
 use two_buckets_objects::Timestamp;
 
 use crate::{Error, OpenError, Result};
-use commit::{Committer, Pending, Waiter};
+use commit::{Committer, Pending};
 use index::Index;
 use log::{Layout, Log, Segments};
 use overlay::Overlay;
 use pins::Pins;
+use recent::Recent;
 use record::{Encoder, crc64};
 use stage::{LiveBytes, Position};
 use storage::Storage;
+use waiter::Waiter;
 
 pub(crate) use blob::{BlobFile, BlobReader, BlobWriter, CHUNK_BYTES};
 pub(crate) use body::{BodyId, Place};
@@ -53,6 +57,7 @@ pub(crate) use pins::Pinned;
 pub(crate) use record::PAYLOAD_BYTES_MAX as TRANSACTION_BYTES_MAX;
 pub(crate) use table::Table;
 pub(crate) use transaction::Transaction;
+pub(crate) use waiter::Commit;
 
 /// The clock the store runs by.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -101,6 +106,7 @@ pub(crate) struct Shared {
     index: Box<dyn Index>,
     segments: Arc<Segments>,
     pins: Pins,
+    recent: Recent,
     clock: Clock,
     /// The latest time given, in milliseconds.
     latest: AtomicI64,
@@ -178,6 +184,7 @@ impl Engine {
             index,
             segments,
             pins: Pins::default(),
+            recent: Recent::default(),
             clock,
             latest: AtomicI64::new(position.timestamp),
             next_id: AtomicU64::new(position.next_id),
@@ -282,6 +289,17 @@ impl Engine {
         &self,
         run: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        let (outcome, commit) = self.submit(run);
+        commit.wait()?;
+        outcome
+    }
+
+    /// Runs a transaction. What it gives, an error too, counts only once the commit has ended well; with an error of the
+    /// commit nothing happened, as above.
+    pub(crate) fn submit<T, E: From<Error>>(
+        &self,
+        run: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> (Result<T, E>, Commit) {
         let shared = &*self.shared;
         let mut writers = shared.writers();
         let mut transaction = Transaction::new(shared, &writers.overlay, shared.now());
@@ -294,7 +312,7 @@ impl Engine {
             // Files of bodies that are dropped here are removed without keeping others waiting.
             drop(writers);
             drop(changes);
-            return outcome;
+            return (outcome, Commit::NONE);
         }
         let waiter = Waiter::new();
         writers.tickets += 1;
@@ -321,7 +339,7 @@ impl Engine {
                 Ok(size_bytes) => pending.size_bytes = size_bytes,
                 Err(error) => {
                     drop(writers);
-                    return Err(error.into());
+                    return (Err(error.into()), Commit::NONE);
                 }
             }
             for (key, value) in &changes.rows {
@@ -336,8 +354,7 @@ impl Engine {
         shared.work.notify_one();
         drop(writers);
         drop(dropped);
-        waiter.wait()?;
-        outcome
+        (outcome, Commit::of(waiter))
     }
 }
 
@@ -446,6 +463,17 @@ impl Shared {
             Some(row) => Place::decode(&row).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The bytes of a small body that was written a moment ago, if they are still at hand.
+    pub(crate) fn at_hand(&self, id: BodyId) -> Option<Bytes> {
+        self.recent.get(id)
+    }
+
+    /// Has every body read from the disk.
+    #[cfg(test)]
+    fn forget_recent(&self) {
+        self.recent.clear();
     }
 
     /// The bytes of a body in the log, checked.

@@ -1,5 +1,7 @@
 //! What the store keeps in memory beside the engine.
 
+use std::sync::Arc;
+
 use two_buckets_objects::Algorithm;
 
 use crate::engine::{Engine, Table};
@@ -13,7 +15,7 @@ const ID_ROW: &[u8] = b"id";
 /// The store's id and the versions just moved.
 pub(crate) struct State {
     pub(crate) store: StoreId,
-    pub(crate) just_moved: JustMoved,
+    pub(crate) just_moved: Arc<JustMoved>,
 }
 
 impl State {
@@ -35,7 +37,7 @@ impl State {
         };
         Ok(Self {
             store,
-            just_moved: JustMoved::new(options.just_moved_grace),
+            just_moved: Arc::new(JustMoved::new(options.just_moved_grace)),
         })
     }
 }

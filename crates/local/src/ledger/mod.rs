@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use two_buckets_depot::{Depot, Transaction};
+use two_buckets_depot::Depot;
 use two_buckets_objects::{ListedVersion, ObjectRef, Timestamp, VersionRef};
 use two_buckets_pipeline::ledger::{
     Capabilities, Claim, ClaimKey, Counts, Error, KeptLog, Ledger, ListUploads, MoveUpload,
@@ -146,47 +146,47 @@ impl DepotLedger {
         self.boot
     }
 
+    /// Changes rows in one transaction; ends when it is durable and all are told who listen.
     async fn change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&mut Rows<'_, '_>) -> Result<T> + Send + 'static,
+        change: impl FnOnce(&mut Rows<'_, '_>) -> Result<T> + Send,
     ) -> Result<T> {
-        let (depot, feed) = (self.depot.clone(), self.feed.clone());
-        let (unnoted, counts) = (Arc::clone(&self.unnoted), Arc::clone(&self.observed));
-        let head = Arc::clone(&self.unfinished);
-        self.calls
-            .run(move || {
-                let (mut told, mut noted, mut observed) = (None, Vec::new(), Vec::new());
-                let mut unfinished = Vec::new();
-                let changed = depot
-                    .transaction(|tx: &mut Transaction<'_>| {
-                        let mut rows = Rows::new(tx);
-                        let value = change(&mut rows).map_err(Failed)?;
-                        // Transactions run one after the other, so places are given in the order of their commits.
-                        told = feed.place(rows.changed);
-                        (noted, observed) = (rows.noted, rows.observed);
-                        unfinished = rows.unfinished;
-                        Ok(value)
-                    })
-                    .map_err(|Failed(error)| error)?;
-                for key in &unfinished {
-                    head.added(key);
+        let changed = self.calls.begin(&self.depot, |depot| {
+            depot.transaction(|tx| {
+                let mut rows = Rows::new(tx);
+                let value = change(&mut rows).map_err(Failed)?;
+                let (changed, noted, observed, unfinished) =
+                    (rows.changed, rows.noted, rows.observed, rows.unfinished);
+                if changed.is_empty() {
+                    return Ok(value);
                 }
-                if let Some(place) = told {
-                    place.publish();
-                }
-                if let Some(unnoted) = unnoted.get()
-                    && !noted.is_empty()
-                {
-                    unnoted.noted(&noted);
-                }
-                for observation in &observed {
-                    counts.count(observation);
-                }
-                Ok(changed)
+                // Transactions run one after the other, so places are given in the order of their commits.
+                let place = self.feed.place(changed);
+                let (head, counts) = (Arc::clone(&self.unfinished), Arc::clone(&self.observed));
+                let unnoted = Arc::clone(&self.unnoted);
+                tx.when_durable(move || {
+                    for key in &unfinished {
+                        head.added(key);
+                    }
+                    if let Some(place) = place {
+                        place.publish();
+                    }
+                    if let Some(unnoted) = unnoted.get()
+                        && !noted.is_empty()
+                    {
+                        unnoted.noted(&noted);
+                    }
+                    for observation in &observed {
+                        counts.count(observation);
+                    }
+                });
+                Ok(value)
             })
-            .await
+        });
+        changed.await.map_err(|Failed(error)| error)
     }
 
+    /// Reads rows, however many. A look at one or two is made where it is asked for.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Depot) -> Result<T> + Send + 'static,
@@ -205,14 +205,12 @@ impl Ledger for DepotLedger {
     }
 
     async fn claim(&self, claim: &ClaimKey) -> Result<Claim> {
-        let (claim, boot) = (claim.clone(), self.boot);
-        self.change(move |rows| rows.claim(&claim, boot)).await
+        self.change(|rows| rows.claim(claim, self.boot)).await
     }
 
     async fn renew(&self, lease: &Lease, expires_at: Timestamp) -> Result<Lease> {
-        let lease = lease.clone();
-        self.change(move |rows| {
-            let mut held = rows.fenced(&lease)?;
+        self.change(|rows| {
+            let mut held = rows.fenced(lease)?;
             held.expires_at = expires_at;
             rows.set_lease(&held);
             Ok(held)
@@ -221,9 +219,8 @@ impl Ledger for DepotLedger {
     }
 
     async fn release(&self, lease: &Lease) -> Result<Release> {
-        let lease = lease.clone();
-        self.change(move |rows| {
-            let mut held = rows.fenced(&lease)?;
+        self.change(|rows| {
+            let mut held = rows.fenced(lease)?;
             if held.dirty {
                 held.dirty = false;
                 rows.set_lease(&held);
@@ -237,18 +234,14 @@ impl Ledger for DepotLedger {
     }
 
     async fn live_lease(&self, key: &ObjectRef, now: Timestamp) -> Result<Option<Lease>> {
-        let (key, boot) = (key.clone(), self.boot);
-        self.read(move |depot| {
-            Ok(reading::lease(depot, &key)?.filter(|lease| lease.is_live(now, boot)))
-        })
-        .await
+        let lease = reading::lease(&self.depot, key)?;
+        Ok(lease.filter(|lease| lease.is_live(now, self.boot)))
     }
 
     async fn note(&self, lease: &Lease, versions: &[ListedVersion]) -> Result<Noted> {
-        let (lease, versions) = (lease.clone(), versions.to_vec());
-        self.change(move |rows| {
-            rows.fenced(&lease)?;
-            rows.note(&lease.key, &versions)
+        self.change(|rows| {
+            rows.fenced(lease)?;
+            rows.note(&lease.key, versions)
         })
         .await
     }
@@ -261,20 +254,18 @@ impl Ledger for DepotLedger {
         attempts_max: u32,
         now: Timestamp,
     ) -> Result<Begin> {
-        let (lease, id, facts) = (lease.clone(), id.clone(), facts.clone());
-        self.change(move |rows| {
-            rows.fenced(&lease)?;
-            let upload = rows.upload(&id)?;
-            rows.begin_attempt(upload, facts, attempts_max, now)
+        self.change(|rows| {
+            rows.fenced(lease)?;
+            let upload = rows.upload(id)?;
+            rows.begin_attempt(upload, facts.clone(), attempts_max, now)
         })
         .await
     }
 
     async fn end(&self, lease: &Lease, id: &UploadId, end: &End, now: Timestamp) -> Result<Upload> {
-        let (lease, id, end) = (lease.clone(), id.clone(), end.clone());
-        self.change(move |rows| {
-            rows.fenced(&lease)?;
-            rows.update(&id, |upload| upload.end(end, now))
+        self.change(|rows| {
+            rows.fenced(lease)?;
+            rows.update(id, |upload| upload.end(end.clone(), now))
         })
         .await
     }
@@ -288,20 +279,17 @@ impl Ledger for DepotLedger {
         report: Option<&Report>,
         now: Timestamp,
     ) -> Result<Upload> {
-        let (lease, id, record, report) =
-            (lease.clone(), id.clone(), record.clone(), report.cloned());
-        self.change(move |rows| {
-            rows.fenced(&lease)?;
-            rows.update(&id, |upload| {
-                upload.record_archived(record, is_late, report, now);
+        self.change(|rows| {
+            rows.fenced(lease)?;
+            rows.update(id, |upload| {
+                upload.record_archived(record.clone(), is_late, report.cloned(), now);
             })
         })
         .await
     }
 
     async fn keep_said(&self, id: &UploadId, attempt: u32, said: &Said) -> Result<()> {
-        let (id, said) = (id.clone(), said.clone());
-        self.change(move |rows| rows.keep_said(&id, attempt, said))
+        self.change(|rows| rows.keep_said(id, attempt, said.clone()))
             .await
     }
 
@@ -311,20 +299,18 @@ impl Ledger for DepotLedger {
     }
 
     async fn close(&self, lease: &Lease, id: &UploadId) -> Result<()> {
-        let (lease, id) = (lease.clone(), id.clone());
-        self.change(move |rows| {
-            rows.fenced(&lease)?;
-            rows.update(&id, Upload::close).map(drop)
+        self.change(|rows| {
+            rows.fenced(lease)?;
+            rows.update(id, Upload::close).map(drop)
         })
         .await
     }
 
     async fn queue_job(&self, lease: &Lease, id: &UploadId, now: Timestamp) -> Result<Upload> {
-        let (lease, id) = (lease.clone(), id.clone());
         let queued = self
-            .change(move |rows| {
-                rows.fenced(&lease)?;
-                rows.update(&id, |upload| upload.queue_job(now))
+            .change(|rows| {
+                rows.fenced(lease)?;
+                rows.update(id, |upload| upload.queue_job(now))
             })
             .await;
         self.jobs_changed.notify_one();
@@ -338,34 +324,27 @@ impl Ledger for DepotLedger {
     }
 
     async fn job_lease(&self, id: &UploadId) -> Result<Option<Lease>> {
-        let id = id.clone();
-        self.read(move |depot| {
-            let Some(upload) = reading::get(depot, &id)? else {
-                return Ok(None);
-            };
-            let lease = reading::lease(depot, &upload.key)?;
-            Ok(lease.filter(|lease| lease.job.as_ref() == Some(&id)))
-        })
-        .await
+        let Some(upload) = reading::get(&self.depot, id)? else {
+            return Ok(None);
+        };
+        let lease = reading::lease(&self.depot, &upload.key)?;
+        Ok(lease.filter(|lease| lease.job.as_ref() == Some(id)))
     }
 
     async fn cancel_job(&self, id: &UploadId, now: Timestamp) -> Result<Upload> {
-        let id = id.clone();
-        let cancelled = self.change(move |rows| rows.cancel_job(&id, now)).await;
+        let cancelled = self.change(|rows| rows.cancel_job(id, now)).await;
         self.jobs_changed.notify_one();
         cancelled
     }
 
     async fn start(&self, start: &StartUpload) -> Result<Started> {
-        let (start, boot) = (start.clone(), self.boot);
-        self.change(move |rows| rows.start(&start, boot)).await
+        self.change(|rows| rows.start(start, self.boot)).await
     }
 
     async fn move_in_one(&self, lease: &Lease, upload: &MoveUpload) -> Result<MovedInOne> {
-        let (lease, upload) = (lease.clone(), upload.clone());
-        self.change(move |rows| {
-            rows.fenced(&lease)?;
-            rows.move_in_one(&lease, upload)
+        self.change(|rows| {
+            rows.fenced(lease)?;
+            rows.move_in_one(lease, upload.clone())
         })
         .await
     }
@@ -376,15 +355,12 @@ impl Ledger for DepotLedger {
         expectation: &Expectation,
         now: Timestamp,
     ) -> Result<Upload> {
-        let (key, expectation) = (key.clone(), expectation.clone());
-        self.change(move |rows| rows.mint(key, expectation, now))
+        self.change(|rows| rows.mint(key.clone(), expectation.clone(), now))
             .await
     }
 
     async fn minted_for(&self, key: &ObjectRef) -> Result<Option<Upload>> {
-        let key = key.clone();
-        self.read(move |depot| reading::minted_for(depot, &key))
-            .await
+        reading::minted_for(&self.depot, key)
     }
 
     async fn overdue(
@@ -399,19 +375,16 @@ impl Ledger for DepotLedger {
     }
 
     async fn expire(&self, id: &UploadId, now: Timestamp) -> Result<Upload> {
-        let id = id.clone();
-        self.change(move |rows| rows.update(&id, |upload| upload.expire(now)))
+        self.change(|rows| rows.update(id, |upload| upload.expire(now)))
             .await
     }
 
     async fn get(&self, id: &UploadId) -> Result<Option<Upload>> {
-        let id = id.clone();
-        self.read(move |depot| reading::get(depot, &id)).await
+        reading::get(&self.depot, id)
     }
 
     async fn find(&self, version: &VersionRef) -> Result<Option<Upload>> {
-        let version = version.clone();
-        self.read(move |depot| reading::find(depot, &version)).await
+        reading::find(&self.depot, version)
     }
 
     async fn unfinished_of(&self, key: &ObjectRef) -> Result<Vec<Upload>> {
@@ -428,9 +401,7 @@ impl Ledger for DepotLedger {
     }
 
     async fn oldest_unfinished(&self) -> Result<Option<Upload>> {
-        let head = Arc::clone(&self.unfinished);
-        self.read(move |depot| Ok(reading::unfinished(depot, &head, None, 1)?.pop()))
-            .await
+        Ok(reading::unfinished(&self.depot, &self.unfinished, None, 1)?.pop())
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Upload>> {
@@ -448,17 +419,15 @@ impl Ledger for DepotLedger {
     }
 
     async fn retry(&self, id: &UploadId) -> Result<Upload> {
-        let id = id.clone();
-        self.change(move |rows| rows.retry(&id)).await
+        self.change(|rows| rows.retry(id)).await
     }
 
     /// In one change.
     async fn retry_each(&self, ids: &[UploadId]) -> Result<Vec<Upload>> {
-        let ids = ids.to_vec();
-        self.change(move |rows| {
+        self.change(|rows| {
             let mut retried = Vec::new();
             for id in ids {
-                match rows.retry(&id) {
+                match rows.retry(id) {
                     Ok(upload) => retried.push(upload),
                     // Somebody else retried it, or it is gone: nothing is left to do for it.
                     Err(Error::NotRetried(_) | Error::NotFound(_)) => {}

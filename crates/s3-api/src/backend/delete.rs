@@ -50,7 +50,9 @@ impl Backend {
         }
         let deleted = self
             .store
-            .call(move |depot| delete(depot, &access, &at, &version, &condition))
+            .begin(|depot| {
+                delete(depot, &access, &at, &version, &condition).map_err(|error| of_depot(&error))
+            })
             .await?;
         Ok(S3Response::new(DeleteObjectOutput {
             delete_marker: deleted.is_delete_marker.then_some(true),

@@ -120,7 +120,7 @@ impl Backend {
             part_number: input.part_number,
             wants_checksum: wants_checksum(input.checksum_mode.as_ref()),
         };
-        let (found, version_id) = self.find(asked.reading.clone()).await?;
+        let (found, version_id) = self.find(&asked.reading)?;
         check_conditions(&asked, &found)?;
         let extent = extent(&asked, &found)?;
         let mut output = head_of(&found, &extent, version_id, asked.wants_checksum);
@@ -163,14 +163,12 @@ impl Backend {
     }
 
     /// Finds a version, and the name it is shown under.
-    pub(super) async fn find(&self, reading: Reading) -> S3Result<(FoundObject, Option<String>)> {
-        self.store
-            .call(move |depot| {
-                let found = reading.find(depot)?;
-                let shown = convert::shown_version_of(depot, &reading, &found)?;
-                Ok((found, shown))
-            })
-            .await
+    pub(super) fn find(&self, reading: &Reading) -> S3Result<(FoundObject, Option<String>)> {
+        self.store.look(|depot| {
+            let found = reading.find(depot)?;
+            let shown = convert::shown_version_of(depot, reading, &found)?;
+            Ok((found, shown))
+        })
     }
 
     /// Finds the object, checks what was asked against it, and begins to read.
@@ -178,9 +176,9 @@ impl Backend {
         &self,
         asked: Asked,
     ) -> S3Result<(FoundObject, Extent, StreamingBlob, Option<String>)> {
-        let (found, extent, version_id, begun) = self
+        let (found, extent, version_id, reader) = self
             .store
-            .run(move |depot| {
+            .begin(|depot| {
                 let failed = |error| of_depot(&error);
                 let reading = &asked.reading;
                 let found = reading.find(depot).map_err(failed)?;
@@ -197,7 +195,7 @@ impl Backend {
                 };
                 // Exactly the version that was looked at, whatever was written since.
                 let exactly = Selector::Version(found.info.at.version_id.clone());
-                let (again, mut reader) = depot
+                let (again, reader) = depot
                     .read(&reading.at, &exactly, Some(range))
                     .map_err(failed)?;
                 // The version `null` can be overwritten in place between the two looks.
@@ -207,10 +205,13 @@ impl Backend {
                         "the object was overwritten while it was being opened; try again",
                     ));
                 }
-                let first = reader.next_piece(PIECE_BYTES).map_err(failed)?;
-                Ok((found, extent, version_id, Some((first, reader))))
+                Ok((found, extent, version_id, Some(reader)))
             })
             .await?;
+        let begun = match reader {
+            None => None,
+            Some(reader) => Some(self.store.first_piece(reader).await?),
+        };
         let body = match begun {
             None => StreamingBlob::from(s3s::Body::empty()),
             Some((first, reader)) if reader.remaining_bytes() == 0 => {
@@ -254,7 +255,7 @@ impl Backend {
             }
         }
         let reading = Reading::of(&access, at, version)?;
-        let (found, version_id) = self.find(reading).await?;
+        let (found, version_id) = self.find(&reading)?;
         let wants = |name: &str| wanted.iter().any(|wanted| wanted == name);
         let checksum = wants("Checksum")
             .then(|| convert::shown_checksum(&found))

@@ -2,7 +2,7 @@
 
 use s3s::dto::{PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response, S3Result};
-use two_buckets_depot::PutObject;
+use two_buckets_depot::{Depot, PutObject};
 use two_buckets_objects::{
     Algorithm, Checksum, ChecksumKind, ObjectRef, SINGLE_PUT_SIZE_BYTES_MAX, Written,
 };
@@ -86,30 +86,34 @@ impl Backend {
                 SINGLE_PUT_SIZE_BYTES_MAX,
             )
             .await?;
-        self.store
-            .run(move |depot| {
-                let failed = |error| of_depot(&error);
-                let body = received.into_body(depot).map_err(failed)?;
-                claims.verify(body.md5(), |algorithm| body.checksum(algorithm), &trailers)?;
-                let checksum = body.checksum(kept).cloned();
-                if let Some(own) = own {
-                    let found = own::put(depot, &own, &body, &options)?;
-                    return Ok(Made {
-                        written: own::written(&found),
-                        version_id: None,
-                        checksum,
-                    });
-                }
-                let written = depot.put(&to, body, options).map_err(failed)?;
-                let version_id = convert::shown_version(depot, &to.bucket, &written.version_id)
-                    .map_err(failed)?;
-                Ok(Made {
-                    written,
-                    version_id,
+        let is_small = received.is_small(self.store.depot());
+        let make = move |depot: &Depot| {
+            let failed = |error| of_depot(&error);
+            let body = received.into_body(depot).map_err(failed)?;
+            claims.verify(body.md5(), |algorithm| body.checksum(algorithm), &trailers)?;
+            let checksum = body.checksum(kept).cloned();
+            if let Some(own) = own {
+                let found = own::put(depot, &own, &body, &options)?;
+                return Ok(Made {
+                    written: own::written(&found),
+                    version_id: None,
                     checksum,
-                })
+                });
+            }
+            let written = depot.put(&to, body, options).map_err(failed)?;
+            let version_id =
+                convert::shown_version(depot, &to.bucket, &written.version_id).map_err(failed)?;
+            Ok(Made {
+                written,
+                version_id,
+                checksum,
             })
-            .await
+        };
+        if is_small {
+            self.store.begin(make).await
+        } else {
+            self.store.run(make).await
+        }
     }
 }
 

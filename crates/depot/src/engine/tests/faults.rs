@@ -239,6 +239,25 @@ fn a_flipped_bit_in_a_body_is_corrupt_and_never_wrong_bytes() {
 }
 
 #[test]
+fn a_small_body_that_was_just_written_is_read_without_the_disk() {
+    let storage = MemoryStorage::new();
+    let engine = open(&storage).unwrap();
+    act(&engine, Step::Put("body", 7, 600)).unwrap();
+    let row = engine.get(ROWS, b"body").unwrap().unwrap();
+    storage.fail_reads(Some("log/"));
+    let mut reader = Reader::open(engine.shared(), vec![(body_of(&row), 100..600)])
+        .unwrap()
+        .unwrap();
+    assert!(reader.is_at_hand());
+    assert_eq!(reader.next_piece(10_000).unwrap(), content(7, 600)[100..]);
+    assert!(reader.next_piece(10_000).unwrap().is_empty());
+    assert!(matches!(
+        read(&engine, body_of(&row), 600),
+        Err(Error::Io(_))
+    ));
+}
+
+#[test]
 fn a_body_whose_file_is_gone_or_unreadable_is_an_error() {
     let storage = MemoryStorage::new();
     let engine = open(&storage).unwrap();

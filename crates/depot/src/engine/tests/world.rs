@@ -73,7 +73,9 @@ pub(super) fn body_of(row: &[u8]) -> BodyId {
 }
 
 /// The whole body, read in small pieces.
+/// The bytes of a body as they are on the disk.
 pub(super) fn read(engine: &Engine, id: BodyId, size_bytes: u64) -> Result<Vec<u8>> {
+    engine.shared().forget_recent();
     let mut reader =
         Reader::open(engine.shared(), vec![(id, 0..size_bytes)])?.ok_or(Error::NoSuchVersion)?;
     let mut bytes = Vec::new();
