@@ -164,3 +164,6 @@ impl<T, E> Drop for Begun<T, E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

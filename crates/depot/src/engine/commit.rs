@@ -13,6 +13,7 @@ use super::record::{
     self, BODY_OVERHEAD_BYTES, Encoder, Head, PAYLOAD_BYTES_MAX, ROW_OVERHEAD_BYTES,
 };
 use super::stage::{Position, Stage};
+use super::steady::Steady;
 use super::transaction::Changes;
 use super::waiter::Waiter;
 use super::{Shared, Table, blob};
@@ -291,7 +292,10 @@ impl Committer {
         }
         let mut applied = self.shared.applied();
         let batch = stage.finish(self.position, &mut applied.live);
+        let is_steady = batch.keys().any(|key| Steady::holds(key));
+        let changing = is_steady.then(|| self.shared.steady.changing());
         index.apply(&batch)?;
+        drop(changing);
         applied.position = self.position;
         drop(applied);
         Ok(stage.freed_blobs)

@@ -20,10 +20,11 @@ mod recent;
 mod record;
 mod replay;
 mod stage;
+mod steady;
 pub mod storage;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transaction;
 mod waiter;
 
@@ -46,6 +47,7 @@ use pins::Pins;
 use recent::Recent;
 use record::{Encoder, crc64};
 use stage::{LiveBytes, Position};
+use steady::Steady;
 use storage::Storage;
 use waiter::Waiter;
 
@@ -107,6 +109,7 @@ pub(crate) struct Shared {
     segments: Arc<Segments>,
     pins: Pins,
     recent: Recent,
+    steady: Steady,
     clock: Clock,
     /// The latest time given, in milliseconds.
     latest: AtomicI64,
@@ -185,6 +188,7 @@ impl Engine {
             segments,
             pins: Pins::default(),
             recent: Recent::default(),
+            steady: Steady::default(),
             clock,
             latest: AtomicI64::new(position.timestamp),
             next_id: AtomicU64::new(position.next_id),
@@ -242,7 +246,7 @@ impl Engine {
 
     /// The durable value of a row.
     pub(crate) fn get(&self, table: Table, row: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.shared.index.get(&table.key(row))
+        self.shared.durable(&table.key(row))
     }
 
     /// The durable rows of a part of a table as of now, in key order or backwards, read as they are asked for.
@@ -454,6 +458,15 @@ impl Shared {
             self.due.notify_one();
         } else {
             checkpoint::checkpoint(self);
+        }
+    }
+
+    /// The durable value of a row.
+    fn durable(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        if Steady::holds(key) {
+            self.steady.get(self.index.as_ref(), key)
+        } else {
+            self.index.get(key)
         }
     }
 

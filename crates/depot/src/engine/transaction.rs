@@ -77,7 +77,7 @@ impl<'a> Transaction<'a> {
             self.saw_pending.set(true);
             return Ok(value.as_ref().map(|value| value.to_vec()));
         }
-        self.shared.index.get(&key)
+        self.shared.durable(&key)
     }
 
     /// The rows of a part of a table in key order, or backwards, read as they are asked for.

@@ -36,6 +36,9 @@ pub trait DynProcessor: Send + Sync + 'static {
     /// See [`Processor::name`].
     fn name_boxed(&self) -> String;
 
+    /// See [`Processor::concurrency`].
+    fn concurrency_boxed(&self) -> Option<usize>;
+
     /// See [`Processor::process`].
     fn process_boxed(&self, upload: Incoming) -> Processing<'_>;
 }
@@ -43,6 +46,10 @@ pub trait DynProcessor: Send + Sync + 'static {
 impl<P: Processor> DynProcessor for P {
     fn name_boxed(&self) -> String {
         self.name()
+    }
+
+    fn concurrency_boxed(&self) -> Option<usize> {
+        self.concurrency()
     }
 
     fn process_boxed(&self, upload: Incoming) -> Processing<'_> {
@@ -54,6 +61,10 @@ impl Processor for Arc<dyn DynProcessor> {
     fn name(&self) -> String {
         // The Arc is a DynProcessor itself, whose methods end here: only its content's do not.
         (**self).name_boxed()
+    }
+
+    fn concurrency(&self) -> Option<usize> {
+        (**self).concurrency_boxed()
     }
 
     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {

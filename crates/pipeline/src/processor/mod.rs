@@ -66,6 +66,12 @@ pub trait Processor: Send + Sync + 'static {
         path.rsplit("::").next().unwrap_or(path).to_lowercase()
     }
 
+    /// How many files it likes to have at once where nobody says how many; none, and it gets as many as suit a function
+    /// that computes about as long as it waits.
+    fn concurrency(&self) -> Option<usize> {
+        None
+    }
+
     /// Looks at one upload and says how it went. Must not block for long: what does belongs into [`Incoming::blocking`].
     ///
     /// Dropping the future cancels the run; so does the end of [`Incoming::cancellation`], for work that goes on elsewhere.

@@ -18,7 +18,7 @@ use crate::error::{http_date, of_depot};
 use crate::pins::Reading;
 use crate::refusal::Refusal;
 use crate::service::BareETag;
-use crate::store::{PIECE_BYTES, Store};
+use crate::store::Store;
 
 /// What a GET or HEAD asks beyond the name.
 struct Asked {

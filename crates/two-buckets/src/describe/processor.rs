@@ -14,8 +14,15 @@ pub struct Describe;
 
 /// How many bytes are looked at before others get their turn: some 100 µs of work.
 const TURN_BYTES: usize = 64 << 10;
+/// It takes a megabyte and less than a millisecond for most files: their workers wait for the disk, and one sync serves all
+/// that wait together.
+const AT_ONCE: usize = 32;
 
 impl Processor for Describe {
+    fn concurrency(&self) -> Option<usize> {
+        Some(AT_ONCE)
+    }
+
     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
         let name = upload.source.at.key.as_str();
         let content = &upload.content;

@@ -3,6 +3,7 @@
 mod crash;
 mod disk;
 mod faults;
+pub(crate) mod gated;
 mod memory_disk;
 mod together;
 mod world;

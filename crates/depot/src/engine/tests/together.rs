@@ -1,130 +1,17 @@
 //! Many writers at once.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
+use super::gated::{Gate, Gated};
 use super::world::{ROWS, SETTINGS, Step, act, open, state};
 use crate::Error;
 use crate::engine::storage::memory::Operation;
-use crate::engine::storage::{File, MemoryStorage, Storage};
+use crate::engine::storage::{MemoryStorage, Storage};
 use crate::engine::{Engine, MapIndex};
 
-/// A disk whose syncs of the log wait for a gate, so that a test decides what waits behind a sync.
-struct Gated {
-    disk: MemoryStorage,
-    gate: Arc<Gate>,
-}
-
-/// How long a test waits for what must come; far more than it needs.
-const WAIT_MAX: Duration = Duration::from_secs(20);
 const YIELDS_MAX: u32 = 1_000_000;
-
-#[derive(Default)]
-struct Gate {
-    state: Mutex<GateState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct GateState {
-    is_closed: bool,
-    waiting: usize,
-}
-
-impl Gate {
-    fn close(&self) {
-        self.state.lock().unwrap().is_closed = true;
-    }
-
-    fn open(&self) {
-        self.state.lock().unwrap().is_closed = false;
-        self.changed.notify_all();
-    }
-
-    fn pass(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.waiting += 1;
-        self.changed.notify_all();
-        let (mut state, _) = self
-            .changed
-            .wait_timeout_while(state, WAIT_MAX, |state| state.is_closed)
-            .unwrap();
-        state.waiting -= 1;
-    }
-
-    fn wait_for_somebody(&self) {
-        let state = self.state.lock().unwrap();
-        let (_state, timeout) = self
-            .changed
-            .wait_timeout_while(state, WAIT_MAX, |state| state.waiting == 0)
-            .unwrap();
-        assert!(!timeout.timed_out(), "nobody came to sync the log");
-    }
-}
-
-struct GatedFile {
-    file: Arc<dyn File>,
-    gate: Arc<Gate>,
-}
-
-impl File for GatedFile {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_at(offset, bytes)
-    }
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.file.read_at(offset, buffer)
-    }
-    fn size_bytes(&self) -> io::Result<u64> {
-        self.file.size_bytes()
-    }
-    fn truncate(&self, size_bytes: u64) -> io::Result<()> {
-        self.file.truncate(size_bytes)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.gate.pass();
-        self.file.sync()
-    }
-}
-
-impl Gated {
-    fn gated(&self, path: &str, file: Arc<dyn File>) -> Arc<dyn File> {
-        if path.starts_with("log/") {
-            let gate = Arc::clone(&self.gate);
-            Arc::new(GatedFile { file, gate })
-        } else {
-            file
-        }
-    }
-}
-
-impl Storage for Gated {
-    fn lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>> {
-        self.disk.lock()
-    }
-    fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {
-        Ok(self.gated(path, self.disk.create(path)?))
-    }
-    fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
-        Ok(self.gated(path, self.disk.open(path)?))
-    }
-    fn remove(&self, path: &str) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        self.disk.list(dir)
-    }
-    fn create_dir(&self, dir: &str) -> io::Result<()> {
-        self.disk.create_dir(dir)
-    }
-    fn free_bytes(&self) -> io::Result<Option<u64>> {
-        self.disk.free_bytes()
-    }
-    fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        self.disk.sync_dir(dir)
-    }
-}
 
 struct World {
     disk: MemoryStorage,
