@@ -210,6 +210,26 @@ impl Connection {
         swallow(answer.into_body()).await
     }
 
+    /// Listens to what happens to uploads, with a bearer token; the connection is for nothing else then.
+    pub(crate) async fn listen(mut self, token: &str) -> Result<Events> {
+        let request = Request::get("/api/events")
+            .header(http::header::HOST, &self.host)
+            .header(http::header::AUTHORIZATION, format!("Bearer {token}"))
+            .body(Either::Left(Full::default()))?;
+        let answer = self.sender.send_request(request).await?;
+        if !answer.status().is_success() {
+            bail!("GET /api/events: {}", answer.status());
+        }
+        let mut events = Events {
+            body: answer.into_body(),
+            read: Vec::new(),
+            _sender: self.sender,
+        };
+        // A comment says that from now on everything is told.
+        events.next().await?;
+        Ok(events)
+    }
+
     /// Gets a path with a bearer token and returns the body.
     pub(crate) async fn get(&mut self, path: &str, token: &str) -> Result<Bytes> {
         self.call(Method::GET, path, token, Bytes::new()).await
@@ -244,6 +264,47 @@ impl Connection {
             );
         }
         Ok(answer)
+    }
+}
+
+/// What happens to uploads, as the page hears of it.
+pub(crate) struct Events {
+    body: Incoming,
+    read: Vec<u8>,
+    _sender: SendRequest<Sent>,
+}
+
+impl Events {
+    /// Waits until this key's upload is archived.
+    pub(crate) async fn until_archived(&mut self, key: &str) -> Result<()> {
+        loop {
+            let event = self.next().await?;
+            let Some((_, data)) = event.split_once("data: ") else {
+                continue;
+            };
+            let upload: serde_json::Value = serde_json::from_str(data)?;
+            if upload["key"] != key {
+                continue;
+            }
+            match upload["state"].as_str() {
+                Some("archived") => return Ok(()),
+                Some("failed") => bail!("{key} failed: {data}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next event, without the empty line behind it (WHATWG HTML, "Server-sent events").
+    async fn next(&mut self) -> Result<String> {
+        loop {
+            if let Some(end) = self.read.windows(2).position(|two| two == b"\n\n") {
+                let event = self.read.drain(..end + 2).take(end).collect();
+                return Ok(String::from_utf8(event)?);
+            }
+            let frame = self.body.frame().await.context("the events ended")??;
+            self.read
+                .extend_from_slice(frame.data_ref().map_or(&[][..], |piece| piece));
+        }
     }
 }
 

@@ -176,16 +176,20 @@ impl Server {
         }
     }
 
-    /// Puts files one at a time, each when the one before is archived. The API is asked without a pause, so a figure is at
-    /// most one call too long. `numbers` begins with how many files were put before.
+    /// Puts files one at a time, each when the one before is archived, which is heard as the page hears it.
     pub(crate) async fn one_by_one(&self, numbers: Range<u32>, size: usize) -> Result<OneByOne> {
         let mut latencies = OneByOne::default();
+        let token = self.record["admin_token"]
+            .as_str()
+            .context("no admin token")?;
+        let web = Connection::open(address(&self.record, "web")?).await?;
+        let mut events = web.listen(token).await?;
         let mut connection = Connection::open(self.s3()).await?;
         for number in numbers {
-            let put = connection.put(&format!("idle/{number}"), size).await?;
+            let key = format!("idle/{number}");
+            let put = connection.put(&key, size).await?;
             let answered = clock::now();
-            self.until_archived(u64::from(number + 1), Duration::ZERO)
-                .await?;
+            events.until_archived(&key).await?;
             latencies.puts.push(put);
             latencies.archived.push(answered.elapsed());
         }

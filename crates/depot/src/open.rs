@@ -8,7 +8,7 @@ use crate::OpenError;
 use crate::begun::Unawaited;
 use crate::changes::{Cause, RecordChange};
 use crate::engine::storage::{DiskStorage, Storage};
-use crate::engine::{Engine, LsmIndex, MapIndex, Schedule, Settings};
+use crate::engine::{BufferedIndex, Engine, LsmIndex, MapIndex, Schedule, Settings};
 use crate::objects::{Created, State};
 
 /// How to run a store.
@@ -62,7 +62,7 @@ impl Depot {
         let clock = Arc::clone(&options.clock);
         let engine = Engine::open(
             Arc::new(storage),
-            |_| Ok(Box::new(LsmIndex::open(&index)?)),
+            |_| Ok(Box::new(BufferedIndex::new(LsmIndex::open(&index)?))),
             clock,
             settings,
         )?;
@@ -85,7 +85,7 @@ impl Depot {
         let clock = Arc::clone(&options.clock);
         let engine = Engine::open(
             storage,
-            |storage| Ok(Box::new(MapIndex::open(storage)?)),
+            |storage| Ok(Box::new(BufferedIndex::new(MapIndex::open(storage)?))),
             clock,
             settings,
         )?;

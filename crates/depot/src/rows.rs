@@ -113,7 +113,7 @@ impl Depot {
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         self.inner
             .engine
-            .range(Table::rows(table), range, backwards)
+            .range(Table::rows(table), range, backwards, limit)
             .take(limit)
             .collect()
     }

@@ -57,7 +57,7 @@ impl View for Engine {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         limit: usize,
     ) -> Result<RowPairs> {
-        self.range(table, range, false).take(limit).collect()
+        self.range(table, range, false, limit).take(limit).collect()
     }
 }
 
@@ -72,7 +72,7 @@ impl View for Transaction<'_> {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         limit: usize,
     ) -> Result<RowPairs> {
-        self.range(table, range, false).take(limit).collect()
+        self.range(table, range, false, limit).take(limit).collect()
     }
 }
 

@@ -54,7 +54,7 @@ use waiter::Waiter;
 pub(crate) use blob::{BlobFile, BlobReader, BlobWriter, CHUNK_BYTES};
 pub(crate) use body::{BodyId, Place};
 pub(crate) use checkpoint::Schedule;
-pub(crate) use index::{LsmIndex, MapIndex, Rows};
+pub(crate) use index::{BufferedIndex, LsmIndex, MapIndex, Rows};
 pub(crate) use pins::Pinned;
 pub(crate) use record::PAYLOAD_BYTES_MAX as TRANSACTION_BYTES_MAX;
 pub(crate) use table::Table;
@@ -249,15 +249,17 @@ impl Engine {
         self.shared.durable(&table.key(row))
     }
 
-    /// The durable rows of a part of a table as of now, in key order or backwards, read as they are asked for.
+    /// The first durable rows of a part of a table as of now, in key order or backwards, at least so many if there are so
+    /// many; read as they are asked for.
     pub(crate) fn range(
         &self,
         table: Table,
         range: (Bound<&[u8]>, Bound<&[u8]>),
         backwards: bool,
+        limit: usize,
     ) -> Rows<'static> {
         let (from, to) = table.range(range);
-        let rows = self.shared.index.range(from, to, backwards);
+        let rows = self.shared.index.range(from, to, backwards, limit);
         Box::new(rows.map(|row| row.map(|(key, value)| (overlay::strip(&key), value))))
     }
 

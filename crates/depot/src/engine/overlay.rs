@@ -1,11 +1,11 @@
 //! The changes of transactions that ran but are not durable yet.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use bytes::Bytes;
 
-use super::index::Rows;
+use super::index::{self, Rows};
 use super::table::PREFIX_BYTES;
 
 /// What transactions behind the durable ones have set and deleted, each key with the last transaction that did.
@@ -57,45 +57,22 @@ impl Overlay {
     }
 }
 
-/// Durable rows with the pending ones over them.
+/// Durable rows with the pending ones over them, without their table.
 pub(super) fn merged<'a>(
     durable: Rows<'a>,
-    pending: BTreeMap<&'a Bytes, Option<&'a Bytes>>,
+    pending: BTreeMap<&Bytes, Option<&Bytes>>,
     backwards: bool,
 ) -> Rows<'a> {
-    let durable = durable.map(|row| row.map(|(key, value)| (strip(&key), value)));
-    if pending.is_empty() {
-        return Box::new(durable);
-    }
     let pending = pending
         .into_iter()
-        .map(|(key, value)| (strip(key), value.map(|value| value.to_vec())));
-    let mut pending: VecDeque<_> = if backwards {
+        .map(|(key, value)| (key.to_vec(), value.map(|value| value.to_vec())));
+    let pending = if backwards {
         pending.rev().collect()
     } else {
         pending.collect()
     };
-    let mut durable = durable.peekable();
-    Box::new(std::iter::from_fn(move || {
-        loop {
-            let order = match (durable.peek(), pending.front()) {
-                (None, None) => return None,
-                (Some(Err(_)), _) | (Some(_), None) => return durable.next(),
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (Some(Ok((durable, _))), Some((pending, _))) if backwards => pending.cmp(durable),
-                (Some(Ok((durable, _))), Some((pending, _))) => durable.cmp(pending),
-            };
-            if order.is_lt() {
-                return durable.next();
-            }
-            if order.is_eq() {
-                drop(durable.next());
-            }
-            if let Some((key, Some(value))) = pending.pop_front() {
-                return Some(Ok((key, value)));
-            }
-        }
-    }))
+    let rows = index::merged(durable, pending, backwards);
+    Box::new(rows.map(|row| row.map(|(key, value)| (strip(&key), value))))
 }
 
 /// A key without its table.

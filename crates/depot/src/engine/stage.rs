@@ -68,7 +68,7 @@ impl LiveBytes {
         let (from, to) =
             Table::SEGMENTS.range((std::ops::Bound::Unbounded, std::ops::Bound::Unbounded));
         let mut live = BTreeMap::new();
-        for row in index.range(from, to, false) {
+        for row in index.range(from, to, false, usize::MAX) {
             let (key, value) = row?;
             let segment = super::overlay::strip(&key)
                 .try_into()

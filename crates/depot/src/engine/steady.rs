@@ -108,8 +108,9 @@ mod tests {
             from: Bound<Vec<u8>>,
             to: Bound<Vec<u8>>,
             backwards: bool,
+            limit: usize,
         ) -> index::Rows<'static> {
-            self.index.range(from, to, backwards)
+            self.index.range(from, to, backwards, limit)
         }
         fn apply(&self, batch: &Batch) -> Result<()> {
             self.index.apply(batch)

@@ -80,12 +80,14 @@ impl<'a> Transaction<'a> {
         self.shared.durable(&key)
     }
 
-    /// The rows of a part of a table in key order, or backwards, read as they are asked for.
+    /// The first rows of a part of a table in key order, or backwards, at least so many if there are so many; read as they
+    /// are asked for.
     pub(crate) fn range(
         &self,
         table: Table,
         range: (Bound<&[u8]>, Bound<&[u8]>),
         backwards: bool,
+        limit: usize,
     ) -> Rows<'_> {
         let (from, to) = table.range(range);
         if is_empty_range(&from, &to) {
@@ -102,7 +104,9 @@ impl<'a> Transaction<'a> {
         if self.overlay.has_any(bounds) {
             self.saw_pending.set(true);
         }
-        let durable = self.shared.index.range(from, to, backwards);
+        // Each pending row may be in place of a durable one.
+        let limit = limit.saturating_add(pending.len());
+        let durable = self.shared.index.range(from, to, backwards, limit);
         merged(durable, pending, backwards)
     }
 

@@ -59,7 +59,13 @@ impl Index for LsmIndex {
         Ok(value.map(|value| value.to_vec()))
     }
 
-    fn range(&self, from: Bound<Vec<u8>>, to: Bound<Vec<u8>>, backwards: bool) -> Rows<'static> {
+    fn range(
+        &self,
+        from: Bound<Vec<u8>>,
+        to: Bound<Vec<u8>>,
+        backwards: bool,
+        _: usize,
+    ) -> Rows<'static> {
         if super::is_empty_range(&from, &to) {
             return Box::new(std::iter::empty());
         }

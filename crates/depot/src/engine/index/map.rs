@@ -98,7 +98,13 @@ impl Index for MapIndex {
         Ok(rows.get(key).map(|value| value.to_vec()))
     }
 
-    fn range(&self, from: Bound<Vec<u8>>, to: Bound<Vec<u8>>, backwards: bool) -> Rows<'static> {
+    fn range(
+        &self,
+        from: Bound<Vec<u8>>,
+        to: Bound<Vec<u8>>,
+        backwards: bool,
+        _: usize,
+    ) -> Rows<'static> {
         Box::new(Walk {
             rows: self.rows(),
             from,

@@ -15,7 +15,7 @@ use crate::bodies::Reader;
 use crate::engine::index::{Batch, Index};
 use crate::engine::storage::memory::{Fault, Operation};
 use crate::engine::storage::{MemoryStorage, Storage};
-use crate::engine::{CHUNK_BYTES, Engine, MapIndex, Rows, Settings};
+use crate::engine::{BufferedIndex, CHUNK_BYTES, Engine, MapIndex, Rows, Settings};
 use crate::{Error, OpenError};
 
 #[test]
@@ -384,7 +384,7 @@ fn the_time_and_the_sequence_never_go_back() {
         let storage: Arc<dyn Storage> = Arc::new(storage.clone());
         Engine::open(
             storage,
-            |storage| Ok(Box::new(MapIndex::open(storage)?)),
+            |storage| Ok(Box::new(BufferedIndex::new(MapIndex::open(storage)?))),
             Arc::new(move || Timestamp::from_millis(millis)),
             SETTINGS,
         )
@@ -450,7 +450,7 @@ fn a_range_shows_rows_in_order_with_the_transactions_own_changes() {
                 tx.put(ROWS, b"b2", b"new".to_vec());
                 tx.delete(ROWS, b"d");
                 let keys: Result<Vec<_>, Error> = tx
-                    .range(ROWS, bounds, backwards)
+                    .range(ROWS, bounds, backwards, usize::MAX)
                     .map(|row| {
                         row.map(|(key, value)| {
                             format!(
@@ -570,8 +570,14 @@ impl Index for BadIndex {
     fn get(&self, key: &[u8]) -> crate::Result<Option<Vec<u8>>> {
         self.index.get(key)
     }
-    fn range(&self, from: Bound<Vec<u8>>, to: Bound<Vec<u8>>, backwards: bool) -> Rows<'static> {
-        self.index.range(from, to, backwards)
+    fn range(
+        &self,
+        from: Bound<Vec<u8>>,
+        to: Bound<Vec<u8>>,
+        backwards: bool,
+        limit: usize,
+    ) -> Rows<'static> {
+        self.index.range(from, to, backwards, limit)
     }
     fn apply(&self, batch: &Batch) -> crate::Result<()> {
         match self.mood.load(Ordering::Relaxed) {

@@ -9,7 +9,7 @@ use super::world::{ROWS, SETTINGS, Step, act, open, state};
 use crate::Error;
 use crate::engine::storage::memory::Operation;
 use crate::engine::storage::{MemoryStorage, Storage};
-use crate::engine::{Engine, MapIndex};
+use crate::engine::{BufferedIndex, Engine, MapIndex};
 
 const YIELDS_MAX: u32 = 1_000_000;
 
@@ -28,7 +28,7 @@ fn world() -> World {
     });
     let engine = Engine::open(
         storage,
-        |storage| Ok(Box::new(MapIndex::open(storage)?)),
+        |storage| Ok(Box::new(BufferedIndex::new(MapIndex::open(storage)?))),
         Arc::new(Default::default),
         SETTINGS,
     )

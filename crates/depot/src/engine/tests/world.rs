@@ -9,7 +9,9 @@ use two_buckets_objects::Timestamp;
 
 use crate::bodies::{BodyWriter, Reader};
 use crate::engine::storage::{MemoryStorage, Storage};
-use crate::engine::{BodyId, CHUNK_BYTES, Engine, MapIndex, Schedule, Settings, Table};
+use crate::engine::{
+    BodyId, BufferedIndex, CHUNK_BYTES, Engine, MapIndex, Schedule, Settings, Table,
+};
 use crate::{Body, Error, OpenError, Result};
 
 /// Small, so that a short run makes several segments, checkpoints and journals of the index.
@@ -35,7 +37,7 @@ pub(super) fn open_with(storage: &MemoryStorage, settings: Settings) -> Result<E
     let storage: Arc<dyn Storage> = Arc::new(storage.clone());
     Engine::open(
         storage,
-        |storage| Ok(Box::new(MapIndex::open(storage)?)),
+        |storage| Ok(Box::new(BufferedIndex::new(MapIndex::open(storage)?))),
         Arc::new(|| Timestamp::from_millis(1_000)),
         settings,
     )
@@ -93,7 +95,7 @@ pub(super) type State = BTreeMap<Vec<u8>, Vec<u8>>;
 /// What the rows say, without the ids of bodies, every one of which must be readable and right.
 pub(super) fn state(engine: &Engine) -> State {
     let mut state = BTreeMap::new();
-    for row in engine.range(ROWS, EVERYTHING, false) {
+    for row in engine.range(ROWS, EVERYTHING, false, usize::MAX) {
         let (key, value) = row.unwrap();
         if key.starts_with(b"body") {
             let (seed, size) = (value[8], u64::from_le_bytes(value[9..].try_into().unwrap()));
@@ -115,7 +117,7 @@ pub(super) fn state(engine: &Engine) -> State {
 /// Checks that the disk holds the files of the large bodies that rows name, and no others.
 pub(super) fn check_blobs(disk: &MemoryStorage, engine: &Engine, case: &str) {
     let named: BTreeSet<String> = engine
-        .range(ROWS, EVERYTHING, false)
+        .range(ROWS, EVERYTHING, false, usize::MAX)
         .map(Result::unwrap)
         .filter(|(key, _)| key.starts_with(b"body"))
         .filter(|(_, row)| {
