@@ -52,6 +52,7 @@ impl Depot {
         let index = storage.folder().join(INDEX_FOLDER);
         let settings = Settings {
             segment_bytes_max: SEGMENT_BYTES_MAX,
+            ahead_bytes: AHEAD_BYTES,
             reserve_bytes: RESERVE_BYTES,
             finishing_bytes: FINISHING_BYTES,
             checkpoints: Schedule {
@@ -75,6 +76,7 @@ impl Depot {
     pub fn open_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self, OpenError> {
         let settings = Settings {
             segment_bytes_max: SEGMENT_BYTES_MAX,
+            ahead_bytes: AHEAD_IN_MEMORY_BYTES,
             reserve_bytes: 0,
             finishing_bytes: 0,
             checkpoints: Schedule {
@@ -110,6 +112,10 @@ impl Depot {
 const INDEX_FOLDER: &str = "index";
 /// Large enough that there are few segments, small enough that one is soon empty and given back.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// So that a few hundred groups share the sync of a longer file, and little is written for nothing.
+const AHEAD_BYTES: u64 = 1 << 20;
+/// Where nothing is won by it: enough that what is written ahead is met.
+const AHEAD_IN_MEMORY_BYTES: u64 = 16 << 10;
 /// Room for the index to go on when the disk is full: its journals, and a table being written while the ones it replaces
 /// are there.
 const RESERVE_BYTES: u64 = 256 << 20;

@@ -126,6 +126,10 @@ impl Committer {
                 let mut writers = self.shared.writers();
                 while writers.queue.is_empty() {
                     if writers.is_stopping {
+                        drop(writers);
+                        if self.shared.check_writable().is_ok() {
+                            self.log.close();
+                        }
                         return;
                     }
                     writers = self

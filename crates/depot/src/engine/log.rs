@@ -78,9 +78,7 @@ pub(super) enum Failure {
 pub(super) struct Log {
     storage: Arc<dyn Storage>,
     segments: Arc<Segments>,
-    store: u64,
-    segment_bytes_max: u64,
-    reserve_bytes: u64,
+    layout: Layout,
     active: Active,
 }
 
@@ -88,6 +86,8 @@ struct Active {
     segment: u64,
     file: Arc<dyn File>,
     size_bytes: u64,
+    /// How long its file is: there are zeros behind the records.
+    file_bytes: u64,
 }
 
 /// How the log is laid out on the disk.
@@ -99,6 +99,9 @@ pub(super) struct Layout {
     pub(super) segment_bytes_max: u64,
     /// A group that would leave less room than this on the disk is refused as if it were full.
     pub(super) reserve_bytes: u64,
+    /// How far zeros are written ahead of the records: a sync of bytes that replace others need not sync how long the file
+    /// is, nor where its blocks are, and takes about half the time.
+    pub(super) ahead_bytes: u64,
 }
 
 impl Log {
@@ -114,13 +117,12 @@ impl Log {
         Ok(Self {
             storage,
             segments,
-            store: layout.store,
-            segment_bytes_max: layout.segment_bytes_max,
-            reserve_bytes: layout.reserve_bytes,
+            layout,
             active: Active {
                 segment,
                 file,
                 size_bytes,
+                file_bytes: size_bytes,
             },
         })
     }
@@ -133,9 +135,10 @@ impl Log {
     ) -> Result<(u64, u64), Failure> {
         self.check_room(records.len() as u64)?;
         let would_be = self.active.size_bytes + records.len() as u64;
-        if would_be > self.segment_bytes_max && self.active.size_bytes > HEADER_BYTES {
+        if would_be > self.layout.segment_bytes_max && self.active.size_bytes > HEADER_BYTES {
             self.roll(first_sequence)?;
         }
+        self.active.write_ahead(self.layout, records.len() as u64);
         let active = &mut self.active;
         let offset = active.size_bytes;
         if let Err(error) = active.file.write_at(offset, records) {
@@ -144,6 +147,7 @@ impl Log {
                 .file
                 .truncate(offset)
                 .and_then(|()| active.file.sync());
+            active.file_bytes = offset;
             return Err(match cut {
                 Ok(()) => Failure::Nothing(error),
                 Err(_) => Failure::Unknown(error),
@@ -156,22 +160,27 @@ impl Log {
 
     /// Whether the index keeps its room. What is new was asked for more before.
     fn check_room(&self, size_bytes: u64) -> Result<(), Failure> {
-        if self.reserve_bytes == 0 {
+        let reserve_bytes = self.layout.reserve_bytes;
+        if reserve_bytes == 0 {
             return Ok(());
         }
         match self.storage.free_bytes().map_err(Failure::Nothing)? {
-            Some(free) if free < self.reserve_bytes.saturating_add(size_bytes) => Err(
-                Failure::Nothing(io::Error::from(io::ErrorKind::StorageFull)),
-            ),
+            Some(free) if free < reserve_bytes.saturating_add(size_bytes) => Err(Failure::Nothing(
+                io::Error::from(io::ErrorKind::StorageFull),
+            )),
             _ => Ok(()),
         }
     }
 
     /// Begins the next segment.
     fn roll(&mut self, first_sequence: u64) -> Result<(), Failure> {
+        // Durable before there is a next one: only the last segment may go on behind its records.
+        if self.active.cut().map_err(Failure::Nothing)? {
+            self.active.file.sync().map_err(Failure::Unknown)?;
+        }
         let segment = self.active.segment + 1;
         let header = Header {
-            store: self.store,
+            store: self.layout.store,
             segment,
             first_sequence,
         };
@@ -181,8 +190,45 @@ impl Log {
             segment,
             file,
             size_bytes: HEADER_BYTES,
+            file_bytes: HEADER_BYTES,
         };
         Ok(())
+    }
+
+    /// Ends the writing. What is cut off need not be gone for good: it is cut off again at the next open.
+    pub(super) fn close(&mut self) {
+        if let Err(error) = self.active.cut() {
+            tracing::warn!(%error, "the end of the log could not be cut");
+        }
+    }
+}
+
+impl Active {
+    /// Sees to it that so many bytes fit in the file, and some more.
+    fn write_ahead(&mut self, layout: Layout, size_bytes: u64) {
+        let end = self.size_bytes + size_bytes;
+        if end <= self.file_bytes || layout.ahead_bytes == 0 {
+            self.file_bytes = self.file_bytes.max(end);
+            return;
+        }
+        let most = layout.segment_bytes_max.max(end);
+        let to = end.saturating_add(layout.ahead_bytes).min(most);
+        let zeros = usize::try_from(to - end).map_or_else(|_| Vec::new(), |count| vec![0; count]);
+        // Without them the records are written all the same. If the disk is broken, they will say so.
+        self.file_bytes = match self.file.write_at(end, &zeros) {
+            Ok(()) => to,
+            Err(_) => end,
+        };
+    }
+
+    /// Cuts off what is behind the records, if anything is.
+    fn cut(&mut self) -> io::Result<bool> {
+        let is_longer = self.file_bytes > self.size_bytes;
+        if is_longer {
+            self.file.truncate(self.size_bytes)?;
+            self.file_bytes = self.size_bytes;
+        }
+        Ok(is_longer)
     }
 }
 

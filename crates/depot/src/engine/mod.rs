@@ -69,6 +69,8 @@ pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub(crate) struct Settings {
     /// A log segment is ended before it would pass this.
     pub(crate) segment_bytes_max: u64,
+    /// How far zeros are written ahead of the records.
+    pub(crate) ahead_bytes: u64,
     /// Room that must stay free on the disk, so that the index can go on though the log is refused.
     pub(crate) reserve_bytes: u64,
     /// Room beside it that what is new leaves: or else a full disk could never be emptied, nor what was accepted be
@@ -173,6 +175,7 @@ impl Engine {
             store,
             segment_bytes_max: settings.segment_bytes_max,
             reserve_bytes: settings.reserve_bytes,
+            ahead_bytes: settings.ahead_bytes,
         };
         let log = Log::resume(
             Arc::clone(&storage),

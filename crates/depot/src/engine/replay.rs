@@ -37,7 +37,7 @@ pub(super) fn replay(
         .iter()
         .filter_map(|name| log::number(name))
         .collect();
-    drop_unborn_segment(storage.as_ref(), &mut segments)?;
+    drop_unborn_segment(storage.as_ref(), store, known, &mut segments)?;
 
     let mut position = known.unwrap_or(Position {
         sequence: 0,
@@ -84,20 +84,42 @@ pub(super) fn replay(
 }
 
 /// A crash while a segment was made leaves the last one without a record, perhaps without a whole header, and perhaps
-/// without anything of it being durable. It is made again when it is needed.
+/// without anything of it being durable. It is made again when it is needed, unless the index has begun to count on it.
 fn drop_unborn_segment(
     storage: &dyn Storage,
+    store: u64,
+    known: Option<Position>,
     segments: &mut BTreeSet<u64>,
 ) -> Result<(), OpenError> {
     let Some(last) = segments.last().copied() else {
         return Ok(());
     };
-    let file = storage.open(&log::path(last)).map_err(OpenError::Io)?;
-    if file.size_bytes().map_err(OpenError::Io)? <= log::HEADER_BYTES {
-        storage.remove(&log::path(last)).map_err(OpenError::Io)?;
-        storage.sync_dir(log::FOLDER).map_err(OpenError::Io)?;
-        segments.remove(&last);
+    if known.is_some_and(|position| position.segment == last) {
+        return Ok(());
     }
+    let file = storage.open(&log::path(last)).map_err(OpenError::Io)?;
+    let size_bytes = file.size_bytes().map_err(OpenError::Io)?;
+    let bytes = read(file.as_ref(), 0, size_bytes)?;
+    if let Some(header) = Header::read(&bytes) {
+        if header.store != store || header.segment != last {
+            // Somebody else's, which is told to whoever opens it.
+            return Ok(());
+        }
+        let records = bytes.get(to_usize(log::HEADER_BYTES)?..).unwrap_or(&[]);
+        let is_first = |record: Record<'_>| record.head.sequence == header.first_sequence;
+        // Where the first record is damaged and there are others behind it, it is not for us to remove them.
+        if Record::read(store, records).is_some_and(is_first)
+            || has_synced_record(store, records, header.first_sequence)
+        {
+            return Ok(());
+        }
+    } else if size_bytes > log::HEADER_BYTES {
+        // A header is synced before there is anything behind it; this one is damaged, which is told to whoever opens it.
+        return Ok(());
+    }
+    storage.remove(&log::path(last)).map_err(OpenError::Io)?;
+    storage.sync_dir(log::FOLDER).map_err(OpenError::Io)?;
+    segments.remove(&last);
     Ok(())
 }
 
@@ -164,8 +186,11 @@ impl Replay<'_> {
         file.write_at(group.1 as u64, again)
             .map_err(OpenError::Io)?;
         if !rest.is_empty() {
-            let bytes = rest.len();
-            tracing::info!(segment, bytes, "cut off the torn end of the log");
+            let torn = rest.iter().rposition(|byte| *byte != 0);
+            if let Some(last) = torn {
+                let bytes = last + 1;
+                tracing::info!(segment, bytes, "cut off the torn end of the log");
+            }
             file.truncate(offset as u64).map_err(OpenError::Io)?;
         }
         file.sync()
@@ -290,7 +315,9 @@ impl Replay<'_> {
 /// Whether there is a record that was written only after the missing one had been synced. Then the missing one is not
 /// the torn end of a group that nobody was told of, but damage.
 fn has_synced_record(store: u64, rest: &[u8], missing: u64) -> bool {
-    (1..rest.len()).any(|at| {
+    // Behind the records there are zeros, in which nothing is to be found.
+    let end = rest.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+    (1..end).any(|at| {
         rest.get(at..)
             .and_then(|rest| Record::read(store, rest))
             .is_some_and(|record| record.head.group > missing)

@@ -13,6 +13,7 @@ use super::world::{
 };
 use crate::bodies::Reader;
 use crate::engine::index::{Batch, Index};
+use crate::engine::log::HEADER_BYTES;
 use crate::engine::storage::memory::{Fault, Operation};
 use crate::engine::storage::{MemoryStorage, Storage};
 use crate::engine::{BufferedIndex, CHUNK_BYTES, Engine, MapIndex, Rows, Settings};
@@ -236,6 +237,26 @@ fn a_flipped_bit_in_a_body_is_corrupt_and_never_wrong_bytes() {
             "{key}: only {found} flips were noticed"
         );
     }
+}
+
+#[test]
+fn a_segment_whose_first_record_was_torn_does_not_keep_the_store_from_opening_again() {
+    let storage = MemoryStorage::new();
+    let engine = open(&storage).unwrap();
+    let second = "log/00000000000000000002.log";
+    let mut n = 0;
+    while !storage.files().contains_key(second) {
+        n += 1;
+        act(&engine, Step::Put(&format!("body {n}"), 7, 900)).unwrap();
+    }
+    let torn = storage.after_kill();
+    let first_record = usize::try_from(HEADER_BYTES).unwrap();
+    assert!(torn.flip_bit(second, first_record + 20, 0));
+    for _ in 0..3 {
+        drop(open(&torn).unwrap());
+    }
+    act(&open(&torn).unwrap(), Step::Put("again", 7, 900)).unwrap();
+    assert!(open(&torn).unwrap().get(ROWS, b"again").unwrap().is_some());
 }
 
 #[test]

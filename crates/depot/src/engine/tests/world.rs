@@ -17,6 +17,7 @@ use crate::{Body, Error, OpenError, Result};
 /// Small, so that a short run makes several segments, checkpoints and journals of the index.
 pub(super) const SETTINGS: Settings = Settings {
     segment_bytes_max: 8 << 10,
+    ahead_bytes: 1_500,
     reserve_bytes: 0,
     finishing_bytes: 0,
     checkpoints: Schedule {
