@@ -483,9 +483,9 @@ impl Shared {
         }
     }
 
-    /// The bytes of a small body that was written a moment ago, if they are still at hand.
+    /// The bytes of a small body that was written a moment ago and that nobody has read, if they are still at hand.
     pub(crate) fn at_hand(&self, id: BodyId) -> Option<Bytes> {
-        self.recent.get(id)
+        self.recent.take(id)
     }
 
     /// Has every body read from the disk.

@@ -1,6 +1,7 @@
 //! Small bodies that were written a moment ago, for those who read them next.
 //!
-//! A body never changes and its name is given once, so what is here needs no care: it goes when others take its room.
+//! A body never changes and its name is given once, so what is here needs no care: it goes when others take its room. It
+//! goes with its first reader, too, who is the function of nearly every file: so the room is for those that wait for theirs.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,10 +11,12 @@ use bytes::Bytes;
 use super::body::BodyId;
 
 /// The most bytes kept, and the largest body of them.
-const BYTES_MAX: usize = 8 << 20;
+const BYTES_MAX: usize = 16 << 20;
 const BODY_BYTES_MAX: usize = 64 << 10;
 /// What an entry takes beside its bytes, about.
 const ENTRY_BYTES: usize = 128;
+/// How many names of bodies that are gone are kept, at least.
+const GONE_MAX: usize = 1_024;
 
 /// The bodies, by their names.
 #[derive(Default)]
@@ -42,15 +45,18 @@ impl Recent {
                 let Some(oldest) = kept.by_age.pop_front() else {
                     break;
                 };
-                if let Some(bytes) = kept.by_id.remove(&oldest) {
-                    kept.bytes -= bytes.len() + ENTRY_BYTES;
-                }
+                kept.remove(oldest);
+            }
+            if kept.by_age.len() > 2 * kept.by_id.len() + GONE_MAX {
+                let Bodies { by_id, by_age, .. } = &mut *kept;
+                by_age.retain(|id| by_id.contains_key(id));
             }
         }
     }
 
-    pub(super) fn get(&self, id: BodyId) -> Option<Bytes> {
-        self.bodies().by_id.get(&id).cloned()
+    /// Takes a body out.
+    pub(super) fn take(&self, id: BodyId) -> Option<Bytes> {
+        self.bodies().remove(id)
     }
 
     #[cfg(test)]
@@ -61,6 +67,14 @@ impl Recent {
     fn bodies(&self) -> MutexGuard<'_, Bodies> {
         // What is lost by a panic in the middle is a body that is read from the disk.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bodies {
+    fn remove(&mut self, id: BodyId) -> Option<Bytes> {
+        let bytes = self.by_id.remove(&id)?;
+        self.bytes -= bytes.len() + ENTRY_BYTES;
+        Some(bytes)
     }
 }
 
@@ -77,10 +91,24 @@ mod tests {
             recent.add([(BodyId::new(n as u64), &body)].into_iter());
             assert!(recent.bodies().bytes <= BYTES_MAX);
         }
-        assert_eq!(recent.get(BodyId::new(0)), None);
-        assert_eq!(recent.get(BodyId::new(count as u64 - 1)), Some(body));
+        assert_eq!(recent.take(BodyId::new(0)), None);
+        let last = BodyId::new(count as u64 - 1);
+        assert_eq!(recent.take(last), Some(body));
+        assert_eq!(recent.take(last), None);
+    }
+
+    #[test]
+    fn names_of_those_that_were_taken_are_bounded_too() {
+        let recent = Recent::default();
+        let body = Bytes::from_static(b"body");
+        recent.add([(BodyId::new(0), &body)].into_iter());
+        for n in 1..20_000 {
+            recent.add([(BodyId::new(n), &body)].into_iter());
+            assert!(recent.take(BodyId::new(n)).is_some());
+            assert!(recent.bodies().by_age.len() <= GONE_MAX + 5);
+        }
         let kept = recent.bodies();
-        assert_eq!(kept.by_id.len(), kept.by_age.len());
+        assert_eq!((kept.by_id.len(), kept.bytes), (1, 4 + ENTRY_BYTES));
     }
 
     #[test]
@@ -88,7 +116,7 @@ mod tests {
         let recent = Recent::default();
         let large = Bytes::from(vec![7; BODY_BYTES_MAX + 1]);
         recent.add([(BodyId::new(1), &large)].into_iter());
-        assert_eq!(recent.get(BodyId::new(1)), None);
+        assert_eq!(recent.take(BodyId::new(1)), None);
         assert_eq!(recent.bodies().bytes, 0);
     }
 }

@@ -2,9 +2,9 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{File, Storage};
 
@@ -12,6 +12,8 @@ use super::{File, Storage};
 #[derive(Debug)]
 pub struct DiskStorage {
     folder: PathBuf,
+    /// How many bytes were free, and when the disk said so.
+    free: Mutex<Option<(u64, Instant)>>,
 }
 
 const LOCK: &str = "LOCK";
@@ -19,6 +21,9 @@ const LOCK: &str = "LOCK";
 /// until they have become their program.
 const LOCK_TRIES: u32 = 100;
 const LOCK_RETRY: Duration = Duration::from_millis(10);
+/// How long the disk is not asked again where it had plenty: no disk takes that much meanwhile.
+const FREE_KNOWN_FOR: Duration = Duration::from_millis(50);
+const PLENTY_BYTES: u64 = 4 << 30;
 
 impl DiskStorage {
     /// The folder, which is made if it is absent, with the folders above it.
@@ -41,7 +46,10 @@ impl DiskStorage {
                 above.sync_all()?;
             }
         }
-        Ok(Self { folder })
+        Ok(Self {
+            folder,
+            free: Mutex::default(),
+        })
     }
 
     /// The folder.
@@ -124,9 +132,24 @@ impl Storage for DiskStorage {
         self.sync_dir(parent)
     }
 
+    /// Where there is plenty, it may be some milliseconds old: the disk is asked several times for each file.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how old an answer of this machine's disk is"
+    )]
     fn free_bytes(&self) -> io::Result<Option<u64>> {
-        let disk = rustix::fs::statvfs(&self.folder)?;
-        Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize)))
+        let mut known = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        match *known {
+            Some((free, at)) if free > PLENTY_BYTES && at.elapsed() < FREE_KNOWN_FOR => {
+                Ok(Some(free))
+            }
+            _ => {
+                let disk = rustix::fs::statvfs(&self.folder)?;
+                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+                *known = Some((free, Instant::now()));
+                Ok(Some(free))
+            }
+        }
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
