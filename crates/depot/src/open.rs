@@ -59,6 +59,7 @@ impl Depot {
                 log_bytes: CHECKPOINT_LOG_BYTES,
                 every: Some(CHECKPOINT_EVERY),
             },
+            syncs_early: true,
         };
         let clock = Arc::clone(&options.clock);
         let engine = Engine::open(
@@ -83,6 +84,7 @@ impl Depot {
                 log_bytes: CHECKPOINT_LOG_BYTES,
                 every: None,
             },
+            syncs_early: false,
         };
         let clock = Arc::clone(&options.clock);
         let engine = Engine::open(

@@ -165,27 +165,74 @@ impl Store {
         self.call(move |_| read()).await
     }
 
-    /// The bytes of a reader; one piece is read while the one before is sent. Dropping the stream ends the reading.
+    /// The bytes of a reader; some are read while those before are sent, and more at once for a client that waits for them.
+    /// Dropping the stream ends the reading.
     pub(crate) fn read_pieces(
         reader: Reader,
     ) -> impl Stream<Item = two_buckets_depot::Result<Bytes>> + Send + Sync + 'static {
-        fn read(mut reader: Reader) -> JoinHandle<(Reader, two_buckets_depot::Result<Bytes>)> {
-            spawn_blocking(move || {
-                let piece = reader.next_piece(PIECE_BYTES);
-                (reader, piece)
-            })
-        }
-        futures::stream::unfold(Some(read(reader)), |reading| async move {
-            match reading?.await.expect(NO_PANIC) {
-                (_, Ok(piece)) if piece.is_empty() => None,
-                (reader, Ok(piece)) => Some((Ok(piece), Some(read(reader)))),
-                (_, Err(error)) => {
+        futures::stream::unfold(Some(Reading::begin(reader, 1)), |reading| async move {
+            let reading = reading?;
+            let is_waited_for = !reading.task.is_finished();
+            let at_once = if is_waited_for {
+                (reading.at_once * 2).min(PIECES_AT_ONCE_MAX)
+            } else {
+                1
+            };
+            let Some(read) = reading.task.await.expect(NO_PANIC) else {
+                return None;
+            };
+            let (next, failed) = match read.reader {
+                Ok(reader) => (Some(Reading::begin(reader, at_once)), None),
+                Err(error) => {
                     // The status went out long ago; the client sees a body that is too short.
                     tracing::error!(%error, "reading an object failed in the middle");
-                    Some((Err(error), None))
+                    (None, Some(Err(error)))
+                }
+            };
+            let pieces = read.pieces.into_iter().map(Ok).chain(failed);
+            Some((futures::stream::iter(pieces), next))
+        })
+        .flatten()
+    }
+}
+
+/// The most pieces that are read at once.
+const PIECES_AT_ONCE_MAX: usize = 4;
+
+/// Pieces that are being read.
+struct Reading {
+    task: JoinHandle<Option<Read>>,
+    at_once: usize,
+}
+
+/// Pieces that were read, and what reads on.
+struct Read {
+    pieces: Vec<Bytes>,
+    reader: two_buckets_depot::Result<Reader>,
+}
+
+impl Reading {
+    fn begin(mut reader: Reader, at_once: usize) -> Self {
+        let task = spawn_blocking(move || {
+            let mut pieces = Vec::with_capacity(at_once);
+            while pieces.len() < at_once {
+                match reader.next_piece(PIECE_BYTES) {
+                    Ok(piece) if piece.is_empty() => break,
+                    Ok(piece) => pieces.push(piece),
+                    Err(error) => {
+                        return Some(Read {
+                            pieces,
+                            reader: Err(error),
+                        });
+                    }
                 }
             }
-        })
+            (!pieces.is_empty()).then_some(Read {
+                pieces,
+                reader: Ok(reader),
+            })
+        });
+        Self { task, at_once }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::body::{BodyId, Fields};
+use super::early::Growing;
 use super::record::crc64;
 use super::storage::File;
 use super::{Shared, write_error};
@@ -92,6 +93,7 @@ impl Drop for BlobFile {
 pub(crate) struct BlobWriter {
     blob: BlobFile,
     file: Arc<dyn File>,
+    growing: Growing,
     size_bytes: u64,
     crcs: Vec<u8>,
 }
@@ -123,6 +125,7 @@ impl BlobWriter {
                 id,
                 is_kept: false,
             },
+            growing: Growing::new(shared, &file),
             file,
             size_bytes: 0,
             crcs: Vec::new(),
@@ -139,6 +142,7 @@ impl BlobWriter {
             .map_err(|error| write_error(&error))?;
         self.crcs.extend_from_slice(&crc.to_le_bytes());
         self.size_bytes += bytes.len() as u64;
+        self.growing.grew(bytes.len() as u64);
         Ok(())
     }
 
@@ -154,11 +158,14 @@ impl BlobWriter {
         self.file
             .write_at(self.size_bytes, &end)
             .map_err(|error| write_error(&error))?;
+        drop(self.growing);
         let shared = &self.blob.shared;
         self.file
             .sync()
             .and_then(|()| shared.storage.sync_dir(&folder(self.blob.id)))
             .map_err(|error| shared.sync_failed(&error))?;
+        // An early sync may have been told of a failure that this one was not.
+        shared.check_writable()?;
         Ok(self.blob)
     }
 }

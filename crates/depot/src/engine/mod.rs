@@ -11,6 +11,7 @@ mod blob;
 mod body;
 mod checkpoint;
 mod commit;
+mod early;
 mod folder;
 mod index;
 mod log;
@@ -40,6 +41,7 @@ use two_buckets_objects::Timestamp;
 
 use crate::{Error, OpenError, Result};
 use commit::{Committer, Pending};
+use early::Early;
 use index::Index;
 use log::{Layout, Log, Segments};
 use overlay::Overlay;
@@ -78,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) finishing_bytes: u64,
     /// When checkpoints are made.
     pub(crate) checkpoints: Schedule,
+    /// Whether large files are synced while they come, by a thread of its own.
+    pub(crate) syncs_early: bool,
 }
 
 /// How a store is at a moment.
@@ -102,6 +106,7 @@ pub(crate) struct Engine {
     shared: Arc<Shared>,
     committer: Option<JoinHandle<()>>,
     checkpointer: Option<JoinHandle<()>>,
+    early_syncer: Option<JoinHandle<()>>,
 }
 
 /// What outlives the engine for as long as a body or a reader does; the lock on the folder with it.
@@ -112,6 +117,7 @@ pub(crate) struct Shared {
     pins: Pins,
     recent: Recent,
     steady: Steady,
+    early: Early,
     clock: Clock,
     /// The latest time given, in milliseconds.
     latest: AtomicI64,
@@ -192,6 +198,7 @@ impl Engine {
             pins: Pins::default(),
             recent: Recent::default(),
             steady: Steady::default(),
+            early: Early::default(),
             clock,
             latest: AtomicI64::new(position.timestamp),
             next_id: AtomicU64::new(position.next_id),
@@ -225,6 +232,7 @@ impl Engine {
             shared,
             committer: None,
             checkpointer: None,
+            early_syncer: None,
         };
         engine.committer = Some(
             thread::Builder::new()
@@ -238,6 +246,15 @@ impl Engine {
                     .name("depot-checkpoint".to_owned())
                     .spawn(move || checkpoint::run(&shared, settings.checkpoints))?,
             );
+        }
+        if settings.syncs_early {
+            let shared = Arc::clone(&engine.shared);
+            engine.early_syncer = Some(
+                thread::Builder::new()
+                    .name("depot-early-sync".to_owned())
+                    .spawn(move || early::run(&shared))?,
+            );
+            engine.shared.early.serve();
         }
         Ok(engine)
     }
@@ -373,7 +390,13 @@ impl Drop for Engine {
         self.shared.work.notify_all();
         self.shared.clockwork().is_stopping = true;
         self.shared.due.notify_all();
-        for thread in [self.committer.take(), self.checkpointer.take()] {
+        self.shared.early.stop();
+        let threads = [
+            self.committer.take(),
+            self.checkpointer.take(),
+            self.early_syncer.take(),
+        ];
+        for thread in threads {
             if thread.is_some_and(|thread| thread.join().is_err()) {
                 tracing::error!("a thread of the store ended by a panic");
             }

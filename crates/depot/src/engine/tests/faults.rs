@@ -5,13 +5,14 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use bytes::Bytes;
 use two_buckets_objects::Timestamp;
 
 use super::world::{
     EVERYTHING, ROWS, RUN, SETTINGS, State, Step, act, body, body_of, content, named, open,
     open_with, read, state, states,
 };
-use crate::bodies::Reader;
+use crate::bodies::{BodyWriter, Reader};
 use crate::engine::index::{Batch, Index};
 use crate::engine::log::HEADER_BYTES;
 use crate::engine::storage::memory::{Fault, Operation};
@@ -274,6 +275,68 @@ fn a_small_body_that_was_just_written_is_read_without_the_disk() {
         read(&engine, body_of(&row), 600),
         Err(Error::Io(_))
     ));
+}
+
+/// An engine that syncs large files while they come, and a body of three early syncs that is not finished.
+fn early(storage: &MemoryStorage) -> (Engine, BodyWriter) {
+    let settings = Settings {
+        syncs_early: true,
+        ..SETTINGS
+    };
+    let engine = open_with(storage, settings).unwrap();
+    let mut writer = BodyWriter::new(engine.shared(), &[], u64::MAX, 1_024);
+    let piece = Bytes::from(vec![7; 1 << 20]);
+    for _ in 0..25 {
+        writer.write(&piece).unwrap();
+    }
+    (engine, writer)
+}
+
+fn wait_until(is_done: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if is_done() {
+            return;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    }
+    panic!("it did not come to it");
+}
+
+#[test]
+fn a_large_file_is_synced_while_it_comes() {
+    let storage = MemoryStorage::new();
+    drop(open(&storage).unwrap());
+    let before = storage.count(Operation::Sync);
+    let (engine, writer) = early(&storage);
+    wait_until(|| storage.count(Operation::Sync) > before);
+    let body = writer.finish().unwrap();
+    assert_eq!(body.size_bytes(), 25 << 20);
+    // One that is given up is no concern of anybody.
+    let (_, writer) = early(&MemoryStorage::new());
+    drop(writer);
+    drop(engine);
+}
+
+#[test]
+fn a_failed_early_sync_is_not_forgotten_by_the_last() {
+    let storage = MemoryStorage::new();
+    let settings = Settings {
+        syncs_early: true,
+        ..SETTINGS
+    };
+    let engine = open_with(&storage, settings).unwrap();
+    let mut writer = BodyWriter::new(engine.shared(), &[], u64::MAX, 1_024);
+    let piece = Bytes::from(vec![7; 1 << 20]);
+    writer.write(&piece).unwrap();
+    storage.break_all(Operation::Sync, Some(io::ErrorKind::Other));
+    let mut is_refused = false;
+    for _ in 0..10 {
+        // Once it has failed no more is taken.
+        is_refused |= writer.write(&piece).is_err();
+    }
+    wait_until(|| engine.facts().is_read_only);
+    storage.break_all(Operation::Sync, None);
+    assert!(is_refused || matches!(writer.finish(), Err(Error::ReadOnly)));
 }
 
 #[test]

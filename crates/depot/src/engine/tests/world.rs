@@ -24,6 +24,7 @@ pub(super) const SETTINGS: Settings = Settings {
         log_bytes: 3 << 10,
         every: None,
     },
+    syncs_early: false,
 };
 /// Bodies up to this size are in the log.
 pub(super) const SMALL_BYTES_MAX: usize = 1 << 10;
