@@ -99,7 +99,11 @@ impl Store {
     }
 
     /// As [`Self::begin`], where nothing is written.
-    pub(crate) fn look<T>(
+    #[expect(
+        clippy::unused_async,
+        reason = "those who call say nothing of where it is done"
+    )]
+    pub(crate) async fn look<T>(
         &self,
         look: impl FnOnce(&Depot) -> two_buckets_depot::Result<T>,
     ) -> S3Result<T> {
@@ -178,9 +182,7 @@ impl Store {
             } else {
                 1
             };
-            let Some(read) = reading.task.await.expect(NO_PANIC) else {
-                return None;
-            };
+            let read = reading.task.await.expect(NO_PANIC)?;
             let (next, failed) = match read.reader {
                 Ok(reader) => (Some(Reading::begin(reader, at_once)), None),
                 Err(error) => {

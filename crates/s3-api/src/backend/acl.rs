@@ -15,7 +15,7 @@ impl Backend {
         req: S3Request<GetBucketAclInput>,
     ) -> S3Result<S3Response<GetBucketAclOutput>> {
         let bucket = convert::bucket(&req.input.bucket)?;
-        self.store.look(|depot| depot.bucket(&bucket))?;
+        self.store.look(|depot| depot.bucket(&bucket)).await?;
         Ok(S3Response::new(GetBucketAclOutput {
             grants: Some(vec![full_control()]),
             owner: Some(convert::owner()),
@@ -29,7 +29,7 @@ impl Backend {
     ) -> S3Result<S3Response<PutBucketAclOutput>> {
         let input = req.input;
         let bucket = convert::bucket(&input.bucket)?;
-        self.store.look(|depot| depot.bucket(&bucket))?;
+        self.store.look(|depot| depot.bucket(&bucket)).await?;
         if input.acl.is_none() {
             return Err(not_supported());
         }
@@ -43,7 +43,7 @@ impl Backend {
         let input = req.input;
         let at = convert::object(&input.bucket, &input.key)?;
         let version = convert::selector(input.version_id.as_deref())?;
-        self.store.look(|depot| depot.head(&at, &version))?;
+        self.store.look(|depot| depot.head(&at, &version)).await?;
         Ok(S3Response::new(GetObjectAclOutput {
             grants: Some(vec![full_control()]),
             owner: Some(convert::owner()),
@@ -59,7 +59,7 @@ impl Backend {
         let input = req.input;
         let at = convert::object(&input.bucket, &input.key)?;
         let version = convert::selector(input.version_id.as_deref())?;
-        self.store.look(|depot| depot.head(&at, &version))?;
+        self.store.look(|depot| depot.head(&at, &version)).await?;
         if input.acl.is_none() {
             return Err(not_supported());
         }

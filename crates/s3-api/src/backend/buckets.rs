@@ -72,7 +72,7 @@ impl Backend {
         req: S3Request<HeadBucketInput>,
     ) -> S3Result<S3Response<HeadBucketOutput>> {
         let name = convert::bucket(&req.input.bucket)?;
-        self.store.look(|depot| depot.bucket(&name))?;
+        self.store.look(|depot| depot.bucket(&name)).await?;
         Ok(S3Response::new(HeadBucketOutput {
             bucket_region: Some(self.region.to_string()),
             ..HeadBucketOutput::default()
@@ -132,7 +132,7 @@ impl Backend {
         req: S3Request<GetBucketLocationInput>,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
         let name = convert::bucket(&req.input.bucket)?;
-        self.store.look(|depot| depot.bucket(&name))?;
+        self.store.look(|depot| depot.bucket(&name)).await?;
         let constraint = (&*self.region != FIRST_REGION)
             .then(|| BucketLocationConstraint::from(self.region.to_string()));
         Ok(S3Response::new(GetBucketLocationOutput {
@@ -145,7 +145,7 @@ impl Backend {
         req: S3Request<GetBucketVersioningInput>,
     ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
         let name = convert::bucket(&req.input.bucket)?;
-        let bucket = self.store.look(|depot| depot.bucket(&name))?;
+        let bucket = self.store.look(|depot| depot.bucket(&name)).await?;
         let status = match bucket.versioning {
             Versioning::Unversioned => None,
             Versioning::Enabled => Some(BucketVersioningStatus::ENABLED),

@@ -243,7 +243,7 @@ impl Backend {
         what: &'static str,
     ) -> S3Result<S3Response<T>> {
         let bucket = convert::bucket(bucket)?;
-        self.store.look(|depot| depot.bucket(&bucket))?;
+        self.store.look(|depot| depot.bucket(&bucket)).await?;
         Err(missing(code, what))
     }
 
@@ -324,7 +324,7 @@ impl Backend {
         req: S3Request<GetPublicAccessBlockInput>,
     ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
         let bucket = convert::bucket(&req.input.bucket)?;
-        self.store.look(|depot| depot.bucket(&bucket))?;
+        self.store.look(|depot| depot.bucket(&bucket)).await?;
         Err(Refusal::no_public_access_block().into())
     }
 
@@ -334,7 +334,7 @@ impl Backend {
         req: S3Request<GetBucketOwnershipControlsInput>,
     ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
         let bucket = convert::bucket(&req.input.bucket)?;
-        self.store.look(|depot| depot.bucket(&bucket))?;
+        self.store.look(|depot| depot.bucket(&bucket)).await?;
         Ok(S3Response::new(GetBucketOwnershipControlsOutput {
             ownership_controls: Some(OwnershipControls {
                 rules: vec![OwnershipControlsRule {

@@ -44,7 +44,7 @@ impl Backend {
         // A form for a bucket that is not there need not send its file first.
         {
             let bucket = to.bucket.clone();
-            self.store.look(|depot| depot.bucket(&bucket))?;
+            self.store.look(|depot| depot.bucket(&bucket)).await?;
         }
         let (_, pieces) = form.into_pieces();
         let made = self

@@ -120,7 +120,7 @@ impl Backend {
             part_number: input.part_number,
             wants_checksum: wants_checksum(input.checksum_mode.as_ref()),
         };
-        let (found, version_id) = self.find(&asked.reading)?;
+        let (found, version_id) = self.find(&asked.reading).await?;
         check_conditions(&asked, &found)?;
         let extent = extent(&asked, &found)?;
         let mut output = head_of(&found, &extent, version_id, asked.wants_checksum);
@@ -163,12 +163,14 @@ impl Backend {
     }
 
     /// Finds a version, and the name it is shown under.
-    pub(super) fn find(&self, reading: &Reading) -> S3Result<(FoundObject, Option<String>)> {
-        self.store.look(|depot| {
-            let found = reading.find(depot)?;
-            let shown = convert::shown_version_of(depot, reading, &found)?;
-            Ok((found, shown))
-        })
+    pub(super) async fn find(&self, reading: &Reading) -> S3Result<(FoundObject, Option<String>)> {
+        self.store
+            .look(|depot| {
+                let found = reading.find(depot)?;
+                let shown = convert::shown_version_of(depot, reading, &found)?;
+                Ok((found, shown))
+            })
+            .await
     }
 
     /// Finds the object, checks what was asked against it, and begins to read.
@@ -255,7 +257,7 @@ impl Backend {
             }
         }
         let reading = Reading::of(&access, at, version)?;
-        let (found, version_id) = self.find(&reading)?;
+        let (found, version_id) = self.find(&reading).await?;
         let wants = |name: &str| wanted.iter().any(|wanted| wanted == name);
         let checksum = wants("Checksum")
             .then(|| convert::shown_checksum(&found))

@@ -22,7 +22,7 @@ impl Backend {
         let at = convert::object(&input.bucket, &input.key)?;
         let version = convert::selector(input.version_id.as_deref())?;
         let reading = Reading::of(&access, at, version)?;
-        let (found, version_id) = self.find(&reading)?;
+        let (found, version_id) = self.find(&reading).await?;
         Ok(S3Response::new(GetObjectTaggingOutput {
             tag_set: convert::tag_set(&found.tags),
             version_id,

@@ -121,7 +121,7 @@ impl<I: Index> Index for BufferedIndex<I> {
         let is_full = {
             let mut layers = self.write();
             for (key, value) in batch {
-                layers.set(key, value);
+                layers.set(key, value.as_ref());
             }
             layers.latest_bytes > self.bytes_max
         };
@@ -139,14 +139,14 @@ impl<I: Index> Index for BufferedIndex<I> {
 }
 
 impl Layers {
-    fn set(&mut self, key: &Bytes, value: &Option<Bytes>) {
-        let size = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
+    fn set(&mut self, key: &Bytes, value: Option<&Bytes>) {
+        let size = |value: Option<&Bytes>| value.map_or(0, Bytes::len);
         if let Some(there) = self.latest.get_mut(&**key) {
-            self.latest_bytes = self.latest_bytes + size(value) - size(there);
-            there.clone_from(value);
+            self.latest_bytes = self.latest_bytes + size(value) - size(there.as_ref());
+            *there = value.cloned();
         } else {
             self.latest_bytes += ROW_BYTES + key.len() + size(value);
-            self.latest.insert(key.clone(), value.clone());
+            self.latest.insert(key.clone(), value.cloned());
         }
     }
 
@@ -238,12 +238,12 @@ mod tests {
 
     fn first(
         index: &dyn Index,
-        from: &Bound<u8>,
-        to: &Bound<u8>,
+        from: Bound<u8>,
+        to: Bound<u8>,
         backwards: bool,
         limit: usize,
     ) -> Vec<(u8, u8)> {
-        let key = |bound: &Bound<u8>| bound.map(|key| vec![key]);
+        let key = |bound: Bound<u8>| bound.map(|key| vec![key]);
         index
             .range(key(from), key(to), backwards, limit)
             .take(limit)
@@ -327,7 +327,7 @@ mod tests {
                         wanted.reverse();
                     }
                     wanted.truncate(*limit);
-                    prop_assert_eq!(first(&index, from, to, *backwards, *limit), wanted);
+                    prop_assert_eq!(first(&index, *from, *to, *backwards, *limit), wanted);
                 }
             }
         }
@@ -391,15 +391,17 @@ mod tests {
         index.checkpoint().unwrap_err();
         index.apply(&batch(&[(2, None), (3, Some(3))])).unwrap();
         index.checkpoint().unwrap_err();
-        let all = (Bound::Unbounded, Bound::Unbounded);
-        assert_eq!(first(&index, &all.0, &all.1, false, 9), [(1, 1), (3, 3)]);
+        assert_eq!(
+            first(&index, Bound::Unbounded, Bound::Unbounded, false, 9),
+            [(1, 1), (3, 3)]
+        );
         index
             .disk
             .refuses
             .store(false, std::sync::atomic::Ordering::Relaxed);
         index.checkpoint().unwrap();
         assert_eq!(
-            first(&index.disk, &all.0, &all.1, false, 9),
+            first(&index.disk, Bound::Unbounded, Bound::Unbounded, false, 9),
             [(1, 1), (3, 3)]
         );
         assert!(index.read().latest.is_empty() && index.read().flushed.is_empty());

@@ -58,11 +58,11 @@ pub(super) fn is_empty_range(from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool
 }
 
 /// Rows with what was changed of them since, in the same order.
-pub(super) fn merged<'a>(
-    rows: Rows<'a>,
+pub(super) fn merged(
+    rows: Rows<'_>,
     mut changed: VecDeque<(Vec<u8>, Option<Vec<u8>>)>,
     backwards: bool,
-) -> Rows<'a> {
+) -> Rows<'_> {
     if changed.is_empty() {
         return rows;
     }
