@@ -383,10 +383,6 @@ impl<P: Processor> Processor for InTask<P> {
         self.0.name()
     }
 
-    fn concurrency(&self) -> Option<usize> {
-        self.0.concurrency()
-    }
-
     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
         let processor = Arc::clone(&self.0);
         let task = AbortOnDrop(tokio::spawn(async move { processor.process(upload).await }));

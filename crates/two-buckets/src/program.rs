@@ -41,7 +41,8 @@ fn run_command(processor: Arc<dyn DynProcessor>) -> Result<(), Failure> {
         Err(Stopped::Failed(failure)) => return Err(failure),
     };
     let environment = Environment::of_process();
-    let settings = Settings::resolve(&invocation.flags, &environment)?;
+    let mut settings = Settings::resolve(&invocation.flags, &environment)?;
+    settings.suit(&*processor);
     if let Command::Job(Some(job)) = &invocation.command {
         logs::begin(&settings)?;
         return job::run::run(processor, job, &settings, &environment);

@@ -66,7 +66,7 @@ pub(crate) struct ServeFlags {
     /// The region that S3 says it is
     #[arg(long, value_name = "NAME")]
     pub(crate) region: Option<OsString>,
-    /// How many files are processed at once
+    /// How many files are processed at once [default: twice the processors; 32 for the built-in description]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<OsString>,
     /// How often a file is tried before it is set aside as failed

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use two_buckets_objects::BucketName;
+use two_buckets_pipeline::DynProcessor;
 use two_buckets_s3_api::Role;
 use two_buckets_uploads::{Algorithm, ClaimName, WebOrigin};
 
@@ -395,6 +396,22 @@ impl Settings {
             self.routes, self.roles.value
         );
         hex::encode(Sha256::digest(all))
+    }
+
+    /// Has as many files in work at once as the program's own processor likes, where nobody says how many and all of them
+    /// go to it, in the embedded store.
+    pub(crate) fn suit(&mut self, processor: &dyn DynProcessor) {
+        let goes_to_it = self.function.function.value.is_none()
+            && self.command.command.value.is_none()
+            && self.routes.routes.is_empty()
+            && !self.is_on_aws();
+        if let (Origin::Default, true, Some(workers)) = (
+            &self.workers.origin,
+            goes_to_it,
+            processor.concurrency_boxed(),
+        ) {
+            self.workers.value = workers.clamp(1, WORKERS_MAX);
+        }
     }
 
     /// Each setting as name, value and origin, in the order of the documentation.

@@ -85,14 +85,6 @@ impl Processor for Routes {
         }
     }
 
-    /// What the default says, where everything goes to it.
-    fn concurrency(&self) -> Option<usize> {
-        match &*self.routes {
-            [] => self.default.concurrency_boxed(),
-            _ => None,
-        }
-    }
-
     async fn process(&self, upload: Incoming) -> Result<Report, ProcessError> {
         match first(&self.routes, facts(&upload.source)) {
             Some(at) => self.routes[at].process(upload).await,

@@ -128,10 +128,6 @@ pub(crate) async fn run(
     let (processor, running) =
         functions.start(processor, settings, &sts, &functions_role, &pins)?;
     let name = processor.name();
-    let workers = match settings.workers.origin {
-        Origin::Default => processor.concurrency(),
-        _ => None,
-    };
     let lanes = processor.lanes();
     let routes = processor.jobs(settings.job.from_bytes.value);
     let ledger = DepotLedger::open(depot.clone())
@@ -148,7 +144,7 @@ pub(crate) async fn run(
         processor,
         pipeline_settings(settings, routes),
         &WorkerOptions {
-            workers: workers.unwrap_or(settings.workers.value),
+            workers: settings.workers.value,
             sweep_every: settings.sweep_interval.value,
             drain_wait_max: DRAIN_MAX,
             lanes,

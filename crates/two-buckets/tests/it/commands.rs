@@ -119,6 +119,26 @@ fn config_prints_each_value_and_its_origin() {
     }
 }
 
+#[test]
+fn the_built_in_description_has_more_files_at_once_than_a_function_where_nobody_says_how_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let workers = |flags: &[&str]| {
+        let output = bare(&program(), folder.path())
+            .args(["config", "--json"])
+            .args(flags)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", complaint(&output));
+        let settings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let text = settings["workers"]["value"].as_str().unwrap();
+        text.parse::<usize>().unwrap()
+    };
+    assert_eq!(workers(&[]), 32);
+    assert_eq!(workers(&["--workers", "3"]), 3);
+    let of_a_function = std::thread::available_parallelism().map_or(4, |n| n.get() * 2);
+    assert_eq!(workers(&["--command", "true"]), of_a_function);
+}
+
 #[cfg(unix)]
 #[test]
 fn what_the_server_leaves_is_for_its_owner_only() {
