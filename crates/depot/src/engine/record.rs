@@ -205,6 +205,24 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// Whether a record ends where these bytes do. It may be damaged, but was written to its end: behind one that was not
+    /// there are zeros.
+    pub(super) fn ends(store: u64, bytes: &[u8]) -> bool {
+        let first = bytes.len().saturating_sub(HEADER_BYTES + PAYLOAD_BYTES_MAX);
+        let last = bytes.len().saturating_sub(HEADER_BYTES);
+        let begins = (first..=last).rev().find(|at| {
+            let mut fields = Fields(bytes.get(*at..).unwrap_or_default());
+            fields.u32() == Some(MAGIC)
+                && fields.u32().and_then(|length| usize::try_from(length).ok())
+                    == Some(bytes.len() - at - HEADER_BYTES)
+        });
+        let record = begins.and_then(|at| bytes.get(at..)).unwrap_or_default();
+        let end = record
+            .get(HEADER_BYTES..)
+            .and_then(|rest| rest.last_chunk::<16>());
+        end.is_some_and(|end| *end != [0; 16]) || Record::read(store, record).is_some()
+    }
+
     /// The record at the beginning of the bytes, or none if there is no whole one of this store.
     pub(super) fn read(store: u64, bytes: &'a [u8]) -> Option<Self> {
         let mut fields = Fields(bytes);

@@ -69,6 +69,7 @@ pub(super) fn replay(
             position.segment
         )));
     }
+    replay.check_position(position)?;
     if let Some(last) = todo.last() {
         replay.mend_end(*last, position)?;
     }
@@ -152,6 +153,23 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
+    /// Makes sure that the log has what the index has of it. In a folder that was copied file by file the index can be of a
+    /// later moment, and zeros be where its records are.
+    fn check_position(&self, position: Position) -> Result<(), OpenError> {
+        if position.offset <= log::HEADER_BYTES {
+            return Ok(());
+        }
+        let Segment { bytes, .. } = self.open(position.segment)?;
+        let applied = bytes.get(..to_usize(position.offset)?).unwrap_or(&[]);
+        if Record::ends(self.store, applied) {
+            return Ok(());
+        }
+        Err(corrupt(format!(
+            "log segment {} ends before what the index has of it",
+            position.segment
+        )))
+    }
+
     /// Cuts off what was being written at the end of the log and makes sure that the rest is durable, before anybody
     /// can see it.
     ///
@@ -213,11 +231,6 @@ impl Replay<'_> {
             position.offset = log::HEADER_BYTES;
         }
         let mut offset = to_usize(position.offset)?;
-        if offset > bytes.len() {
-            return Err(corrupt(format!(
-                "log segment {segment} ends before what the index has of it"
-            )));
-        }
         while let Some(record) = self.record_at(&bytes, offset, position.sequence + 1) {
             self.record(segment, offset as u64, &record)?;
             offset += record.size_bytes();

@@ -259,6 +259,33 @@ fn a_segment_whose_first_record_was_torn_does_not_keep_the_store_from_opening_ag
 }
 
 #[test]
+fn an_index_that_is_ahead_of_its_log_is_refused_though_there_are_zeros_where_the_records_were() {
+    let storage = MemoryStorage::new();
+    let engine = open(&storage).unwrap();
+    for key in ["one", "two", "three"] {
+        act(&engine, Step::Put(key, 7, 900)).unwrap();
+    }
+    drop(engine);
+    let segment = "log/00000000000000000001.log";
+    let length = storage.files()[segment];
+    for kept in [length - 1, length - 500, length - 900, HEADER_BYTES + 10] {
+        let copied = storage.after_kill();
+        let file = copied.open(segment).unwrap();
+        let zeros = vec![0; usize::try_from(length - kept).unwrap() + 5_000];
+        file.write_at(kept, &zeros).unwrap();
+        let last_byte = kept == length - 1;
+        match open(&copied) {
+            Err(OpenError::Corrupt(what)) => assert!(what.contains("ends before"), "{what}"),
+            // A damaged record is found when its body is read.
+            Ok(_) if last_byte => {}
+            Ok(_) => panic!("{kept} of {length} bytes are enough"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    drop(open(&storage).unwrap());
+}
+
+#[test]
 fn a_small_body_that_was_just_written_is_read_without_the_disk() {
     let storage = MemoryStorage::new();
     let engine = open(&storage).unwrap();
