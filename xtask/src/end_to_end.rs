@@ -25,8 +25,8 @@ pub(crate) fn test(closing: &mut Vec<String>) -> Result<Done> {
     web::install(&repository::root().join("tests").join("js"))?;
     let (lines, outcome) = pytest()?
         .args(["--durations=15", "tests/e2e"])
-        // Most of a test's time is waiting; what a module's tests share is made once by each of the two, as few as can be.
-        .args(["--numprocesses=2", "--dist=worksteal"])
+        // Most of a test's time is waiting; what a module's tests share is made once by each of the three.
+        .args(["--numprocesses=3", "--dist=worksteal"])
         .run_and_keep(|line| {
             line.starts_with("FAILED ")
                 || line.starts_with("ERROR ")
