@@ -50,9 +50,7 @@ impl Backend {
         }
         let deleted = self
             .store
-            .begin(|depot| {
-                delete(depot, &access, &at, &version, &condition).map_err(|error| of_depot(&error))
-            })
+            .call(move |depot| delete(depot, &access, &at, &version, &condition))
             .await?;
         Ok(S3Response::new(DeleteObjectOutput {
             delete_marker: deleted.is_delete_marker.then_some(true),
