@@ -84,41 +84,9 @@ impl Drop for Changing<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::Bound;
-
     use super::*;
     use crate::engine::index::Batch;
-    use crate::engine::storage::{MemoryStorage, Storage};
-    use crate::engine::{MapIndex, index};
-
-    /// An index in which something happens right behind a look.
-    struct Hooked<'a, F: Fn()> {
-        index: &'a MapIndex,
-        behind_a_look: F,
-    }
-
-    impl<F: Fn() + Send + Sync> Index for Hooked<'_, F> {
-        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-            let value = self.index.get(key);
-            (self.behind_a_look)();
-            value
-        }
-        fn range(
-            &self,
-            from: Bound<Vec<u8>>,
-            to: Bound<Vec<u8>>,
-            backwards: bool,
-            limit: usize,
-        ) -> index::Rows<'static> {
-            self.index.range(from, to, backwards, limit)
-        }
-        fn apply(&self, batch: &Batch) -> Result<()> {
-            self.index.apply(batch)
-        }
-        fn checkpoint(&self) -> Result<()> {
-            self.index.checkpoint()
-        }
-    }
+    use crate::engine::index::odd::OddIndex;
 
     fn set(index: &dyn Index, key: &[u8], value: &'static [u8]) {
         let row = (key.to_vec().into(), Some(value.into()));
@@ -127,8 +95,7 @@ mod tests {
 
     #[test]
     fn a_row_is_looked_up_once_until_one_changes() {
-        let storage: std::sync::Arc<dyn Storage> = std::sync::Arc::new(MemoryStorage::new());
-        let index = MapIndex::open(&storage).unwrap();
+        let index = OddIndex::in_memory();
         let steady = Steady::default();
         let key = Table::BUCKETS.key(b"staging");
         assert!(Steady::holds(&key));
@@ -142,20 +109,16 @@ mod tests {
 
     #[test]
     fn what_was_read_while_it_changed_is_not_kept() {
-        let storage: std::sync::Arc<dyn Storage> = std::sync::Arc::new(MemoryStorage::new());
-        let index = MapIndex::open(&storage).unwrap();
         let steady = Steady::default();
         let key = Table::BUCKETS.key(b"staging");
+        let index = OddIndex::in_memory();
         // The whole change lies behind the look and before what was seen is kept.
-        let hooked = Hooked {
-            index: &index,
-            behind_a_look: || {
-                let changing = steady.changing();
-                set(&index, &key, b"1");
-                drop(changing);
-            },
-        };
-        assert_eq!(steady.get(&hooked, &key).unwrap(), None);
+        let before = OddIndex::in_memory().behind_a_look(|| {
+            let changing = steady.changing();
+            set(&index, &key, b"1");
+            drop(changing);
+        });
+        assert_eq!(steady.get(&before, &key).unwrap(), None);
         assert_eq!(steady.get(&index, &key).unwrap(), Some(b"1".to_vec()));
         // A look while the change is on its way.
         let changing = steady.changing();

@@ -220,6 +220,7 @@ mod tests {
 
     use super::*;
     use crate::engine::MapIndex;
+    use crate::engine::index::odd::OddIndex;
     use crate::engine::storage::{MemoryStorage, Storage};
 
     fn open(storage: &MemoryStorage, bytes_max: usize) -> BufferedIndex<MapIndex> {
@@ -227,41 +228,15 @@ mod tests {
         BufferedIndex::holding(MapIndex::open(&storage).unwrap(), bytes_max)
     }
 
-    /// A disk's index that takes no batch while it is told so, and gives no row more than it is asked for.
-    struct Refusing {
-        index: MapIndex,
-        refuses: AtomicBool,
-    }
-
-    impl Index for Refusing {
-        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-            self.index.get(key)
-        }
-        fn range(
-            &self,
-            from: Bound<Vec<u8>>,
-            to: Bound<Vec<u8>>,
-            backwards: bool,
-            limit: usize,
-        ) -> Rows<'static> {
-            Box::new(self.index.range(from, to, backwards, limit).take(limit))
-        }
-        fn apply(&self, batch: &Batch) -> Result<()> {
-            if self.refuses.load(Ordering::Relaxed) {
+    /// On a disk that takes no batch while it is told so.
+    fn refusing(refuses: &AtomicBool, bytes_max: usize) -> BufferedIndex<OddIndex<'_>> {
+        let disk = OddIndex::in_memory().before_a_batch(|| {
+            if refuses.load(Ordering::Relaxed) {
                 return Err(crate::Error::DiskFull);
             }
-            self.index.apply(batch)
-        }
-        fn checkpoint(&self) -> Result<()> {
-            self.index.checkpoint()
-        }
-    }
-
-    fn refusing(refuses: bool, bytes_max: usize) -> BufferedIndex<Refusing> {
-        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-        let index = MapIndex::open(&storage).unwrap();
-        let refuses = refuses.into();
-        BufferedIndex::holding(Refusing { index, refuses }, bytes_max)
+            Ok(())
+        });
+        BufferedIndex::holding(disk, bytes_max)
     }
 
     fn batch(rows: &[(u8, Option<u8>)]) -> Batch {
@@ -320,7 +295,8 @@ mod tests {
             bytes_max in prop_oneof![Just(BYTES_MAX), Just(500_usize)],
             asked in prop::collection::vec((bound(), bound(), any::<bool>(), 0..8_usize), 1..8),
         ) {
-            let index = refusing(false, bytes_max);
+            let refuses = AtomicBool::new(false);
+            let index = refusing(&refuses, bytes_max);
             let mut plain = BTreeMap::new();
             for act in acts {
                 match act {
@@ -335,9 +311,9 @@ mod tests {
                     }
                     Act::Checkpoint => index.checkpoint().unwrap(),
                     Act::Refused => {
-                        index.disk.refuses.store(true, Ordering::Relaxed);
+                        refuses.store(true, Ordering::Relaxed);
                         drop(index.checkpoint());
-                        index.disk.refuses.store(false, Ordering::Relaxed);
+                        refuses.store(false, Ordering::Relaxed);
                     }
                 }
                 for key in 0..20 {
@@ -388,7 +364,8 @@ mod tests {
 
     #[test]
     fn what_the_disk_refused_is_shown_and_brought_there_later_under_what_is_newer() {
-        let index = refusing(true, BYTES_MAX);
+        let refuses = AtomicBool::new(true);
+        let index = refusing(&refuses, BYTES_MAX);
         index.apply(&batch(&[(1, Some(1)), (2, Some(2))])).unwrap();
         index.checkpoint().unwrap_err();
         index.apply(&batch(&[(2, None), (3, Some(3))])).unwrap();
@@ -397,7 +374,7 @@ mod tests {
             first(&index, Bound::Unbounded, Bound::Unbounded, false, 9),
             [(1, 1), (3, 3)]
         );
-        index.disk.refuses.store(false, Ordering::Relaxed);
+        refuses.store(false, Ordering::Relaxed);
         index.checkpoint().unwrap();
         assert_eq!(
             first(&index.disk, Bound::Unbounded, Bound::Unbounded, false, 9),

@@ -3,6 +3,8 @@
 mod buffered;
 mod lsm;
 mod map;
+#[cfg(test)]
+pub(crate) mod odd;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;

@@ -13,11 +13,11 @@ use super::world::{
     open_with, read, state, states,
 };
 use crate::bodies::{BodyWriter, Reader};
-use crate::engine::index::{Batch, Index};
+use crate::engine::index::odd::OddIndex;
 use crate::engine::log::HEADER_BYTES;
 use crate::engine::storage::memory::{Fault, Operation};
 use crate::engine::storage::{MemoryStorage, Storage};
-use crate::engine::{BufferedIndex, CHUNK_BYTES, Engine, MapIndex, Rows, Settings};
+use crate::engine::{BufferedIndex, CHUNK_BYTES, Engine, MapIndex, Settings};
 use crate::{Error, OpenError};
 
 #[test]
@@ -665,39 +665,18 @@ fn a_body_that_was_added_twice_over_is_freed_with_the_last_hold() {
     );
 }
 
-/// An index that fails or panics from some moment on.
-struct BadIndex {
-    index: MapIndex,
-    mood: Arc<AtomicU8>,
-}
-
 const WELL: u8 = 0;
 const FAILS: u8 = 1;
 const PANICS: u8 = 2;
 
-impl Index for BadIndex {
-    fn get(&self, key: &[u8]) -> crate::Result<Option<Vec<u8>>> {
-        self.index.get(key)
-    }
-    fn range(
-        &self,
-        from: Bound<Vec<u8>>,
-        to: Bound<Vec<u8>>,
-        backwards: bool,
-        limit: usize,
-    ) -> Rows<'static> {
-        self.index.range(from, to, backwards, limit)
-    }
-    fn apply(&self, batch: &Batch) -> crate::Result<()> {
-        match self.mood.load(Ordering::Relaxed) {
-            WELL => self.index.apply(batch),
-            FAILS => Err(Error::Io(io::Error::other("the index is broken"))),
-            _ => panic!("the index panics, as this test wants it to"),
-        }
-    }
-    fn checkpoint(&self) -> crate::Result<()> {
-        self.index.checkpoint()
-    }
+/// An index that fails or panics from some moment on.
+fn moody(index: MapIndex, mood: &Arc<AtomicU8>) -> OddIndex<'static> {
+    let mood = Arc::clone(mood);
+    OddIndex::new(index).before_a_batch(move || match mood.load(Ordering::Relaxed) {
+        WELL => Ok(()),
+        FAILS => Err(Error::Io(io::Error::other("the index is broken"))),
+        _ => panic!("the index panics, as this test wants it to"),
+    })
 }
 
 #[test]
@@ -707,12 +686,7 @@ fn an_index_that_fails_or_panics_ends_writing_keeps_nobody_waiting_and_loses_not
         let mood = Arc::new(AtomicU8::new(WELL));
         let engine = Engine::open(
             Arc::new(disk.clone()),
-            |storage| {
-                Ok(Box::new(BadIndex {
-                    index: MapIndex::open(storage)?,
-                    mood: Arc::clone(&mood),
-                }))
-            },
+            |storage| Ok(Box::new(moody(MapIndex::open(storage)?, &mood))),
             Arc::new(|| Timestamp::from_millis(1_000)),
             SETTINGS,
         )
