@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, request};
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -96,26 +96,8 @@ impl Connection {
     /// Puts a file of bytes that no other key has, its hash signed, and returns the time from request to answer.
     pub(crate) async fn put(&mut self, key: &str, size: usize) -> Result<Duration> {
         let body: Bytes = key.bytes().chain([b'\n']).cycle().take(size).collect();
-        let to_sign = sign::Request {
-            method: &Method::PUT,
-            host: &self.host,
-            bucket: Some(STAGING),
-            key: Some(key),
-            query: &[],
-            headers: &[],
-        };
         let hash = sign::sha256_hex(&body);
-        let mut request = Request::put(to_sign.target()).header(http::header::HOST, &self.host);
-        for (name, value) in sign::sign_headers(
-            &self.credentials,
-            None,
-            REGION,
-            &to_sign,
-            &hash,
-            clock::stamp(),
-        ) {
-            request = request.header(name, value);
-        }
+        let request = self.signed(&Method::PUT, (STAGING, Some(key)), &[], &hash);
         let request = request.body(Either::Left(Full::new(body)))?;
         let began = clock::now();
         let (status, answer) = send(&mut self.sender, request).await?;
@@ -135,28 +117,7 @@ impl Connection {
         query: &[(&str, &str)],
         body: Sent,
     ) -> Result<Response<Incoming>> {
-        let to_sign = sign::Request {
-            method: &method,
-            host: &self.host,
-            bucket: Some(at.0),
-            key: at.1,
-            query,
-            headers: &[],
-        };
-        let mut request = Request::builder()
-            .method(&method)
-            .uri(to_sign.target())
-            .header(http::header::HOST, &self.host);
-        for (name, value) in sign::sign_headers(
-            &self.credentials,
-            None,
-            REGION,
-            &to_sign,
-            sign::UNSIGNED_PAYLOAD,
-            clock::stamp(),
-        ) {
-            request = request.header(name, value);
-        }
+        let request = self.signed(&method, at, query, sign::UNSIGNED_PAYLOAD);
         self.sender.ready().await?;
         let answer = self.sender.send_request(request.body(body)?).await?;
         if !answer.status().is_success() {
@@ -240,6 +201,39 @@ impl Connection {
         self.call(Method::POST, path, token, Bytes::from_static(b"{}"))
             .await?;
         Ok(())
+    }
+
+    /// A request of S3 with its signature, which covers a payload of this hash.
+    fn signed(
+        &self,
+        method: &Method,
+        (bucket, key): (&str, Option<&str>),
+        query: &[(&str, &str)],
+        payload_sha256: &str,
+    ) -> request::Builder {
+        let to_sign = sign::Request {
+            method,
+            host: &self.host,
+            bucket: Some(bucket),
+            key,
+            query,
+            headers: &[],
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(to_sign.target())
+            .header(http::header::HOST, &self.host);
+        for (name, value) in sign::sign_headers(
+            &self.credentials,
+            None,
+            REGION,
+            &to_sign,
+            payload_sha256,
+            clock::stamp(),
+        ) {
+            request = request.header(name, value);
+        }
+        request
     }
 
     async fn call(
