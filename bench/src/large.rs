@@ -14,12 +14,11 @@ use md5::{Digest as _, Md5};
 use tokio::task::JoinSet;
 
 use crate::client::{ARCHIVE, Connection, STAGING, swallow};
-use crate::clock;
 use crate::disk::Probe;
 use crate::figures::{median, millis};
-use crate::nginx::Nginx;
 use crate::pieces::Pieces;
 use crate::server::Server;
+use crate::{clock, nginx};
 
 /// What is measured, and how often.
 #[derive(clap::Args)]
@@ -239,7 +238,7 @@ fn md5_rate(piece: &Bytes, size: u64) -> f64 {
 }
 
 async fn nginx_rate(program: &std::path::Path, piece: &Bytes, size: u64) -> Result<f64> {
-    let nginx = Nginx::start(program, piece, size).await?;
+    let nginx = nginx::start(program, piece, size).await?;
     let mut connection = Connection::open(nginx.address()).await?;
     let began = clock::now();
     ensure!(

@@ -16,6 +16,7 @@ mod large;
 mod latency;
 mod nginx;
 mod overhead;
+mod peer;
 mod pieces;
 mod process;
 mod server;
