@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::program::Program;
-use crate::repository;
 use crate::stages::Done;
+use crate::{crates, repository};
 
 /// The version the configuration in `deny.toml` is written for.
 const VERSION: &str = "0.20.2";
@@ -31,18 +31,10 @@ pub(crate) fn check() -> Result<Done> {
 
 fn installed() -> Result<PathBuf> {
     let tools = repository::target()?.join("tools");
-    let program = tools.join("bin").join("cargo-deny");
-    let version = Program::new(&program).args(["--version"]);
-    if program.is_file() && version.output()?.trim() == format!("cargo-deny {VERSION}") {
-        return Ok(program);
-    }
-    Program::new("cargo")
-        .args(["install", "--locked", "--root"])
-        .args([&tools])
-        .args(["--version", &format!("={VERSION}"), "cargo-deny"])
+    crates::installed("cargo-deny", VERSION, &tools, |install| {
         // To optimise it takes minutes and wins seconds in the one run.
-        .args(["--debug"])
-        .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        .run()?;
-    Ok(program)
+        install
+            .args(["--debug"])
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+    })
 }

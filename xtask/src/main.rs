@@ -9,6 +9,7 @@
 mod arrows;
 mod bench;
 mod check;
+mod crates;
 mod debian;
 mod deny;
 mod deploy;
