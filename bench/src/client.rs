@@ -1,4 +1,4 @@
-//! The client that both sides are measured with: signed PUTs over keep-alive connections.
+//! The client that all sides are measured with: signed PUTs over keep-alive connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +18,7 @@ use two_buckets_s3_api::{Credentials, sign};
 use crate::clock;
 use crate::pieces::Pieces;
 
-/// The key pair the server is started with.
+/// The key pair that every server is started with.
 pub(crate) const ACCESS_KEY_ID: &str = "AKIATWOBUCKETSBENCH0";
 /// Its secret half.
 pub(crate) const SECRET_ACCESS_KEY: &str = "only-for-a-server-that-lives-for-one-benchmark";

@@ -19,6 +19,7 @@ mod overhead;
 mod peer;
 mod pieces;
 mod process;
+mod s3s_fs;
 mod server;
 mod sink;
 mod space;
@@ -29,7 +30,7 @@ use clap::Parser;
 /// Measurements of the release program from outside
 #[derive(Parser)]
 enum Bench {
-    /// Small files by signed PUT until all are archived, beside a bare hyper sink
+    /// Small files by signed PUT until all are archived, beside a bare hyper sink and s3s-fs
     E2e(e2e::Flags),
     /// Many files put in while processing is paused, then resumed
     Backlog(backlog::Flags),

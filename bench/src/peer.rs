@@ -10,15 +10,16 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use crate::clock;
+use crate::{clock, process};
 
 /// How long it may take to listen.
 const LISTENS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A running peer; dropping it kills it and removes its folder.
 pub(crate) struct Peer {
+    name: &'static str,
     address: String,
-    _process: Child,
+    process: Child,
     _folder: TempDir,
 }
 
@@ -52,8 +53,9 @@ impl Peer {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(Self {
+            name,
             address: address.to_string(),
-            _process: process,
+            process,
             _folder: folder,
         })
     }
@@ -61,5 +63,10 @@ impl Peer {
     /// Where it listens.
     pub(crate) fn address(&self) -> String {
         self.address.clone()
+    }
+    /// The processor time it has used, its own and the kernel's for it.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let pid = self.process.id();
+        process::cpu(pid.with_context(|| format!("{} has ended", self.name))?)
     }
 }

@@ -1,16 +1,20 @@
 //! `cargo xtask bench …`: measurements on the release program.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
 
 use crate::program::Program;
-use crate::{debian, package, python, release, repository, web};
+use crate::{crates, debian, package, python, release, repository, web};
+
+/// The peer for PUT: the newest that Rust 1.95 builds, and on the same s3s as the program.
+const S3S_FS_VERSION: &str = "0.14.1";
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {
-    /// Small files by signed PUT until all are archived, beside a bare hyper sink
+    /// Small files by signed PUT until all are archived, beside a bare hyper sink and s3s-fs
     E2e(E2e),
     /// Many files put in while processing is paused, then resumed, beside the same processed as they come
     Backlog(Backlog),
@@ -43,7 +47,7 @@ pub(crate) struct E2e {
     /// Bytes of each file
     #[arg(long, default_value_t = 4096)]
     size: u64,
-    /// Interleaved rounds of server and sink; medians are printed
+    /// Interleaved rounds of the sink, the server and s3s-fs; medians are printed
     #[arg(long, default_value_t = 5)]
     rounds: u32,
 }
@@ -175,12 +179,24 @@ fn measuring(subcommand: &str) -> Result<Program> {
 }
 
 fn e2e(flags: &E2e) -> Result<()> {
-    measuring("e2e")?
+    let mut program = measuring("e2e")?
         .args(["--files", &flags.files.to_string()])
         .args(["--connections", &flags.connections.to_string()])
         .args(["--size", &flags.size.to_string()])
-        .args(["--rounds", &flags.rounds.to_string()])
-        .run()
+        .args(["--rounds", &flags.rounds.to_string()]);
+    match s3s_fs() {
+        Ok(s3s_fs) => program = program.args([OsStr::new("--s3s-fs"), s3s_fs.as_os_str()]),
+        Err(why) => println!("s3s-fs skipped: {why:#}"),
+    }
+    program.run()
+}
+
+/// s3s-fs, installed once below the target folder (some five minutes).
+fn s3s_fs() -> Result<PathBuf> {
+    let folder = repository::target()?.join("peers").join("s3s-fs");
+    crates::installed("s3s-fs", S3S_FS_VERSION, &folder, |install| {
+        install.args(["--features", "binary"])
+    })
 }
 
 fn backlog(flags: &Backlog) -> Result<()> {
