@@ -174,8 +174,14 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
 
 /// The measuring program with one of its subcommands, and the release program that it measures.
 fn measuring(subcommand: &str) -> Result<Program> {
-    let [server, bench] = release::build_with_bench()?;
+    let [server, bench, _] = release::build_with_bench()?;
     Ok(Program::new(bench).args([subcommand.as_ref(), "--server".as_ref(), server.as_os_str()]))
+}
+
+/// The least function in Rust, built with them.
+fn empty_function() -> Result<PathBuf> {
+    let [.., function] = release::build_with_bench()?;
+    Ok(function)
 }
 
 fn e2e(flags: &E2e) -> Result<()> {
@@ -216,7 +222,9 @@ fn latency(flags: &Latency) -> Result<()> {
 }
 
 fn large(flags: &Large) -> Result<()> {
+    let function = empty_function()?;
     let mut program = measuring("large")?
+        .args(["--function".as_ref(), function.as_os_str()])
         .args(["--mib", &flags.mib.to_string()])
         .args(["--rounds", &flags.rounds.to_string()]);
     match debian::unpacked("nginx", "usr/sbin/nginx") {
@@ -255,7 +263,7 @@ fn overhead(flags: &Overhead) -> Result<()> {
 }
 
 fn functions(flags: &Functions) -> Result<()> {
-    let empty = release::build_package("two-buckets-bench", "empty_function")?;
+    let empty = empty_function()?;
     let mut program = measuring("functions")?
         .args(["--empty-function".as_ref(), empty.as_os_str()])
         .args(["--warm", &flags.warm.to_string()])

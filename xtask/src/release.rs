@@ -18,12 +18,12 @@ pub(crate) fn build_package(package: &str, program: &str) -> Result<PathBuf> {
     Ok(built)
 }
 
-/// Builds the release program and what measures it, with their features together, so that what both are made of is built
-/// once.
-pub(crate) fn build_with_bench() -> Result<[PathBuf; 2]> {
+/// Builds the release program, what measures it and the least function, with their features together, so that what they
+/// are made of is built once.
+pub(crate) fn build_with_bench() -> Result<[PathBuf; 3]> {
     build_among(
         &["two-buckets", "two-buckets-bench"],
-        ["two-buckets", "bench"],
+        ["two-buckets", "bench", "empty_function"],
     )
 }
 
