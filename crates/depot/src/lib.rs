@@ -33,7 +33,7 @@ mod rows;
 mod view;
 
 pub use begun::Begun;
-pub use bodies::{Body, BodyWriter, Reader};
+pub use bodies::{Body, BodyHashes, BodyStorer, BodyWriter, Reader};
 pub use buckets::{BucketInfo, ConfigKind, Versioning};
 pub use changes::{Cause, ChangeKind, ObjectChange, RecordChange};
 pub use engine::{Facts, storage};

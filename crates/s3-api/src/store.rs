@@ -1,10 +1,12 @@
 //! The async face of the depot: calls that may block run on threads made for it, short ones where they are asked for.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use s3s::S3Result;
 use tokio::task::{JoinHandle, spawn_blocking};
-use two_buckets_depot::{Body, BodyWriter, Depot, Reader};
+use two_buckets_depot::{Body, BodyHashes, BodyStorer, BodyWriter, Depot, Reader};
 use two_buckets_objects::Algorithm;
 
 use crate::cause::RequestCause;
@@ -123,7 +125,7 @@ impl Store {
     {
         let mut waiting = Vec::new();
         let mut waiting_bytes = 0;
-        let mut writing: Option<JoinHandle<two_buckets_depot::Result<BodyWriter>>> = None;
+        let mut writing: Option<Writing> = None;
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(crate::error::of_body)?;
             waiting_bytes += piece.len();
@@ -132,25 +134,19 @@ impl Store {
                 continue;
             }
             // One write goes on while the next bytes come.
-            let mut writer = match writing.take() {
+            let writer = match writing.take() {
                 None => self.0.body_writer(&algorithms, size_bytes_max),
-                Some(writing) => written(writing).await?,
+                Some(writing) => writing.end().await?,
             };
-            let batch = std::mem::take(&mut waiting);
             waiting_bytes = 0;
-            writing = Some(spawn_blocking(move || {
-                for piece in &batch {
-                    writer.write(piece)?;
-                }
-                Ok(writer)
-            }));
+            writing = Some(Writing::begin(writer, std::mem::take(&mut waiting)));
         }
         Ok(Received {
             algorithms,
             size_bytes_max,
             writer: match writing {
                 None => None,
-                Some(writing) => Some(written(writing).await?),
+                Some(writing) => Some(writing.end().await?),
             },
             rest: waiting,
         })
@@ -238,11 +234,39 @@ impl Reading {
     }
 }
 
-async fn written(
-    writing: JoinHandle<two_buckets_depot::Result<BodyWriter>>,
-) -> S3Result<BodyWriter> {
-    writing
-        .await
-        .expect(NO_PANIC)
-        .map_err(|error| of_depot(&error))
+/// Pieces that are being hashed by one thread and written by another: one body alone is as fast as the slower of both.
+struct Writing {
+    hashing: JoinHandle<BodyHashes>,
+    storing: JoinHandle<two_buckets_depot::Result<BodyStorer>>,
+}
+
+impl Writing {
+    fn begin(writer: BodyWriter, pieces: Vec<Bytes>) -> Self {
+        let (mut hashes, mut storer) = writer.split();
+        let pieces = Arc::new(pieces);
+        let hashed = Arc::clone(&pieces);
+        Self {
+            hashing: spawn_blocking(move || {
+                for piece in &*hashed {
+                    hashes.update(piece);
+                }
+                hashes
+            }),
+            storing: spawn_blocking(move || {
+                for piece in &*pieces {
+                    storer.write(piece)?;
+                }
+                Ok(storer)
+            }),
+        }
+    }
+
+    async fn end(self) -> S3Result<BodyWriter> {
+        let storer = self.storing.await.expect(NO_PANIC);
+        let hashes = self.hashing.await.expect(NO_PANIC);
+        match storer {
+            Ok(storer) => Ok(BodyWriter::join(hashes, storer)),
+            Err(error) => Err(of_depot(&error)),
+        }
+    }
 }

@@ -5,6 +5,7 @@
     reason = "in a test what fails is to stop it, in its helpers as well"
 )]
 
+mod bodies;
 mod changes;
 mod harness;
 mod lists;
