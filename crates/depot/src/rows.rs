@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use two_buckets_objects::{ObjectRef, Timestamp, VersionRef, WriteCondition, Written};
+use two_buckets_objects::{ObjectRef, Timestamp, VersionRef, Written};
 
 use crate::begun::Told;
 use crate::changes::{Cause, RecordChange, WhenDurable};
@@ -40,8 +40,6 @@ pub struct MoveVersion {
     pub from: VersionRef,
     /// Where to.
     pub to: ObjectRef,
-    /// What must hold of the target's current version.
-    pub condition: WriteCondition,
     /// User metadata to set over the source's own.
     pub add_user_metadata: Vec<(String, String)>,
 }

@@ -1,7 +1,7 @@
 //! What the pipeline writes to the archive beside the bytes, and where an upload belongs there.
 
 use two_buckets_objects::{
-    Algorithm, BucketName, ETag, Key, Metadata, ObjectInfo, Timestamp, VersionId, VersionRef,
+    Algorithm, BucketName, Key, Metadata, ObjectInfo, Timestamp, VersionId, VersionRef,
     WriteCondition,
 };
 
@@ -263,17 +263,14 @@ pub fn place(mark: &Mark, current: Option<&ObjectInfo>) -> Placement {
     match Mark::of(&current.metadata) {
         Some(theirs) if theirs.source_version == mark.source_version => Placement::AlreadyCurrent,
         Some(theirs) if theirs.order > mark.order => Placement::Late,
-        _ => replace(&current.etag),
+        _ => Placement::Current(WriteCondition::IfMatch(current.etag.clone())),
     }
-}
-
-/// Under the key, over a current version with this tag.
-pub fn replace(current: &ETag) -> Placement {
-    Placement::Current(WriteCondition::IfMatch(current.clone()))
 }
 
 #[cfg(test)]
 mod tests {
+    use two_buckets_objects::ETag;
+
     use super::*;
 
     fn mark(version: &str, millis: i64, number: u64) -> Mark {

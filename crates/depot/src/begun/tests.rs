@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use two_buckets_objects::{BucketName, ObjectRef, Timestamp, WriteCondition};
+use two_buckets_objects::{BucketName, ObjectRef, Timestamp};
 
 use super::Begun;
 use crate::engine::storage::MemoryStorage;
@@ -202,7 +202,6 @@ fn what_could_not_be_written_is_an_error_and_nobody_is_told() {
                         version_id: from.version_id.clone(),
                     },
                     to: object("archive", "a"),
-                    condition: WriteCondition::None,
                     add_user_metadata: Vec::new(),
                 })
             })

@@ -180,7 +180,7 @@ pub(crate) fn set_user_pairs(metadata: &mut Metadata, pairs: &[(String, String)]
 }
 
 /// Where a call names two places, "not found" speaks of the source only.
-pub(crate) fn missing_target_fails_the_condition(error: Error) -> Error {
+fn missing_target_fails_the_condition(error: Error) -> Error {
     match error {
         Error::NoSuchKey { .. } => Error::ConditionFailed,
         other => other,

@@ -2,7 +2,7 @@
 
 use two_buckets_objects::{ObjectRef, VersionRef};
 
-use super::copy::{missing_target_fails_the_condition, set_user_pairs};
+use super::copy::set_user_pairs;
 use super::{FoundObject, check_size_beside, versions};
 use crate::records::{VersionRecord, VersionState};
 use crate::{ChangeKind, Error, MoveVersion, Moved, Result, Selector, Transaction};
@@ -21,22 +21,19 @@ impl Transaction<'_> {
     /// Moves a version. Its size does not matter: the body stays where it is and both rows name it in turn.
     ///
     /// It keeps its `ETag`, checksums, parts, metadata and tags; id, place in the order and Last-Modified are those of a
-    /// version written now. A condition that does not hold is [`Error::ConditionFailed`] in every case.
-    /// Its old place still answers [`Depot::head`](crate::Depot::head) and [`Depot::read`](crate::Depot::read) for the
-    /// grace.
+    /// version written now. What is to hold of the target is looked at within the same transaction ([`Self::head`]): nothing
+    /// comes between. Its old place still answers [`Depot::head`](crate::Depot::head) and
+    /// [`Depot::read`](crate::Depot::read) for the grace.
     pub fn move_version(&mut self, options: MoveVersion) -> Result<Moved> {
         let MoveVersion {
             from,
             to,
-            condition,
             add_user_metadata,
         } = options;
         let old_place = from.object();
         let (old_order, source) =
             self.select(&old_place, &Selector::Version(from.version_id.clone()))?;
         let is_null = self.writes_null(&to)?;
-        self.check(&to, &condition)
-            .map_err(missing_target_fails_the_condition)?;
         let found = versions::found(
             &*self.engine,
             &self.state.store,

@@ -101,7 +101,6 @@ fn change_everything(depot: &Depot) -> Result<()> {
         tx.move_version(MoveVersion {
             from: version,
             to: object("archive", "a"),
-            condition: WriteCondition::None,
             add_user_metadata: Vec::new(),
         })
     })?;

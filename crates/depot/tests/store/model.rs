@@ -276,12 +276,10 @@ impl Model {
         from: Place<'_>,
         id: &VersionId,
         to: Place<'_>,
-        condition: &WriteCondition,
         change: impl FnOnce(&mut ModelObject),
     ) -> Result<Answer, Refused> {
         let source = self.select(from, &Selector::Version(id.clone()))?.clone();
         self.bucket(to.0)?;
-        self.check(to, condition).map_err(|_| "ConditionFailed")?;
         self.versions_mut(from)
             .retain(|version| version.serial != source.serial);
         let mut object = source.object.unwrap();

@@ -26,7 +26,6 @@ pub(crate) fn to_archive(from: VersionRef) -> MoveVersion {
     MoveVersion {
         to: object("archive", from.key.as_str()),
         from,
-        condition: WriteCondition::None,
         add_user_metadata: Vec::new(),
     }
 }
@@ -190,38 +189,24 @@ fn a_failed_transaction_moves_nothing_and_announces_nothing() {
 }
 
 #[test]
-fn a_move_honours_its_condition_and_needs_its_source() {
+fn a_move_needs_its_source_and_makes_a_version_over_what_is_there() {
     let store = TestStore::new();
     let at = object("staging", "a");
     let put = store.put(&at, b"bytes");
     let options = to_archive(version(&at, &put.version_id));
-    let other = MoveVersion {
-        condition: WriteCondition::IfMatch(put.etag.clone()),
-        ..options.clone()
-    };
+    let first = store.move_version(options.clone()).unwrap();
     assert!(matches!(
-        store.move_version(other),
-        Err(Error::ConditionFailed)
-    ));
-    let absent = MoveVersion {
-        condition: WriteCondition::IfNoneMatch,
-        ..options.clone()
-    };
-    store.move_version(absent.clone()).unwrap();
-    assert!(matches!(
-        store.move_version(absent),
+        store.move_version(options),
         Err(Error::NoSuchVersion)
     ));
     let again = store.put(&at, b"again");
-    let absent = MoveVersion {
-        condition: WriteCondition::IfNoneMatch,
-        ..to_archive(version(&at, &again.version_id))
-    };
-    assert!(matches!(
-        store.move_version(absent),
-        Err(Error::ConditionFailed)
-    ));
-    assert_eq!(store.bytes(&at, &Selector::Current).unwrap(), b"again");
+    store
+        .move_version(to_archive(version(&at, &again.version_id)))
+        .unwrap();
+    let there = object("archive", "a");
+    assert_eq!(store.bytes(&there, &Selector::Current).unwrap(), b"again");
+    let older = Selector::Version(first.written.version_id);
+    assert_eq!(store.bytes(&there, &older).unwrap(), b"bytes");
 }
 
 #[test]

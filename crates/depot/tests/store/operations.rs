@@ -49,7 +49,7 @@ pub(crate) enum Operation {
     Delete(At, Which, If),
     DeleteMany(&'static str, Vec<(&'static str, Which)>),
     Copy(At, Which, At, If, bool, Option<Algorithm>),
-    Move(At, usize, At, If),
+    Move(At, usize, At),
     SetTags(At, Which, u8),
     CreateUpload(At, Option<(Algorithm, Option<ChecksumKind>)>),
     PutPart(usize, u32, u64),
@@ -147,8 +147,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         5 => (at(), which(), at(), condition(), any::<bool>(),
               select(vec![None, None, Some(Algorithm::Sha256), Some(Algorithm::Crc64Nvme)]))
             .prop_map(|(from, which, to, c, keep, sum)| Op::Copy(from, which, to, c, keep, sum)),
-        6 => (at(), 0..3_usize, at(), condition())
-            .prop_map(|(from, nth, to, c)| Op::Move(from, nth, to, c)),
+        6 => (at(), 0..3_usize, at()).prop_map(|(from, nth, to)| Op::Move(from, nth, to)),
         2 => (at(), which(), any::<u8>()).prop_map(|(at, which, tag)| Op::SetTags(at, which, tag)),
         6 => (at(), algorithm()).prop_map(|(at, algorithm)| Op::CreateUpload(at, algorithm)),
         10 => (upload(), number(), part_size()).prop_map(|(u, n, size)| Op::PutPart(u, n, size)),

@@ -2,7 +2,7 @@
 
 use two_buckets_depot::storage::MemoryStorage;
 use two_buckets_depot::{Depot, Error, MoveVersion, PutObject, Selector, Versioning};
-use two_buckets_objects::{VersionRef, WriteCondition};
+use two_buckets_objects::VersionRef;
 
 use crate::harness::{TestClock, body, bucket, bytes, object, versions};
 
@@ -69,7 +69,6 @@ fn a_version_moved_away_answers_no_more_after_a_restart() {
                     version_id: put.version_id.clone(),
                 },
                 to: object("archive", "a"),
-                condition: WriteCondition::None,
                 add_user_metadata: Vec::new(),
             })
         })

@@ -1,10 +1,8 @@
 //! What the ledger's calls change, each within one transaction.
 
 use two_buckets_depot::MoveVersion;
-use two_buckets_objects::{
-    ListedVersion, ObjectInfo, ObjectRef, Timestamp, VersionRef, WriteCondition,
-};
-use two_buckets_pipeline::archive::{Mark, Placement, late_key, place, replace};
+use two_buckets_objects::{ListedVersion, ObjectInfo, ObjectRef, Timestamp, VersionRef};
+use two_buckets_pipeline::archive::{Mark, Placement, late_key, place};
 use two_buckets_pipeline::ledger::{
     Claim, ClaimKey, Error, MoveUpload, MovedInOne, Noted, Result, Said, SourceFacts, StartUpload,
     Started,
@@ -212,12 +210,9 @@ impl Rows<'_, '_> {
                     self.delete(&version)?;
                     (there.at, true)
                 }
-                there => {
+                _ => {
                     let pairs = mark.pairs_of_late(&before.key.key, &source.metadata);
-                    let condition = there.map_or(WriteCondition::IfNoneMatch, |there| {
-                        WriteCondition::IfMatch(there.etag)
-                    });
-                    (self.move_version(version, beside, condition, pairs)?, true)
+                    (self.move_version(version, beside, pairs)?, true)
                 }
             },
             Placement::AlreadyCurrent
@@ -228,19 +223,10 @@ impl Rows<'_, '_> {
                     current.ok_or_else(|| super::corrupt("the archive's current version"))?;
                 (current.at, false)
             }
-            placement => {
-                let condition = match (placement, &current) {
-                    (Placement::Current(condition), _) => condition,
-                    (_, Some(current)) => match replace(&current.etag) {
-                        Placement::Current(condition) => condition,
-                        Placement::AlreadyCurrent | Placement::Late => WriteCondition::None,
-                    },
-                    (_, None) => WriteCondition::IfNoneMatch,
-                };
-                (
-                    self.move_version(version, under_key, condition, mark.pairs())?,
-                    false,
-                )
+            // What the archive has was looked at in this transaction, so it needs no condition.
+            Placement::AlreadyCurrent | Placement::Current(_) => {
+                let pairs = mark.pairs();
+                (self.move_version(version, under_key, pairs)?, false)
             }
         };
         let record = ArchiveRecord {
@@ -324,7 +310,6 @@ impl Rows<'_, '_> {
         &mut self,
         from: VersionRef,
         to: ObjectRef,
-        condition: WriteCondition,
         add_user_metadata: Vec<(String, String)>,
     ) -> Result<VersionRef> {
         let moved = self
@@ -332,7 +317,6 @@ impl Rows<'_, '_> {
             .move_version(MoveVersion {
                 from,
                 to: to.clone(),
-                condition,
                 add_user_metadata,
             })
             .map_err(unavailable)?;

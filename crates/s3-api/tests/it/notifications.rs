@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 use two_buckets_depot::{Depot, MoveVersion, Options};
-use two_buckets_objects::{ObjectRef, VersionId, VersionRef, WriteCondition};
+use two_buckets_objects::{ObjectRef, VersionId, VersionRef};
 use two_buckets_s3_api::notifications::{Astray, Notifications, Target, Waiting};
 
 use crate::harness::{Answer, Req, Server, bucket};
@@ -135,7 +135,6 @@ async fn each_way_to_make_and_to_remove_an_object_has_its_event() {
                     bucket: bucket("versioned"),
                     key: "moved".parse().unwrap(),
                 },
-                condition: WriteCondition::None,
                 add_user_metadata: Vec::new(),
             })
         })

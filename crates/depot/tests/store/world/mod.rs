@@ -312,16 +312,14 @@ impl World {
                 let told = depot.copy(&source, &selector, &target, options);
                 (told.map(|(_, new)| written(new)), expected)
             }
-            Operation::Move(from, nth, to, condition) => {
+            Operation::Move(from, nth, to) => {
                 let Selector::Version(id) = self.selector(from, Which::Nth(*nth)) else {
                     return None;
                 };
-                let condition = self.condition(to, *condition);
                 let expected = model.move_version(
                     (from.bucket, &key(from.key)),
                     &id,
                     (to.bucket, &key(to.key)),
-                    &condition,
                     |object| {
                         object.user.insert("moved".into(), "yes".into());
                     },
@@ -333,7 +331,6 @@ impl World {
                         version_id: id.clone(),
                     },
                     to: object(to.bucket, to.key),
-                    condition,
                     add_user_metadata: vec![("moved".into(), "yes".into())],
                 };
                 let told = depot.transaction(|tx| tx.move_version(options));
