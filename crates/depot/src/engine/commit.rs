@@ -120,35 +120,39 @@ impl Committer {
     /// Commits groups until the engine is dropped and nothing waits.
     pub(super) fn run(mut self) {
         let _watch = Watch(Arc::clone(&self.shared));
-        loop {
-            let mut group = Vec::new();
-            {
-                let mut writers = self.shared.writers();
-                while writers.queue.is_empty() {
-                    if writers.is_stopping {
-                        drop(writers);
-                        if self.shared.check_writable().is_ok() {
-                            self.log.close();
-                        }
-                        return;
-                    }
-                    writers = self
-                        .shared
-                        .work
-                        .wait(writers)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
-                let mut size = 0;
-                while let Some(next) = writers.queue.front() {
-                    size += next.size_bytes;
-                    if !group.is_empty() && size > GROUP_BYTES_MAX {
-                        break;
-                    }
-                    group.extend(writers.queue.pop_front());
-                }
-            }
+        while let Some(group) = self.gather() {
             self.group(group);
         }
+        if self.shared.check_writable().is_ok() {
+            self.log.close();
+        }
+    }
+
+    /// Waits for transactions and takes those that go together; none once the engine is dropped and nothing waits.
+    fn gather(&self) -> Option<Vec<Pending>> {
+        let mut writers = self.shared.writers();
+        while writers.queue.is_empty() {
+            if writers.is_stopping {
+                return None;
+            }
+            writers.committer_waits = true;
+            writers = self
+                .shared
+                .work
+                .wait(writers)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        writers.committer_waits = false;
+        let mut group = Vec::with_capacity(writers.queue.len());
+        let mut size = 0;
+        while let Some(next) = writers.queue.front() {
+            size += next.size_bytes;
+            if !group.is_empty() && size > GROUP_BYTES_MAX {
+                break;
+            }
+            group.extend(writers.queue.pop_front());
+        }
+        Some(group)
     }
 
     fn group(&mut self, mut group: Vec<Pending>) {
@@ -310,7 +314,8 @@ impl Committer {
         let mut writers = self.shared.writers();
         for pending in group {
             if let Some(changes) = &pending.changes {
-                writers.overlay.settle(pending.ticket, changes.rows.keys());
+                let keys = changes.rows.iter().map(|(key, _)| key);
+                writers.overlay.settle(pending.ticket, keys);
             }
         }
     }

@@ -143,6 +143,8 @@ pub(crate) struct Shared {
 struct Writers {
     overlay: Overlay,
     queue: VecDeque<Pending>,
+    /// Whether the commit thread sleeps until something is in the queue.
+    committer_waits: bool,
     tickets: u64,
     is_stopping: bool,
 }
@@ -377,8 +379,12 @@ impl Engine {
             dropped = Some(changes);
         }
         writers.queue.push_back(pending);
-        shared.work.notify_one();
+        // While it is at work it looks by itself; to wake it with the lock held would only have it wait for that.
+        let is_awaited = std::mem::take(&mut writers.committer_waits);
         drop(writers);
+        if is_awaited {
+            shared.work.notify_one();
+        }
         drop(dropped);
         (outcome, Commit::of(waiter))
     }

@@ -23,10 +23,10 @@ impl Overlay {
     }
 
     /// What is pending between two keys.
-    pub(super) fn range(&self, bounds: Bounds<'_>) -> BTreeMap<&Bytes, Option<&Bytes>> {
+    pub(super) fn range(&self, bounds: Bounds<'_>) -> BTreeMap<&[u8], Option<&[u8]>> {
         self.rows
             .range::<[u8], _>(bounds)
-            .map(|(key, (_, value))| (key, value.as_ref()))
+            .map(|(key, (_, value))| (&**key, value.as_deref()))
             .collect()
     }
 
@@ -60,7 +60,7 @@ impl Overlay {
 /// Durable rows with the pending ones over them, without their table.
 pub(super) fn merged<'a>(
     durable: Rows<'a>,
-    pending: BTreeMap<&Bytes, Option<&Bytes>>,
+    pending: BTreeMap<&[u8], Option<&[u8]>>,
     backwards: bool,
 ) -> Rows<'a> {
     let pending = pending

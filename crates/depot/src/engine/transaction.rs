@@ -19,7 +19,7 @@ pub(crate) struct Transaction<'a> {
     now: Timestamp,
     /// What this transaction sets and deletes. Rows of [`Table::BODIES`] are here only so that the transactions behind
     /// see them; the log carries bodies in a form of its own.
-    rows: BTreeMap<Bytes, Option<Bytes>>,
+    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     added: Vec<(BodyId, Body)>,
     freed: Vec<(BodyId, Option<Place>)>,
     takes_room: bool,
@@ -29,7 +29,8 @@ pub(crate) struct Transaction<'a> {
 
 /// What a transaction wants to change.
 pub(super) struct Changes {
-    pub(super) rows: BTreeMap<Bytes, Option<Bytes>>,
+    /// In the order of their keys.
+    pub(super) rows: Vec<(Bytes, Option<Bytes>)>,
     pub(super) added: Vec<(BodyId, Body)>,
     pub(super) freed: Vec<(BodyId, Option<Place>)>,
     /// Whether the disk is to be asked for the room.
@@ -59,7 +60,7 @@ impl<'a> Transaction<'a> {
     /// What was changed, and whether the result depends on something that is not durable yet.
     pub(super) fn into_changes(self) -> (Changes, bool) {
         let changes = Changes {
-            rows: self.rows,
+            rows: in_one_piece(self.rows),
             added: self.added,
             freed: self.freed,
             takes_room: self.takes_room,
@@ -71,7 +72,7 @@ impl<'a> Transaction<'a> {
     pub(crate) fn get(&self, table: Table, row: &[u8]) -> Result<Option<Vec<u8>>> {
         let key = table.key(row);
         if let Some(value) = self.rows.get(key.as_slice()) {
-            return Ok(value.as_ref().map(|value| value.to_vec()));
+            return Ok(value.clone());
         }
         if let Some(value) = self.overlay.get(&key) {
             self.saw_pending.set(true);
@@ -99,7 +100,7 @@ impl<'a> Transaction<'a> {
         );
         let mut pending = self.overlay.range(bounds);
         for (key, value) in self.rows.range::<[u8], _>(bounds) {
-            pending.insert(key, value.as_ref());
+            pending.insert(key, value.as_deref());
         }
         if self.overlay.has_any(bounds) {
             self.saw_pending.set(true);
@@ -112,13 +113,12 @@ impl<'a> Transaction<'a> {
 
     /// Sets a row.
     pub(crate) fn put(&mut self, table: Table, row: &[u8], value: Vec<u8>) {
-        self.rows
-            .insert(table.key(row).into(), Some(Bytes::from(value)));
+        self.rows.insert(table.key(row), Some(value));
     }
 
     /// Deletes a row. Deleting what is not there changes nothing.
     pub(crate) fn delete(&mut self, table: Table, row: &[u8]) {
-        self.rows.insert(table.key(row).into(), None);
+        self.rows.insert(table.key(row), None);
     }
 
     /// A number that no earlier call gave and that is larger than all of them, across restarts too.
@@ -143,7 +143,7 @@ impl<'a> Transaction<'a> {
         self.takes_room();
         let id = body.id().unwrap_or_else(|| self.shared.new_body_id());
         self.rows
-            .insert(Table::BODIES.key(&id.to_bytes()).into(), Some(Bytes::new()));
+            .insert(Table::BODIES.key(&id.to_bytes()), Some(Vec::new()));
         self.added.push((id, body));
         id
     }
@@ -169,8 +169,7 @@ impl<'a> Transaction<'a> {
             Some(row) => Some(Place::decode(&row)?),
             None => return Err(body::missing(id)),
         };
-        self.rows
-            .insert(Table::BODIES.key(&id.to_bytes()).into(), None);
+        self.rows.insert(Table::BODIES.key(&id.to_bytes()), None);
         self.freed.push((id, place));
         Ok(())
     }
@@ -202,4 +201,22 @@ impl<'a> Transaction<'a> {
             );
         }
     }
+}
+
+/// Rows that share one piece of memory: they go through several hands and threads, and each is held in more than one.
+fn in_one_piece(rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> Vec<(Bytes, Option<Bytes>)> {
+    let length = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+    let size = rows.iter().map(|(key, value)| key.len() + length(value));
+    let mut piece = Vec::with_capacity(size.sum());
+    for (key, value) in &rows {
+        piece.extend_from_slice(key);
+        piece.extend_from_slice(value.as_deref().unwrap_or_default());
+    }
+    let mut rest = Bytes::from(piece);
+    rows.into_iter()
+        .map(|(key, value)| {
+            let key = rest.split_to(key.len());
+            (key, value.map(|value| rest.split_to(value.len())))
+        })
+        .collect()
 }
