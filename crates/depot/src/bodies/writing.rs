@@ -1,5 +1,6 @@
 //! Bodies on their way in.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,12 +35,15 @@ pub struct BodyStorer {
     size_bytes_max: u64,
     small_bytes_max: usize,
     size_bytes: u64,
-    /// The only piece so far, which need not be copied if no other comes.
-    only: Bytes,
-    /// What is not written to the file yet.
-    buffer: Vec<u8>,
+    /// What is not written to the file yet, as it came: it is written from where it is, so that no memory is taken on one
+    /// thread for another to give back, of which allocators keep much.
+    pieces: VecDeque<Bytes>,
+    pieces_bytes: usize,
     blob: Option<BlobWriter>,
 }
+
+/// In more pieces than this a chunk is copied together before it is written.
+const PIECES_WRITTEN_MAX: usize = 16;
 
 impl Depot {
     /// Begins a body. The MD5 and CRC64NVME are always computed, and these algorithms as well.
@@ -87,8 +91,8 @@ impl BodyWriter {
                 size_bytes_max,
                 small_bytes_max,
                 size_bytes: 0,
-                only: Bytes::new(),
-                buffer: Vec::new(),
+                pieces: VecDeque::new(),
+                pieces_bytes: 0,
                 blob: None,
             },
         }
@@ -158,55 +162,58 @@ impl BodyStorer {
             });
         }
         self.shared.take_note_of_bytes(bytes.len());
-        let is_small = size_bytes <= self.small_bytes_max as u64;
-        if is_small && self.size_bytes == 0 {
-            self.only = bytes.clone();
-            self.size_bytes = size_bytes;
-            return Ok(());
-        }
         self.size_bytes = size_bytes;
-        let only = std::mem::take(&mut self.only);
-        self.buffer.extend_from_slice(&only);
-        if is_small {
-            self.buffer.extend_from_slice(bytes);
+        self.pieces.push_back(bytes.clone());
+        self.pieces_bytes += bytes.len();
+        if size_bytes <= self.small_bytes_max as u64 {
             return Ok(());
         }
-        self.spill(bytes)
+        // Before there was a file more than a chunk may have come, if small bodies may be that large.
+        while self.pieces_bytes >= CHUNK_BYTES {
+            self.spill(CHUNK_BYTES)?;
+        }
+        Ok(())
     }
 
-    /// Takes bytes that go to the file, a whole chunk at a time.
-    fn spill(&mut self, mut bytes: &[u8]) -> Result<()> {
+    /// Writes the first bytes that wait as a chunk of the file.
+    fn spill(&mut self, size: usize) -> Result<()> {
         let blob = match &mut self.blob {
             Some(blob) => blob,
             None => self.blob.insert(BlobWriter::create(&self.shared)?),
         };
-        loop {
-            // Before there was a file the buffer may have grown past a chunk, if small bodies may be that large.
-            let mut whole = self.buffer.chunks_exact(CHUNK_BYTES);
-            for chunk in &mut whole {
-                blob.chunk(chunk)?;
+        let mut chunk = Vec::new();
+        let mut missing = size;
+        while missing > 0
+            && let Some(mut piece) = self.pieces.pop_front()
+        {
+            if piece.len() > missing {
+                self.pieces.push_front(piece.split_off(missing));
             }
-            let rest = whole.remainder().len();
-            self.buffer.drain(..self.buffer.len() - rest);
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            let (taken, left) = bytes.split_at(bytes.len().min(CHUNK_BYTES - rest));
-            self.buffer.extend_from_slice(taken);
-            bytes = left;
+            missing -= piece.len();
+            chunk.push(piece);
         }
+        self.pieces_bytes -= size;
+        if chunk.len() > PIECES_WRITTEN_MAX {
+            chunk = vec![joined(chunk)];
+        }
+        blob.chunk(&chunk)
     }
 
-    fn finish(self) -> Result<Content> {
-        Ok(match self.blob {
-            None if self.only.is_empty() => Content::Small(self.buffer.into()),
-            None => Content::Small(self.only),
-            Some(mut blob) => {
-                if !self.buffer.is_empty() {
-                    blob.chunk(&self.buffer)?;
-                }
-                Content::Blob(blob.finish()?)
-            }
-        })
+    fn finish(mut self) -> Result<Content> {
+        if self.size_bytes > self.small_bytes_max as u64 && self.pieces_bytes > 0 {
+            self.spill(self.pieces_bytes)?;
+        }
+        match self.blob {
+            Some(blob) => Ok(Content::Blob(blob.finish()?)),
+            None => Ok(Content::Small(joined(self.pieces.into()))),
+        }
     }
+}
+
+/// One piece as it is, several in one.
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    if pieces.len() > 1 {
+        return pieces.concat().into();
+    }
+    pieces.pop().unwrap_or_default()
 }

@@ -132,17 +132,20 @@ impl BlobWriter {
         })
     }
 
-    /// Writes the next chunk. Only the last may be shorter than [`CHUNK_BYTES`].
-    pub(crate) fn chunk(&mut self, bytes: &[u8]) -> Result<()> {
-        self.blob.shared.check_room(bytes.len() as u64)?;
+    /// Writes the next chunk, in the pieces it came in. Only the last may be shorter than [`CHUNK_BYTES`].
+    pub(crate) fn chunk(&mut self, pieces: &[Bytes]) -> Result<()> {
+        let size_bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+        self.blob.shared.check_room(size_bytes)?;
         let index = self.crcs.len() as u64 / CRC_BYTES;
-        let crc = chunk_crc(self.blob.id, index, bytes);
-        self.file
-            .write_at(self.size_bytes, bytes)
-            .map_err(|error| write_error(&error))?;
+        let crc = chunk_crc(self.blob.id, index, pieces);
+        for piece in pieces {
+            self.file
+                .write_at(self.size_bytes, piece)
+                .map_err(|error| write_error(&error))?;
+            self.size_bytes += piece.len() as u64;
+        }
         self.crcs.extend_from_slice(&crc.to_le_bytes());
-        self.size_bytes += bytes.len() as u64;
-        self.growing.grew(bytes.len() as u64);
+        self.growing.grew(size_bytes);
         Ok(())
     }
 
@@ -171,8 +174,14 @@ impl BlobWriter {
 }
 
 /// The body and the place of the chunk are part of its checksum, so that the right bytes in the wrong place are found too.
-fn chunk_crc(id: BodyId, index: u64, bytes: &[u8]) -> u64 {
-    crc64(&[&id.number().to_le_bytes(), &index.to_le_bytes(), bytes])
+fn chunk_crc(id: BodyId, index: u64, pieces: &[impl AsRef<[u8]>]) -> u64 {
+    let (id, index) = (id.number().to_le_bytes(), index.to_le_bytes());
+    let place: [&[u8]; 2] = [&id, &index];
+    let covered: Vec<_> = place
+        .into_iter()
+        .chain(pieces.iter().map(AsRef::as_ref))
+        .collect();
+    crc64(&covered)
 }
 
 /// A blob file being read.
@@ -222,7 +231,7 @@ impl BlobReader {
         self.read_at(from, &mut bytes)?;
         let mut crc = [0; 8];
         self.read_at(self.size_bytes + index * CRC_BYTES, &mut crc)?;
-        if u64::from_le_bytes(crc) != chunk_crc(self.id, index, &bytes) {
+        if u64::from_le_bytes(crc) != chunk_crc(self.id, index, &[&bytes]) {
             return Err(damaged(self.id));
         }
         Ok(bytes.into())
