@@ -16,7 +16,7 @@ use http_body_util::{Either, Full};
 use md5::{Digest as _, Md5};
 use tokio::task::JoinSet;
 
-use crate::client::{ARCHIVE, Connection, STAGING, swallow};
+use crate::client::{ARCHIVE, Connection, Events, STAGING, swallow};
 use crate::disk::Probe;
 use crate::figures::{median, millis};
 use crate::pieces::Pieces;
@@ -111,18 +111,19 @@ async fn round(flags: &Flags) -> Result<Round> {
     let md5 = md5_rate(&piece, size / 4);
 
     let mut connection = Connection::open(server.s3()).await?;
+    let mut events = server.events().await?;
     let began = clock::now();
     let body = Either::Right(Pieces::of(&piece, size));
     connection
         .s3_whole(Method::PUT, (STAGING, Some("at-once")), &[], body)
         .await?;
     let at_once = rate(size, began.elapsed());
-    let archived = until_archived(&server, 1).await?;
+    let archived = until_archived(&mut events, "at-once").await?;
 
     let began = clock::now();
     let complete = in_parts(&server, &piece, flags).await?;
     let in_parts = rate(size, began.elapsed());
-    let archived = archived.max(until_archived(&server, 2).await?);
+    let archived = archived.max(until_archived(&mut events, "in-parts").await?);
     let memory_bytes = server.peak_memory_bytes()?;
 
     let began = clock::now();
@@ -159,9 +160,9 @@ async fn round(flags: &Flags) -> Result<Round> {
 }
 
 /// From an answer until the API says archived; asked without a pause.
-async fn until_archived(server: &Server, files: u64) -> Result<Duration> {
+async fn until_archived(events: &mut Events, key: &str) -> Result<Duration> {
     let answered = clock::now();
-    server.until_archived(files, Duration::ZERO).await?;
+    events.until_archived(key).await?;
     Ok(answered.elapsed())
 }
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
-use crate::client::{ACCESS_KEY_ID, Connection, SECRET_ACCESS_KEY, STAGING};
+use crate::client::{ACCESS_KEY_ID, Connection, Events, SECRET_ACCESS_KEY, STAGING};
 use crate::{clock, process};
 
 /// How long a server may take to start.
@@ -176,14 +176,19 @@ impl Server {
         }
     }
 
-    /// Puts files one at a time, each when the one before is archived, which is heard as the page hears it.
-    pub(crate) async fn one_by_one(&self, numbers: Range<u32>, size: usize) -> Result<OneByOne> {
-        let mut latencies = OneByOne::default();
+    /// What becomes of its uploads from now on, as the page hears it.
+    pub(crate) async fn events(&self) -> Result<Events> {
         let token = self.record["admin_token"]
             .as_str()
             .context("no admin token")?;
         let web = Connection::open(address(&self.record, "web")?).await?;
-        let mut events = web.listen(token).await?;
+        web.listen(token).await
+    }
+
+    /// Puts files one at a time, each when the one before is archived, which is heard as the page hears it.
+    pub(crate) async fn one_by_one(&self, numbers: Range<u32>, size: usize) -> Result<OneByOne> {
+        let mut latencies = OneByOne::default();
+        let mut events = self.events().await?;
         let mut connection = Connection::open(self.s3()).await?;
         for number in numbers {
             let key = format!("idle/{number}");
