@@ -187,6 +187,12 @@ const RULES: &[Rule] = &[
         must_not_reach: &[],
     },
     Rule {
+        package: "two-buckets-micro",
+        may_know: &[OBJECTS, PIPELINE, DEPOT, S3_API, LOCAL, "two-buckets"],
+        may_know_in_tests: &[],
+        must_not_reach: &[],
+    },
+    Rule {
         package: "two-buckets-fuzz",
         may_know: &[OBJECTS, DEPOT, S3_API, UPLOADS],
         may_know_in_tests: &[],
