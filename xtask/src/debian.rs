@@ -1,5 +1,5 @@
 //! Programs the tests drive that come as Debian packages: a browser, an S3 client, what a shell speaks HTTP with, what
-//! the examples work with, and a kernel.
+//! the examples work with, what counts instructions, and a kernel.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -20,6 +20,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("curl", "curl"),
     // A wall clock that can be moved.
     ("faketime", "faketime"),
+    // What counts instructions.
+    ("valgrind", "valgrind"),
     // A kernel that runs as a program, and what sets its network up.
     ("linux.uml", "user-mode-linux"),
     ("ip", "iproute2"),

@@ -1,4 +1,4 @@
-//! The chores of this repository: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench …`, `cargo xtask sim`.
+//! The chores of this repository: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench …`, `cargo xtask counts`, `cargo xtask sim`.
 //!
 //! Each chore is one file; a stage of a chore is named, timed and ends in one of three words: ok, skipped (with the reason) or failed.
 #![expect(
@@ -9,6 +9,7 @@
 mod arrows;
 mod bench;
 mod check;
+mod counts;
 mod crates;
 mod debian;
 mod deny;
@@ -57,6 +58,8 @@ enum Chore {
         #[command(subcommand)]
         bench: bench::Bench,
     },
+    /// How many instructions the hot parts take, held to the counts that are committed
+    Counts(counts::Counts),
     /// What a deployment on AWS runs, built for Amazon Linux and put together as a release
     Package(package::Package),
     /// Packages, uploads and deploys a stack on AWS, or updates it
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Chore::Test { only } => test::run(only.as_deref()),
         Chore::Torture(flags) => end_to_end::torture(&flags),
         Chore::Bench { bench } => bench::run(&bench),
+        Chore::Counts(flags) => counts::run(&flags),
         Chore::Package(flags) => package::run(&flags),
         Chore::Deploy(flags) => deploy::deploy(&flags),
         Chore::Verify(flags) => verify::run(&flags),

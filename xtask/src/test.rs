@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::program::Program;
 use crate::stages::{Done, Stages};
 use crate::template::Checkov;
-use crate::{debian, end_to_end, own_kernel, package, python, release, template, web};
+use crate::{counts, debian, end_to_end, own_kernel, package, python, release, template, web};
 
 pub(crate) fn run(only: Option<&str>) -> Result<()> {
     let mut stages = Stages::new(only);
@@ -26,6 +26,7 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
         release::build()?;
         Ok(Done::quietly())
     });
+    stages.run_and_keep("instruction counts", counts::test);
     stages.run_and_keep("package", package::test);
     stages.run_and_keep("end to end tests", end_to_end::test);
     stages.finish()

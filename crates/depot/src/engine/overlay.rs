@@ -65,7 +65,7 @@ pub(super) fn merged<'a>(
 ) -> Rows<'a> {
     let pending = pending
         .into_iter()
-        .map(|(key, value)| (key.to_vec(), value.map(|value| value.to_vec())));
+        .map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec)));
     let pending = if backwards {
         pending.rev().collect()
     } else {
