@@ -119,7 +119,7 @@ fn first_seed(bug: Bug) -> u64 {
         // Only a copy that was on its way already when its worker stalled still lands: in one of some hundreds of seeds.
         Bug::UnconditionalCopy => 600,
         // A copy of a last attempt has to land within the minutes in which another worker sets its upload aside.
-        Bug::NeverLooksAgain => 21,
+        Bug::NeverLooksAgain => 115,
         // Where it leaves in staging what is archived, nothing is lost at first and the world takes long not to rest.
         Bug::DeletedByName => 7,
         _ => 1,
