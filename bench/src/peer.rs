@@ -64,6 +64,7 @@ impl Peer {
     pub(crate) fn address(&self) -> String {
         self.address.clone()
     }
+
     /// The processor time it has used, its own and the kernel's for it.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let pid = self.process.id();
