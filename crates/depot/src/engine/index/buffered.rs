@@ -16,7 +16,8 @@ use crate::Result;
 
 /// The most bytes in memory. Beyond them whoever applies a batch waits for the disk.
 const BYTES_MAX: usize = 64 << 20;
-/// What a row takes beside its key and value, about.
+/// What a row takes beside its key and value, about. Its transaction's other rows share their memory with it and are not
+/// counted: all of them together are no more than the log since the last checkpoint.
 const ROW_BYTES: usize = 128;
 
 /// The index on the disk, with what is not on it yet.
