@@ -1,10 +1,11 @@
 //! Bodies on their way in.
 
 use bytes::Bytes;
-use two_buckets_depot::{BodyWriter, Error, PutObject, Selector};
+use two_buckets_depot::storage::MemoryStorage;
+use two_buckets_depot::{BodyWriter, Depot, Error, Options, PutObject, Selector};
 use two_buckets_objects::Algorithm;
 
-use crate::harness::{TestStore, object};
+use crate::harness::{TestClock, TestStore, bucket, bytes, object};
 
 /// Small enough for the log, and of more than one chunk of a file.
 const SIZES: [usize; 3] = [0, 5_000, 700_000];
@@ -52,4 +53,26 @@ fn a_body_that_was_hashed_by_other_bytes_than_were_written_is_none() {
         BodyWriter::join(hashes, storer).finish(),
         Err(Error::InvalidArgument(_))
     ));
+}
+
+#[test]
+fn pieces_that_waited_for_more_than_a_chunk_keep_their_order() {
+    let clock = TestClock::default();
+    let options = Options {
+        small_body_bytes_max: 1 << 20,
+        ..clock.options()
+    };
+    let storage = std::sync::Arc::new(MemoryStorage::new());
+    let depot = Depot::open_on(storage, options).unwrap();
+    depot.create_bucket(&bucket("staging")).unwrap();
+    let sent = some_bytes(1_500_000);
+    let mut writer = depot.body_writer(&[], 5 << 30);
+    for from in (0..sent.len()).step_by(90_000) {
+        let piece = sent.slice(from..sent.len().min(from + 90_000));
+        writer.write(&piece).unwrap();
+    }
+    let at = object("staging", "a");
+    let body = writer.finish().unwrap();
+    depot.put(&at, body, PutObject::default()).unwrap();
+    assert_eq!(bytes(&depot, &at, &Selector::Current).unwrap(), sent);
 }
