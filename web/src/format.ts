@@ -42,13 +42,17 @@ export function ago(then: number, now: number, locale?: string): string {
 	if (s < 3600) return `${Math.floor(s / 60)} min ago`;
 	if (s < 86_400) return `${Math.floor(s / 3600)} h ago`;
 	const thisYear = new Date(then).getFullYear() === new Date(now).getFullYear();
-	const year = thisYear ? {} : ({ year: "numeric" } as const);
-	return new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", ...year }).format(then);
+	return dates(thisYear ? "day" : "dayOfYear", locale).format(then);
 }
 
 /** Date and time to the millisecond, in the reader's zone. */
-export function moment(then: number, locale?: string): string {
-	return new Intl.DateTimeFormat(locale, {
+export const moment = (then: number, locale?: string): string =>
+	dates("moment", locale).format(then);
+
+const forms = {
+	day: { day: "numeric", month: "short" },
+	dayOfYear: { day: "numeric", month: "short", year: "numeric" },
+	moment: {
 		year: "numeric",
 		month: "short",
 		day: "numeric",
@@ -57,7 +61,17 @@ export function moment(then: number, locale?: string): string {
 		second: "2-digit",
 		fractionalSecondDigits: 3,
 		hourCycle: "h23",
-	}).format(then);
+	},
+} as const satisfies Record<string, Intl.DateTimeFormatOptions>;
+
+/** Made once: to make one costs more than all else of a row. */
+const made = new Map<string, Intl.DateTimeFormat>();
+
+function dates(form: keyof typeof forms, locale?: string): Intl.DateTimeFormat {
+	const name = `${form} ${locale ?? ""}`;
+	const format = made.get(name) ?? new Intl.DateTimeFormat(locale, forms[form]);
+	made.set(name, format);
+	return format;
 }
 
 /** `1 file`, `1,204 files`. */

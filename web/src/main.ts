@@ -44,7 +44,10 @@ const pollLiveEveryMs = 30_000;
 const recountMs = 1000;
 /** Files sent from here that the list does not reach are asked for by key, so many a round. */
 const followedPerRound = 8;
+/** The page is drawn so often, and less often where that would take much of the time: the rest is for sending. */
 const drawEveryMs = 80;
+const drawRarelyMs = 1000;
+const drawShare = 8;
 /** How often it is asked which faults are on. */
 const faultsEveryMs = 3000;
 
@@ -477,14 +480,18 @@ function linkChanged(link: Link): void {
 }
 
 let drawing = false;
+let drawInMs = drawEveryMs;
 
 function draw(): void {
 	if (drawing) return;
 	drawing = true;
 	setTimeout(() => {
 		drawing = false;
+		const began = performance.now();
 		drawNow();
-	}, drawEveryMs);
+		const took = performance.now() - began;
+		drawInMs = Math.min(Math.max(drawEveryMs, drawShare * took), drawRarelyMs);
+	}, drawInMs);
 }
 
 function drawNow(): void {
