@@ -146,7 +146,8 @@ export class Mock {
 	readonly puts: string[] = [];
 	/** How many PUTs were under way at once, at most. */
 	parallelMax = 0;
-	private parallel = 0;
+	/** PUTs whose bytes are being read. */
+	parallel = 0;
 	/** How many PUTs were broken off by the page. */
 	brokenOff = 0;
 	/** How many calls for the list were answered. */

@@ -447,7 +447,11 @@ test(
 		);
 		await second.getByRole("button", { name: "Pause other.bin" }).click();
 		await inState(second, "other.bin", "paused");
+		// The next PUT is never answered, so that it is still on its way however long the click takes.
+		await until("no PUT is under way", () => mock.parallel === 0);
+		mock.faults.hangs = 1;
 		await choose(second, named("small.bin", some(2_000_000)));
+		await until("it is on its way", () => mock.faults.hangs === 0);
 		await second.getByRole("button", { name: "Pause small.bin" }).click();
 		await inState(second, "small.bin", "paused");
 		await until("its bytes are kept", async () => (await kept(second)) >= 7);
