@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::client::{self, Load};
+use crate::client::{self, Load, STAGING};
 use crate::clock;
 use crate::server::Server;
 
@@ -98,6 +98,7 @@ pub(crate) async fn measure(flags: &Flags) -> Result<()> {
 fn load(server: &Server, prefix: &str, flags: &Flags) -> Load {
     Load {
         address: server.s3(),
+        bucket: STAGING,
         prefix: prefix.into(),
         files: flags.files,
         connections: flags.connections,

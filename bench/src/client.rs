@@ -35,6 +35,7 @@ pub(crate) type Sent = Either<Full<Bytes>, Pieces>;
 /// Files to be put.
 pub(crate) struct Load {
     pub(crate) address: String,
+    pub(crate) bucket: &'static str,
     pub(crate) prefix: String,
     pub(crate) files: u32,
     pub(crate) connections: u32,
@@ -57,7 +58,7 @@ pub(crate) async fn put_all(load: Load) -> Result<Vec<Duration>> {
                     return anyhow::Ok(latencies);
                 }
                 let key = format!("{}/{number}", load.prefix);
-                latencies.push(connection.put(&key, load.size).await?);
+                latencies.push(connection.put((load.bucket, &key), load.size).await?);
             }
         });
     }
@@ -78,10 +79,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects to an address, such as `127.0.0.1:9000`.
     pub(crate) async fn open(host: String) -> Result<Self> {
-        let stream = TcpStream::connect(&host).await.context("connect")?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
+        let sender = connect(&host).await?;
         let credentials = Credentials {
             access_key_id: ACCESS_KEY_ID.into(),
             secret_access_key: SECRET_ACCESS_KEY.into(),
@@ -94,10 +92,14 @@ impl Connection {
     }
 
     /// Puts a file of bytes that no other key has, its hash signed, and returns the time from request to answer.
-    pub(crate) async fn put(&mut self, key: &str, size: usize) -> Result<Duration> {
+    pub(crate) async fn put(
+        &mut self,
+        (bucket, key): (&str, &str),
+        size: usize,
+    ) -> Result<Duration> {
         let body: Bytes = key.bytes().chain([b'\n']).cycle().take(size).collect();
         let hash = sign::sha256_hex(&body);
-        let request = self.signed(&Method::PUT, (STAGING, Some(key)), &[], &hash);
+        let request = self.signed(&Method::PUT, (bucket, Some(key)), &[], &hash);
         let request = request.body(Either::Left(Full::new(body)))?;
         let began = clock::now();
         let (status, answer) = send(&mut self.sender, request).await?;
@@ -250,6 +252,10 @@ impl Connection {
             .header(http::header::AUTHORIZATION, format!("Bearer {token}"))
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(Either::Left(Full::new(json)))?;
+        // The server ends a connection that is idle as long as a portion of many files takes.
+        if self.sender.is_closed() {
+            self.sender = connect(&self.host).await?;
+        }
         let (status, answer) = send(&mut self.sender, request).await?;
         if !status.is_success() {
             bail!(
@@ -309,6 +315,14 @@ pub(crate) async fn swallow(mut body: Incoming) -> Result<u64> {
         size += frame?.data_ref().map_or(0, |piece| piece.len() as u64);
     }
     Ok(size)
+}
+
+async fn connect(host: &str) -> Result<SendRequest<Sent>> {
+    let stream = TcpStream::connect(host).await.context("connect")?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 async fn send(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::client::{self, Load};
+use crate::client::{self, Load, STAGING};
 use crate::figures::{median, micros, percentile};
 use crate::server::Server;
 use crate::sink::Sink;
@@ -146,6 +146,7 @@ async fn peer_round(
 fn load(address: String, flags: &Flags) -> Load {
     Load {
         address,
+        bucket: STAGING,
         prefix: "load".into(),
         files: flags.files,
         connections: flags.connections,

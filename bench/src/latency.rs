@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::client::Connection;
+use crate::client::{Connection, STAGING};
 use crate::disk::Probe;
 use crate::figures::{median, micros, percentile};
 use crate::server::Server;
@@ -74,7 +74,11 @@ async fn round(server: &Server, sink: &Sink, flags: &Flags, number: u32) -> Resu
     let mut connection = Connection::open(sink.address()).await?;
     let mut to_sink = Vec::new();
     for file in 0..flags.files {
-        to_sink.push(connection.put(&format!("idle/{file}"), flags.size).await?);
+        to_sink.push(
+            connection
+                .put((STAGING, &format!("idle/{file}")), flags.size)
+                .await?,
+        );
     }
     let before = number * flags.files;
     let one_by_one = server

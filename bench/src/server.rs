@@ -176,6 +176,22 @@ impl Server {
         }
     }
 
+    /// Waits until staging is empty, asking again after each pause. Counts know of no more uploads than are remembered.
+    pub(crate) async fn until_staging_is_empty(&self, pause: Duration) -> Result<()> {
+        let mut connection = Connection::open(self.s3()).await?;
+        let began = clock::now();
+        loop {
+            let page = connection.list(STAGING, "", 1).await?;
+            if String::from_utf8_lossy(&page).contains("<KeyCount>0</KeyCount>") {
+                return Ok(());
+            }
+            if began.elapsed() > ARCHIVED_WITHIN {
+                bail!("staging is not empty after {ARCHIVED_WITHIN:?}");
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     /// What becomes of its uploads from now on, as the page hears it.
     pub(crate) async fn events(&self) -> Result<Events> {
         let token = self.record["admin_token"]
@@ -192,7 +208,7 @@ impl Server {
         let mut connection = Connection::open(self.s3()).await?;
         for number in numbers {
             let key = format!("idle/{number}");
-            let put = connection.put(&key, size).await?;
+            let put = connection.put((STAGING, &key), size).await?;
             let answered = clock::now();
             events.until_archived(&key).await?;
             latencies.puts.push(put);

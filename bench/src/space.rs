@@ -11,7 +11,7 @@ use http_body_util::{Either, Full};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-use crate::client::{self, ARCHIVE, Connection, Load};
+use crate::client::{self, ARCHIVE, Connection, Load, STAGING};
 use crate::clock;
 use crate::disk::{Device, taken_bytes};
 use crate::server::Server;
@@ -53,6 +53,7 @@ pub(crate) async fn measure(flags: &Flags) -> Result<()> {
     let (empty, before) = (taken_bytes(server.folder())?, settled(&device).await?);
     client::put_all(Load {
         address: server.s3(),
+        bucket: STAGING,
         prefix: PREFIX.into(),
         files: flags.files,
         connections: flags.connections,

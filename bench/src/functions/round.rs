@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::Flags;
 use super::case::Case;
-use crate::client::{self, Load};
+use crate::client::{self, Load, STAGING};
 use crate::clock;
 use crate::server::Server;
 
@@ -59,6 +59,7 @@ async fn measure(case: &Case, flags: &Flags) -> Result<Round> {
     let began = clock::now();
     client::put_all(Load {
         address: server.s3(),
+        bucket: STAGING,
         prefix: "load".into(),
         files: flags.files,
         connections: flags.connections,
