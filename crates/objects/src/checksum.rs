@@ -1,7 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::Digest as _;
+use ring::digest::{Context, SHA256};
+use sha1::Digest as _;
 
 /// The checksum algorithms S3 knows for objects (S3 User Guide, "Checking object integrity").
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -57,7 +58,7 @@ impl Algorithm {
             Self::Crc32c => State::Crc(Digest::new(CrcAlgorithm::Crc32Iscsi), self),
             Self::Crc64Nvme => State::Crc(Digest::new(CrcAlgorithm::Crc64Nvme), self),
             Self::Sha1 => State::Sha1(sha1::Sha1::new()),
-            Self::Sha256 => State::Sha256(sha2::Sha256::new()),
+            Self::Sha256 => State::Sha256(Context::new(&SHA256)),
         })
     }
 }
@@ -115,7 +116,8 @@ pub struct Hasher(State);
 enum State {
     Crc(crc_fast::Digest, Algorithm),
     Sha1(sha1::Sha1),
-    Sha256(sha2::Sha256),
+    /// By ring: on a processor without instructions for SHA it takes half the time of the `sha2` crate.
+    Sha256(Context),
 }
 
 impl Hasher {
@@ -146,7 +148,7 @@ impl Hasher {
                 wide[wide.len() - algorithm.length_bytes()..].into()
             }
             State::Sha1(sha) => sha.finalize().as_slice().into(),
-            State::Sha256(sha) => sha.finalize().as_slice().into(),
+            State::Sha256(sha) => sha.finish().as_ref().into(),
         };
         Checksum {
             algorithm,

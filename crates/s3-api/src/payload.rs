@@ -12,8 +12,8 @@ use futures::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
+use ring::digest::{Context, SHA256};
 use s3s::S3ErrorCode;
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::auth::{ChunkSigner, unique};
@@ -189,12 +189,15 @@ pub(crate) struct Payload {
 }
 
 enum Framing {
-    Plain {
-        expected_sha256: Option<String>,
-        sha256: Sha256,
-    },
+    Plain(Option<Expected>),
     Chunks(Chunks),
     Done,
+}
+
+/// The SHA-256 that a plain body must have, in lower-case hex, and that of what came.
+struct Expected {
+    sha256: String,
+    found: Context,
 }
 
 struct Chunks {
@@ -209,7 +212,7 @@ struct Chunks {
 struct Chunk {
     left: u64,
     signature: Option<String>,
-    sha256: Sha256,
+    sha256: Context,
 }
 
 impl Payload {
@@ -227,14 +230,11 @@ impl Payload {
         }
         let trailers = Trailers::default();
         let framing = match kind {
-            PayloadKind::Unsigned => Framing::Plain {
-                expected_sha256: None,
-                sha256: Sha256::new(),
-            },
-            PayloadKind::Hashed(hash) => Framing::Plain {
-                expected_sha256: Some(hash),
-                sha256: Sha256::new(),
-            },
+            PayloadKind::Unsigned => Framing::Plain(None),
+            PayloadKind::Hashed(sha256) => Framing::Plain(Some(Expected {
+                sha256,
+                found: Context::new(&SHA256),
+            })),
             PayloadKind::UnsignedChunks => Framing::Chunks(Chunks {
                 signer: None,
                 has_trailer: true,
@@ -288,7 +288,7 @@ impl Payload {
         loop {
             let piece = match &mut self.framing {
                 Framing::Done => return Ok(None),
-                Framing::Plain { .. } => self.next_plain().await?,
+                Framing::Plain(_) => self.next_plain().await?,
                 Framing::Chunks(_) => self.next_of_chunk().await?,
             };
             let Some(piece) = piece else {
@@ -313,22 +313,18 @@ impl Payload {
 
     async fn next_plain(&mut self) -> Result<Option<Bytes>, Refusal> {
         let received = receive(&mut self.raw).await?;
-        let Framing::Plain {
-            expected_sha256,
-            sha256,
-        } = &mut self.framing
-        else {
+        let Framing::Plain(expected) = &mut self.framing else {
             return Ok(None);
         };
         if let Some(piece) = received {
-            if expected_sha256.is_some() {
-                sha256.update(&piece);
+            if let Some(expected) = expected {
+                expected.found.update(&piece);
             }
             return Ok(Some(piece));
         }
-        if let Some(expected) = expected_sha256 {
-            let found = hex::encode(std::mem::take(sha256).finalize());
-            if !bool::from(found.as_bytes().ct_eq(expected.as_bytes())) {
+        if let Some(Expected { sha256, found }) = expected.take() {
+            let found = hex::encode(found.finish());
+            if !bool::from(found.as_bytes().ct_eq(sha256.as_bytes())) {
                 return Err(Refusal::content_sha256_mismatch());
             }
         }
@@ -352,7 +348,7 @@ impl Payload {
             chunks.chunk = Some(Chunk {
                 left: size,
                 signature,
-                sha256: Sha256::new(),
+                sha256: Context::new(&SHA256),
             });
             if size == 0 {
                 let chunk = chunks.chunk.take().expect("it was set just above");
@@ -396,7 +392,7 @@ impl Chunk {
     fn check(self, signer: Option<&mut ChunkSigner>) -> Result<(), Refusal> {
         match (signer, self.signature) {
             (Some(signer), Some(signature)) => {
-                signer.check_chunk(&hex::encode(self.sha256.finalize()), &signature)
+                signer.check_chunk(&hex::encode(self.sha256.finish()), &signature)
             }
             _ => Ok(()),
         }

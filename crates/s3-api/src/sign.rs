@@ -7,9 +7,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderName, HeaderValue, Method};
-use sha2::{Digest as _, Sha256};
+use ring::digest::{SHA256, digest};
+use ring::hmac;
 use two_buckets_objects::Timestamp;
 
 use crate::Credentials;
@@ -221,7 +221,7 @@ pub fn sign_text(credentials: &Credentials, region: &str, text: &str, now: Times
 
 /// The lower-case hex SHA-256 of a body, as [`sign_headers`] takes it.
 pub fn sha256_hex(body: &[u8]) -> String {
-    hex::encode(Sha256::digest(body))
+    hex::encode(digest(&SHA256, body))
 }
 
 /// A moment in the two forms a signature uses.
@@ -293,9 +293,8 @@ impl std::fmt::Display for Scope<'_> {
 }
 
 pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
+    mac.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 /// The key derived from the secret for one day and region.
