@@ -69,8 +69,11 @@ const made = new Map<string, Intl.DateTimeFormat>();
 
 function dates(form: keyof typeof forms, locale?: string): Intl.DateTimeFormat {
 	const name = `${form} ${locale ?? ""}`;
-	const format = made.get(name) ?? new Intl.DateTimeFormat(locale, forms[form]);
-	made.set(name, format);
+	let format = made.get(name);
+	if (!format) {
+		format = new Intl.DateTimeFormat(locale, forms[form]);
+		made.set(name, format);
+	}
 	return format;
 }
 

@@ -44,10 +44,10 @@ const pollLiveEveryMs = 30_000;
 const recountMs = 1000;
 /** Files sent from here that the list does not reach are asked for by key, so many a round. */
 const followedPerRound = 8;
-/** The page is drawn so often, and less often where that would take much of the time: the rest is for sending. */
 const drawEveryMs = 80;
-const drawRarelyMs = 1000;
-const drawShare = 8;
+/** After it was drawn the page rests this many times as long as that took: most of the time is for sending. */
+const drawRests = 8;
+const drawRestMaxMs = 1000;
 /** How often it is asked which faults are on. */
 const faultsEveryMs = 3000;
 
@@ -480,18 +480,19 @@ function linkChanged(link: Link): void {
 }
 
 let drawing = false;
-let drawInMs = drawEveryMs;
+let restsUntil = 0;
 
 function draw(): void {
 	if (drawing) return;
 	drawing = true;
+	const inMs = Math.max(drawEveryMs, restsUntil - performance.now());
 	setTimeout(() => {
 		drawing = false;
 		const began = performance.now();
 		drawNow();
-		const took = performance.now() - began;
-		drawInMs = Math.min(Math.max(drawEveryMs, drawShare * took), drawRarelyMs);
-	}, drawInMs);
+		const ended = performance.now();
+		restsUntil = ended + Math.min(drawRests * (ended - began), drawRestMaxMs);
+	}, inMs);
 }
 
 function drawNow(): void {
