@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -153,43 +153,42 @@ impl Server {
         address(&self.record, "s3").expect("it was read at the start")
     }
 
-    /// Waits until this many uploads are archived, asking again after each pause.
+    /// Waits until this many uploads are archived, asking again after each pause. No more are counted than are remembered.
     pub(crate) async fn until_archived(&self, wanted: u64, pause: Duration) -> Result<()> {
-        let token = self.record["admin_token"]
-            .as_str()
-            .context("no admin token")?;
-        let mut api = self.api.lock().await;
         let began = clock::now();
-        loop {
-            // The counts are of all uploads whatever is listed, and one that is archived is found without a search.
-            let page = api
-                .get("/api/uploads?limit=1&state=archived", token)
-                .await?;
-            let counts = &serde_json::from_slice::<Value>(&page)?["counts"];
-            if counts["archived"].as_u64() >= Some(wanted) {
-                return Ok(());
-            }
-            if began.elapsed() > ARCHIVED_WITHIN || counts["failed"].as_u64() > Some(0) {
-                bail!("{wanted} files should be archived: {counts}");
-            }
+        while self.counted_archived(began).await? < wanted {
             tokio::time::sleep(pause).await;
         }
+        Ok(())
     }
 
-    /// Waits until staging is empty, asking again after each pause. Counts know of no more uploads than are remembered.
+    /// Waits until staging is empty, however many uploads that were, asking again after each pause.
     pub(crate) async fn until_staging_is_empty(&self, pause: Duration) -> Result<()> {
         let mut connection = Connection::open(self.s3()).await?;
         let began = clock::now();
         loop {
             let page = connection.list(STAGING, "", 1).await?;
+            self.counted_archived(began).await?;
             if String::from_utf8_lossy(&page).contains("<KeyCount>0</KeyCount>") {
                 return Ok(());
             }
-            if began.elapsed() > ARCHIVED_WITHIN {
-                bail!("staging is not empty after {ARCHIVED_WITHIN:?}");
-            }
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// How many uploads are archived; an error once one has failed, or a wait that began then takes too long.
+    async fn counted_archived(&self, began: Instant) -> Result<u64> {
+        let token = self.record["admin_token"]
+            .as_str()
+            .context("no admin token")?;
+        // The counts are of all uploads whatever is listed, and one that is archived is found without a search.
+        let path = "/api/uploads?limit=1&state=archived";
+        let page = self.api.lock().await.get(path, token).await?;
+        let counts = &serde_json::from_slice::<Value>(&page)?["counts"];
+        if began.elapsed() > ARCHIVED_WITHIN || counts["failed"].as_u64() > Some(0) {
+            bail!("all files should be archived: {counts}");
+        }
+        counts["archived"].as_u64().context("no counts")
     }
 
     /// What becomes of its uploads from now on, as the page hears it.
