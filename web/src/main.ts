@@ -168,6 +168,8 @@ const main = h(
 	dropZone.element,
 	h("section", { "aria-label": "Uploads" }, filters.element, retryAll, place, more),
 );
+// What is shown before the first answer would move under the reader's pointer when that is there.
+document.documentElement.classList.add("unanswered");
 document.body.append(
 	header.element,
 	main,
@@ -231,6 +233,7 @@ function give({ id, sending }: Row): void {
 
 function askToSignIn(why: string): void {
 	signIn.ask(why);
+	draw();
 }
 
 let recount: ReturnType<typeof setTimeout> | undefined;
@@ -532,6 +535,9 @@ function drawNow(): void {
 		place.replaceChildren(nothingFound(() => filters.clear()));
 	}
 	document.documentElement.classList.toggle("fresh", listing !== null && shown.length === 0);
+	if (listing !== null || poll.link.is === "away" || signIn.element.open) {
+		document.documentElement.classList.remove("unanswered");
+	}
 	const rest = all.length > shown.length || (current && listing?.next != null);
 	more.hidden = !rest || pages >= pagesMax;
 

@@ -11,6 +11,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { extname, join, normalize } from "node:path";
+import { setTimeout as after } from "node:timers/promises";
 import type {
 	Attempt,
 	AttemptLog,
@@ -45,6 +46,8 @@ export interface Faults {
 	hangs: number;
 	/** Keep the file of the next so many PUTs, and never answer. */
 	mute: number;
+	/** How long it takes to say what it is and what it knows. */
+	answersAfterMs: number;
 	/** A multipart that was completed is not known any more, as with stores that forget. */
 	forgetful: boolean;
 	/** There is no stream of changes. */
@@ -110,6 +113,7 @@ export class Mock {
 		spoiled: ".spoiled",
 		hangs: 0,
 		mute: 0,
+		answersAfterMs: 0,
 		forgetful: false,
 		noEvents: false,
 	};
@@ -359,6 +363,7 @@ export class Mock {
 		const route = `${request.method} ${resource}${id ? "/:id" : ""}${action ? `/${action}` : ""}`;
 		const upload = this.uploads.find((upload) => upload.id === decodeURIComponent(id ?? ""));
 		if (id && !upload) return problem(404, `there is no upload with the id ${id}`);
+		if (/^GET (server|uploads)$/.test(route)) await after(this.faults.answersAfterMs);
 		switch (route) {
 			case "GET server":
 				return json({

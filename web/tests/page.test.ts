@@ -50,6 +50,41 @@ test(
 	},
 );
 
+for (const listed of ["nothing", "many uploads"]) {
+	test(
+		`no control moves once the server answers with ${listed}`,
+		(mock) => {
+			mock.faults.answersAfterMs = 400;
+			if (listed !== "nothing") fill(mock);
+		},
+		async ({ page }) => {
+			const answer = page.locator(listed === "nothing" ? ".steps" : "tbody");
+			await answer.waitFor();
+			await page.getByText("They land in").waitFor();
+			const moved = await page.evaluate(
+				() =>
+					new Promise<string[]>((resolve) => {
+						const controls: string[] = [];
+						new PerformanceObserver((list) => {
+							for (const entry of list.getEntries()) {
+								const { sources = [] } = entry as { sources?: { node: Node | null }[] };
+								for (const { node } of sources) {
+									const element = node instanceof Element ? node : node?.parentElement;
+									if (element?.closest(".drop-zone, .ways, .filters")) {
+										controls.push(element.outerHTML);
+									}
+								}
+							}
+						}).observe({ type: "layout-shift", buffered: true });
+						// What is drawn now is reported after the frame.
+						setTimeout(() => resolve(controls), 300);
+					}),
+			);
+			assert.deepEqual(moved, []);
+		},
+	);
+}
+
 test(
 	"many files go four at a time and every one arrives",
 	(mock) => {

@@ -49,8 +49,6 @@ const arrivedAs = (mock: Mock, name: string, bytes: Buffer): void => {
 };
 
 const chooseWay = async (page: Page, name: string): Promise<void> => {
-	// What is explained above it, once the server has answered, moves the choice down a line.
-	await page.getByText("They land in").waitFor();
 	await page.getByRole("radio", { name }).check();
 };
 
