@@ -1,6 +1,7 @@
 //! The program of the command line.
 
 use std::io::Write as _;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -51,34 +52,39 @@ fn run_command(processor: Arc<dyn DynProcessor>) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("the runtime cannot start: {error}")))?;
-    match invocation.command {
+    // Boxed, for what `block_on` is given is compiled once for each of its ways to wait, with all that it awaits.
+    let command: Pin<Box<dyn Future<Output = Result<(), Failure>> + '_>> = match invocation.command
+    {
         Command::Serve => {
             logs::begin(&settings)?;
             let words = cli::words(&invocation.flags);
-            runtime.block_on(server::run(processor, &settings, &environment, words))
+            Box::pin(server::run(processor, &settings, &environment, words))
         }
         #[cfg(feature = "aws")]
         Command::Work => {
             logs::begin(&settings)?;
-            runtime.block_on(crate::work::run(processor, &settings))
+            Box::pin(crate::work::run(processor, &settings))
         }
         #[cfg(feature = "aws")]
         Command::Job(_) => {
             logs::begin(&settings)?;
-            runtime.block_on(crate::batch::run(processor, &settings, &environment))
+            Box::pin(crate::batch::run(processor, &settings, &environment))
         }
         #[cfg(not(feature = "aws"))]
-        Command::Work => Err(Failure::usage(
-            "this program was built without AWS (the feature `aws`), so there is no work here",
-        )),
+        Command::Work => {
+            return Err(Failure::usage(
+                "this program was built without AWS (the feature `aws`), so there is no work here",
+            ));
+        }
         #[cfg(not(feature = "aws"))]
-        Command::Job(_) => Err(Failure::usage("which file? --key and --version name it")),
+        Command::Job(_) => return Err(Failure::usage("which file? --key and --version name it")),
         command => {
             // What the service in this process has to say beside its answer; a server says it in its own log.
             if settings.is_on_aws() {
                 logs::begin_for_a_command(&settings)?;
             }
-            runtime.block_on(cli::run(command, &settings, &environment))
+            Box::pin(cli::run(command, &settings, &environment))
         }
-    }
+    };
+    runtime.block_on(command)
 }

@@ -1,7 +1,7 @@
 //! `two-buckets job`: the process of one job, from the claim to the end.
 
 use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +56,10 @@ pub(crate) fn run(
     };
     let functions = runtime(tokio::runtime::Builder::new_multi_thread())?;
     let keeping = runtime(tokio::runtime::Builder::new_current_thread())?;
-    let result = keeping.block_on(work(own, job, settings, environment, functions.handle()));
+    // Boxed for the reason that the program's other commands are.
+    let work: Pin<Box<dyn Future<Output = Result<(), Failure>> + '_>> =
+        Box::pin(work(own, job, settings, environment, functions.handle()));
+    let result = keeping.block_on(work);
     // What the function still does on threads of its own ends with the process.
     functions.shutdown_background();
     result
