@@ -31,6 +31,7 @@ mod image;
 mod json;
 mod media_type;
 mod processor;
+mod readers;
 mod report;
 mod table;
 #[cfg(test)]

@@ -1,6 +1,7 @@
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use csv_core::{ReadFieldResult, ReadRecordResult, Reader};
 
 use super::encoding::Encoding;
+use super::readers::TableReader;
 use super::{NAME_CHARS_MAX, NAMES_MAX, Structure, TABLE_BYTES_MAX};
 
 /// What may stand between fields, in the order they are preferred.
@@ -26,8 +27,7 @@ pub(super) enum Hint {
 
 /// A table that is being counted.
 pub(super) struct Table {
-    reader: Reader,
-    delimiter: u8,
+    reader: TableReader,
     header: Option<Vec<String>>,
     encoding: Encoding,
     bytes: u64,
@@ -51,20 +51,16 @@ impl Table {
         hint: Hint,
     ) -> Option<Box<Self>> {
         let first_line = prefix.split(|byte| *byte == b'\n').next().unwrap_or(prefix);
-        // A reader is made once for each delimiter and reset: making one takes as long as reading a small file. Its
-        // `clone` is no way around that: it forgets which states end a record, and the copy never comes to an end.
-        let mut best: Option<(u8, Reader, usize, u64)> = None;
+        let mut best: Option<(TableReader, usize, u64)> = None;
         for delimiter in DELIMITERS {
             // Quoted fields may go over lines, but the first record has its first delimiter in the first line,
             // unless its first field does; then the name must say that this is a table.
             if hint == Hint::Unknown && !first_line.contains(&delimiter) {
                 continue;
             }
-            let mut reader = new_reader(delimiter);
-            let widths = widths(&mut reader, prefix, whole);
-            let Some(&columns) = widths.first() else {
-                continue;
-            };
+            let mut reader = TableReader::new(delimiter);
+            let widths = widths(&mut reader.csv, prefix, whole);
+            let columns = widths.first().copied().unwrap_or_default();
             let equal = widths.iter().filter(|width| **width == columns).count();
             let fits = match hint {
                 Hint::Unknown => equal == widths.len() && equal >= RECORDS_MIN,
@@ -73,21 +69,26 @@ impl Table {
             let better = best
                 .as_ref()
                 .is_none_or(|(.., most, widest)| (equal, columns) > (*most, *widest));
-            if columns >= 2 && fits && better {
-                best = Some((delimiter, reader, equal, columns));
+            let worse = if columns >= 2 && fits && better {
+                best.replace((reader, equal, columns))
+                    .map(|(reader, ..)| reader)
+            } else {
+                Some(reader)
+            };
+            if let Some(worse) = worse {
+                worse.keep();
             }
         }
-        let (delimiter, mut reader) = match (best, hint) {
-            (Some((delimiter, reader, ..)), _) => (delimiter, reader),
+        let mut reader = match (best, hint) {
+            (Some((reader, ..)), _) => reader,
             // A table of one column has no delimiter to find.
-            (None, Hint::Table(usual)) => (usual, new_reader(usual)),
+            (None, Hint::Table(usual)) => TableReader::new(usual),
             (None, Hint::Unknown) => return None,
         };
-        let header = header(&mut reader, prefix, whole);
-        reader.reset();
+        let header = header(&mut reader.csv, prefix, whole);
+        reader.csv.reset();
         Some(Box::new(Self {
             reader,
-            delimiter,
             header,
             encoding,
             bytes: 0,
@@ -103,7 +104,7 @@ impl Table {
     }
 
     pub(super) fn is_tab_separated(&self) -> bool {
-        self.delimiter == b'\t'
+        self.reader.delimiter == b'\t'
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
@@ -121,6 +122,7 @@ impl Table {
     fn step<'a>(&mut self, input: &'a [u8]) -> (&'a [u8], ReadRecordResult, usize) {
         let (result, read, written, ended) =
             self.reader
+                .csv
                 .read_record(input, &mut self.output, &mut self.ends);
         self.fields += ended as u64;
         if result == ReadRecordResult::Record {
@@ -163,24 +165,20 @@ impl Table {
         let header_records = u64::from(self.header.is_some());
         let structure = Structure::Csv {
             encoding: self.encoding.name(),
-            delimiter: char::from(self.delimiter),
+            delimiter: char::from(self.reader.delimiter),
             columns: self.columns,
             rows: self.records.saturating_sub(header_records),
             header: self.header,
             complete: self.complete,
         };
         let problem = (!problems.is_empty()).then(|| problems.join("; "));
+        self.reader.keep();
         (structure, problem)
     }
 }
 
-fn new_reader(delimiter: u8) -> Reader {
-    ReaderBuilder::new().delimiter(delimiter).build()
-}
-
 /// How many fields each of the first records has. A record that may go on behind the prefix is left out.
 fn widths(reader: &mut Reader, prefix: &[u8], whole: bool) -> Vec<u64> {
-    reader.reset();
     let mut output = [0; FIELD_BYTES];
     let mut ends = [0; FIELD_ENDS];
     let mut widths = Vec::new();
@@ -222,7 +220,7 @@ fn header(reader: &mut Reader, prefix: &[u8], whole: bool) -> Option<Vec<String>
         let piece = output.get(..written.min(room)).unwrap_or_default();
         name.extend_from_slice(piece);
         match result {
-            csv_core::ReadFieldResult::Field { record_end } => {
+            ReadFieldResult::Field { record_end } => {
                 let text = String::from_utf8_lossy(&name);
                 let text = text.trim();
                 if text.is_empty() || text.parse::<f64>().is_ok() {
@@ -240,8 +238,8 @@ fn header(reader: &mut Reader, prefix: &[u8], whole: bool) -> Option<Vec<String>
                     return Some(names);
                 }
             }
-            csv_core::ReadFieldResult::End => return None,
-            csv_core::ReadFieldResult::InputEmpty | csv_core::ReadFieldResult::OutputFull => {}
+            ReadFieldResult::End => return None,
+            ReadFieldResult::InputEmpty | ReadFieldResult::OutputFull => {}
         }
     }
 }

@@ -29,6 +29,35 @@ fn table(described: &Description) -> Found {
 }
 
 #[test]
+fn a_table_is_the_same_whatever_was_read_before() {
+    // Where its beginning ends, every reader that was tried is in the middle of a quoted field.
+    let quoted = format!("a,b\n\"{}\",2\n", "x".repeat(PREFIX_BYTES_MAX));
+    let texts = [
+        quoted.as_str(),
+        "a,b\n1,2\n",
+        "a;b\n1;2\n",
+        "\u{feff}a,b\n1,2\n",
+        "\"a\",b\n1,\"2",
+        "\"a\"\"",
+        "a,b\r",
+        "a;b,c\n1;2,3\n4,5",
+        "word",
+        "\n\n",
+    ];
+    for text in texts {
+        let alone = describe("a.csv", text.as_bytes());
+        for before in texts {
+            describe("before.csv", before.as_bytes());
+            assert_eq!(
+                describe("a.csv", text.as_bytes()),
+                alone,
+                "{text:?} after {before:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn delimiters_are_found() {
     for (name, content, delimiter, columns, rows) in [
         ("a.csv", "a,b\n1,2\n", ',', 2, 1),
