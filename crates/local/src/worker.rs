@@ -168,22 +168,26 @@ impl<P: Processor> Workers<P> {
         Jobs::new(Arc::clone(&self.driver), pins)
     }
 
-    /// Begins nothing new, waits for what runs, and ends, and with it what listeners hear of the ledger. What runs longer than the wait is cut off and begins again
-    /// at the next start, as one of its attempts.
+    /// Begins nothing new, waits for what runs, and ends, and with it what listeners hear of the ledger: the store is open
+    /// for nothing of it any more. What runs longer than the wait is cut off and begins again at the next start, as one of
+    /// its attempts.
     pub async fn drain(mut self) {
         self.is_stopping.store(true, Ordering::Relaxed);
         self.queue.close();
+        let all = async {
+            while self.pool.join_next().await.is_some() {}
+            // A sweep stops between two calls. Aborted in one, it would leave that to a thread of its own, which has the
+            // store open until it has ended. While this is held no other sweep begins a call.
+            self.sweeping.lock().await
+        };
+        let no_sweep = tokio::time::timeout(self.drain_wait_max, all).await;
         for task in &self.background {
             task.abort();
         }
-        let all = async { while self.pool.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.drain_wait_max, all)
-            .await
-            .is_err()
-        {
+        if no_sweep.is_err() {
             warn!(
                 workers = self.pool.len(),
-                "functions still run and are cut off; they run again at the next start"
+                "what still runs is cut off; it runs again at the next start"
             );
             self.pool.shutdown().await;
         }
