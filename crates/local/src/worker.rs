@@ -168,9 +168,9 @@ impl<P: Processor> Workers<P> {
         Jobs::new(Arc::clone(&self.driver), pins)
     }
 
-    /// Begins nothing new, waits for what runs, and ends, and with it what listeners hear of the ledger: the store is open
-    /// for nothing of it any more. What runs longer than the wait is cut off and begins again at the next start, as one of
-    /// its attempts.
+    /// Begins nothing new, waits for what runs, and ends, and with it what listeners hear of the ledger. None of it has the
+    /// store open any more. What runs longer than the wait is cut off and begins again at the next start, as one of its
+    /// attempts; only a call on the store that it was in may go on for a moment.
     pub async fn drain(mut self) {
         self.is_stopping.store(true, Ordering::Relaxed);
         self.queue.close();

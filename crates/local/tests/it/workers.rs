@@ -158,3 +158,22 @@ async fn a_panic_of_the_function_is_an_attempt_and_holds_up_nobody() {
     assert_eq!(bench.versions("staging").len(), 1);
     assert_eq!(bench.contents(&archive("bad")), [b"later version"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drained_workers_have_the_store_open_no_longer() {
+    let storage = Arc::new(MemoryStorage::new());
+    // Each start begins a sweep, and many of these stop while it is in a call.
+    for started in 0..200 {
+        let bench = bench::open(Arc::clone(&storage));
+        let ledger = DepotLedger::open(bench.depot.clone()).unwrap();
+        let workers = start(
+            &bench,
+            &ledger,
+            Function(|bytes: &[u8], _| Ok(report(bytes))),
+        );
+        for _ in 0..started % 8 {
+            tokio::task::yield_now().await;
+        }
+        workers.drain().await;
+    }
+}
