@@ -233,7 +233,6 @@ function give({ id, sending }: Row): void {
 
 function askToSignIn(why: string): void {
 	signIn.ask(why);
-	draw();
 }
 
 let recount: ReturnType<typeof setTimeout> | undefined;
@@ -535,7 +534,7 @@ function drawNow(): void {
 		place.replaceChildren(nothingFound(() => filters.clear()));
 	}
 	document.documentElement.classList.toggle("fresh", listing !== null && shown.length === 0);
-	if (listing !== null || poll.link.is === "away" || signIn.element.open) {
+	if (listing !== null || poll.link.is === "away") {
 		document.documentElement.classList.remove("unanswered");
 	}
 	const rest = all.length > shown.length || (current && listing?.next != null);

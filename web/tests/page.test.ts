@@ -50,14 +50,23 @@ test(
 	},
 );
 
-for (const listed of ["nothing", "many uploads"]) {
+for (const [listed, token] of [
+	["nothing", null],
+	["many uploads", null],
+	["nothing", "correct horse"],
+] as const) {
 	test(
-		`no control moves once the server answers with ${listed}`,
+		`no control moves once the server answers with ${listed}${token ? ", after a sign-in" : ""}`,
 		(mock) => {
 			mock.faults.answersAfterMs = 400;
+			mock.token = token;
 			if (listed !== "nothing") fill(mock);
 		},
 		async ({ page }) => {
+			if (token) {
+				await page.getByLabel("Access token").fill(token);
+				await page.getByRole("button", { name: "Sign in" }).click();
+			}
 			const answer = page.locator(listed === "nothing" ? ".steps" : "tbody");
 			await answer.waitFor();
 			await page.getByText("They land in").waitFor();
